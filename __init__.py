@@ -1,0 +1,73 @@
+"""roberta: an executable specification of RoBERTa, and the engines that are held to it.
+
+Importing it imports no framework: names are looked up when they are used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from . import parity
+    from .dispatch.api import (
+        RobertaForCausalLM,
+        RobertaForMaskedLM,
+        RobertaForMultipleChoice,
+        RobertaForQuestionAnswering,
+        RobertaForSequenceClassification,
+        RobertaForTokenClassification,
+        RobertaModel,
+    )
+    from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
+    from .dispatch.tasks import fill_mask
+    from .reference.config import RobertaConfig
+    from .tokenizer import RobertaTokenizer
+
+__version__ = "0.1.0"
+__all__ = [
+    "RobertaConfig",
+    "RobertaForCausalLM",
+    "RobertaForMaskedLM",
+    "RobertaForMultipleChoice",
+    "RobertaForQuestionAnswering",
+    "RobertaForSequenceClassification",
+    "RobertaForTokenClassification",
+    "RobertaModel",
+    "RobertaTokenizer",
+    "available_backends",
+    "fill_mask",
+    "get_default_backend",
+    "parity",
+    "set_default_backend",
+    "use_backend",
+]
+
+_HEADS = tuple(name for name in __all__ if name == "RobertaModel" or name.startswith("RobertaFor"))
+_HOMES = {
+    **dict.fromkeys(_HEADS, ".dispatch.api"),
+    **dict.fromkeys(
+        ("available_backends", "get_default_backend", "set_default_backend", "use_backend"), ".dispatch.registry"
+    ),
+    "fill_mask": ".dispatch.tasks",
+    "RobertaConfig": ".reference.config",
+    "RobertaTokenizer": ".tokenizer",
+}
+#: Prefix -> engine: `roberta.TorchRobertaForMaskedLM` is the native class, for subclassing and unpickling.
+_PREFIXES = {"Torch": "torch", "Numpy": "numpy"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name], __name__), name)
+    if name == "parity":
+        return import_module(".parity", __name__)
+    for prefix, backend in _PREFIXES.items():
+        if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):
+            return getattr(import_module(".dispatch.api", __name__), name.removeprefix(prefix)).on(backend)
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, *(prefix + head for prefix in _PREFIXES for head in _HEADS)]

@@ -1,0 +1,1 @@
+"""The engines: one folder each, the same file names as `reference/`. They never import each other."""

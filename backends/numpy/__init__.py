@@ -1,0 +1,37 @@
+"""The NumPy engine: the spec itself, behind the interface of the other engines. The mathematics is in `reference`."""
+
+from __future__ import annotations
+
+from ...reference.losses import LOSSES
+from .heads import HEADS
+from .weights import (
+    device_of,
+    devices,
+    dtype_name,
+    frozen_names,
+    is_tracing,
+    load_state_dict_numpy,
+    state_dict_numpy,
+    to_native,
+    to_numpy,
+)
+
+__all__ = [
+    "DTYPES",
+    "ENTRY",
+    "HEADS",
+    "LOSSES",
+    "device_of",
+    "devices",
+    "dtype_name",
+    "frozen_names",
+    "is_tracing",
+    "load_state_dict_numpy",
+    "state_dict_numpy",
+    "to_native",
+    "to_numpy",
+]
+
+#: The method that a caller calls.
+ENTRY = "__call__"
+DTYPES = ("float32", "float64")

@@ -1,0 +1,66 @@
+"""Parameters and arrays: NumPy <-> PyTorch. The names are HF's, which are the modules' own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+
+def state_dict_numpy(model: nn.Module) -> dict[str, Any]:
+    """HF's names -> arrays, tied ones under each of their names; bfloat16 as float32, which holds it exactly."""
+    return {name: to_numpy(tensor) for name, tensor in model.state_dict().items()}
+
+
+def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """Move the model to a dtype and device, and copy the arrays into its parameters, which stay the same objects."""
+    model.to(device=device, dtype=getattr(torch, dtype))
+    own = model.state_dict()
+    with torch.no_grad():
+        for name, array in state.items():
+            own[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+
+
+def to_native(value: Any, model: nn.Module) -> Tensor:
+    """An array, list or tensor on the model's device: integers and booleans as int64, numbers in the model's dtype."""
+    if isinstance(value, Tensor):
+        return value
+    array = np.asarray(value)
+    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    parameter = next(model.parameters())
+    return tensor.to(parameter.device, parameter.dtype if tensor.is_floating_point() else torch.int64)
+
+
+def to_numpy(value: Tensor) -> Any:
+    """A tensor as an array on the host; a copy, so that later training steps do not change it."""
+    value = value.detach().to("cpu", copy=True)
+    return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
+
+
+def dtype_name(model: nn.Module) -> str:
+    """The dtype of the parameters: "float32", …"""
+    return str(next(model.parameters()).dtype).removeprefix("torch.")
+
+
+def is_tracing() -> bool:
+    """Whether values are unknown because a compiler looks at the program."""
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+
+
+def devices() -> list[str]:
+    """The devices that a model can be moved to."""
+    accelerators = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    return ["cpu", *accelerators, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where the parameters are."""
+    return next(model.parameters()).device
+
+
+def frozen_names(model: nn.Module) -> frozenset[str]:
+    """The parameters that are not trained."""
+    return frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)

@@ -1,0 +1,1 @@
+"""From a name to a model: which engine, which checkpoint, which checks, which task."""

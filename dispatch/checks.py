@@ -1,0 +1,302 @@
+"""The boundary: what a call may be given, checked once for all engines, before any framework sees it.
+
+Every message says what was required, what came, where, and what to do.
+"""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..reference.config import RobertaConfig
+from ..reference.inputs import LABELS, SIGNATURES
+from ..reference.losses import IGNORE_INDEX, problem_type
+from ..reference.parameters import CLASS_NAMES
+
+Sizes = dict[str, int]
+
+
+def bind(head: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Arguments by name, as HF's signature of the head has them; what is not given is None.
+
+    Raises:
+        TypeError: an unknown name (with the nearest known one), one given twice, or too many.
+
+    Example:
+        >>> bind("multiple_choice", ("ids",), {"labels": 1})["labels"]
+        1
+    """
+    names = SIGNATURES[head]
+    if len(args) > len(names):
+        message = f"{CLASS_NAMES[head]} takes at most {len(names)} arguments, got {len(args)}: {', '.join(names)}"
+        raise TypeError(message)
+    bound = dict(zip(names, args, strict=False))
+    for name, value in kwargs.items():
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1)
+            hint = f" Did you mean {near[0]!r}?" if near else f" It takes {', '.join(names)}."
+            message = f"{CLASS_NAMES[head]}: unknown argument {name!r}.{hint}"
+            raise TypeError(message)
+        if name in bound:
+            message = f"{CLASS_NAMES[head]}: {name} is given twice, by position and by name"
+            raise TypeError(message)
+        bound[name] = value
+    return {name: bound.get(name) for name in names}
+
+
+def check_call(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> None:
+    """Check all arguments of a call.
+
+    Args:
+        head: which head is called.
+        config: its configuration.
+        given: name -> NumPy array (or flag, or cache), or None.
+
+    Raises:
+        ValueError: a shape, value or combination that the head cannot take.
+        TypeError: a wrong dtype.
+    """
+    sizes = _check_tokens(head, config, given)
+    _check_masks(config, given, sizes)
+    _check_cross(config, given, sizes)
+    _check_cache(config, given, sizes)
+    _check_positions(config, given, sizes)
+    _check_labels(head, config, given, sizes)
+    _warn_of_padding(head, config, given)
+
+
+# -- shapes and values -----------------------------------------------------------------------------------------------
+
+
+def _fail(where: str, required: str, got: str, remedy: str = "") -> ValueError:
+    return ValueError(f"{where}: expected {required}, got {got}." + (f" {remedy}" if remedy else ""))
+
+
+def _describe(value: Any) -> str:
+    return f"shape {tuple(value.shape)} of {value.dtype}"
+
+
+def _require_shape(name: str, value: Any, alternatives: tuple[str, ...], sizes: Sizes) -> None:
+    """The shape must be one of the alternatives, such as "B T", in the sizes of this call."""
+    expected = [tuple(1 if axis == "1" else sizes[axis] for axis in axes.split()) for axes in alternatives]
+    if tuple(value.shape) not in expected:
+        shapes = " or ".join(
+            f"({', '.join(axes.split())}) = {shape}" for axes, shape in zip(alternatives, expected, strict=True)
+        )
+        raise _fail(name, shapes, str(tuple(value.shape)))
+
+
+def _require_integers(name: str, value: Any) -> None:
+    if not (np.issubdtype(value.dtype, np.integer) or value.dtype == np.bool_):
+        message = f"{name}: expected integers, got {_describe(value)}; convert them with .astype(int)"
+        raise TypeError(message)
+
+
+def _require_range(name: str, value: Any, limit: int, meaning: str, ignored: int | None = None) -> None:
+    """Every element must lie in [0, limit), or be `ignored`; the message shows the first that does not."""
+    _require_integers(name, value)
+    is_wrong = (value < 0) | (value >= limit)
+    if ignored is not None:
+        is_wrong &= value != ignored
+    if is_wrong.any():
+        index = tuple(int(i) for i in np.argwhere(is_wrong)[0])
+        also = "" if ignored is None else f" or {ignored}"
+        raise _fail(name, f"integers in [0, {limit}){also} ({meaning})", f"{int(value[index])} at {list(index)}")
+
+
+# -- tokens --------------------------------------------------------------------------------------------------------
+
+
+def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> Sizes:
+    ids, embeds = given.get("input_ids"), given.get("inputs_embeds")
+    if (ids is None) == (embeds is None):
+        both = "both" if ids is not None else "neither"
+        raise _fail(CLASS_NAMES[head], "exactly one of input_ids and inputs_embeds", both)
+    axes = ["B", "C", "T"] if head == "multiple_choice" else ["B", "T"]
+    tokens, name = (ids, "input_ids") if ids is not None else (embeds, "inputs_embeds")
+    rank = len(axes) + (ids is None)
+    if tokens.ndim != rank:
+        letters = ", ".join(axes if ids is not None else [*axes, "D"])
+        raise _fail(name, f"rank {rank}, ({letters})", _describe(tokens), "A single text is a batch of one: add an axis.")
+    sizes = {"V": config.vocab_size, "D": config.hidden_size, "H": config.num_attention_heads}
+    sizes |= {"N": config.num_hidden_layers, **dict(zip(axes, tokens.shape, strict=False))}
+    if not sizes["T"] or sizes.get("C") == 0:
+        raise _fail(name, "at least one token" + (" and choice" if "C" in sizes else ""), _describe(tokens))
+    if ids is not None:
+        _require_range(name, ids, config.vocab_size, "vocab_size")
+    else:
+        _check_embeds(embeds, sizes)
+    past = given.get("past_key_values")
+    # The rows that the encoder sees, and the tokens that they may attend to.
+    sizes["rows"] = sizes["B"] * sizes.get("C", 1)
+    sizes["S"] = sizes["T"] + (past.length if past is not None else 0)
+    if given.get("token_type_ids") is not None:
+        _require_shape("token_type_ids", given["token_type_ids"], (" ".join(axes),), sizes)
+        _require_range("token_type_ids", given["token_type_ids"], config.type_vocab_size, "type_vocab_size")
+    return sizes
+
+
+def _check_embeds(embeds: Any, sizes: Sizes) -> None:
+    if embeds.shape[-1] != sizes["D"]:
+        raise _fail("inputs_embeds", f"a last axis D = {sizes['D']} (hidden_size)", _describe(embeds))
+    if not np.issubdtype(embeds.dtype, np.floating):
+        message = f"inputs_embeds: expected floating-point numbers, got {_describe(embeds)}"
+        raise TypeError(message)
+    if not np.isfinite(embeds).all():
+        index = [int(i) for i in np.argwhere(~np.isfinite(embeds))[0]]
+        raise _fail("inputs_embeds", "finite numbers", f"{embeds[tuple(index)]} at {index}")
+
+
+def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
+    M, pad = config.max_position_embeddings, config.pad_token_id
+    if config.position_embedding_type != "absolute":
+        if sizes["S"] > M:
+            raise _fail("input_ids", f"at most max_position_embeddings = {M} tokens", f"{sizes['S']}", "Truncate them.")
+        return
+    if given.get("position_ids") is not None:
+        shapes = ("B C T",) if "C" in sizes else ("B T", "1 T")
+        _require_shape("position_ids", given["position_ids"], shapes, sizes)
+        _require_range("position_ids", given["position_ids"], M, "max_position_embeddings")
+        return
+    ids, past = given.get("input_ids"), given.get("past_key_values")
+    count = np.full(sizes["rows"], sizes["T"]) if ids is None else (ids != pad).sum(-1).reshape(-1)
+    count = count if past is None else count + np.asarray(past.token_count)
+    if count.size and count.max() > config.usable_length:
+        what = f"at most {config.usable_length} tokens a row (max_position_embeddings - pad_token_id - 1 = {M} - {pad} - 1)"
+        raise _fail(
+            "input_ids" if ids is not None else "inputs_embeds",
+            what,
+            f"{int(count.max())} in row {int(count.argmax())}",
+            "Truncate them (tokenizer(..., truncation=True, max_length=...)).",
+        )
+
+
+# -- masks ---------------------------------------------------------------------------------------------------------
+
+
+def _require_mask(name: str, mask: Any, alternatives: tuple[str, ...], sizes: Sizes) -> None:
+    _require_shape(name, mask, alternatives, sizes)
+    is_wrong = (mask != 0) & (mask != 1)
+    if is_wrong.any():
+        index = tuple(int(i) for i in np.argwhere(is_wrong)[0])
+        raise _fail(name, "zeros and ones (1 attend, 0 do not)", f"{mask[index]} at {list(index)}")
+
+
+def _check_masks(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
+    mask, head_mask = given.get("attention_mask"), given.get("head_mask")
+    if mask is not None:
+        shapes = ("B C S", "B C T S") if "C" in sizes else ("B S", "B T S")
+        if given.get("past_key_values") is not None and mask.shape[-1] == sizes["T"] != sizes["S"]:
+            remedy = "With a cache the mask covers the cached tokens too: put theirs in front."
+            raise _fail("attention_mask", f"a last axis S = {sizes['S']}", f"{mask.shape[-1]}", remedy)
+        _require_mask("attention_mask", mask, shapes, sizes)
+    if head_mask is not None:
+        H, N = sizes["H"], sizes["N"]
+        is_full = head_mask.ndim == 5 and head_mask.shape[0] == N and head_mask.shape[2] in (1, H)
+        if not is_full and tuple(head_mask.shape) not in {(H,), (N, H)}:
+            raise _fail("head_mask", f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S)", _describe(head_mask))
+        if not np.isfinite(np.asarray(head_mask, float)).all():
+            raise _fail("head_mask", "finite numbers", "NaN or infinity")
+
+
+def _check_cross(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
+    states, mask = given.get("encoder_hidden_states"), given.get("encoder_attention_mask")
+    past = given.get("past_key_values")
+    if states is not None:
+        if not config.add_cross_attention:
+            remedy = "Set is_decoder=True and add_cross_attention=True, or leave it out: it would have no effect."
+            raise _fail("encoder_hidden_states", "a config with add_cross_attention", "one without", remedy)
+        if states.ndim != 3 or states.shape[0] != sizes["B"] or states.shape[2] != sizes["D"]:
+            raise _fail("encoder_hidden_states", f"(B, E, D) = ({sizes['B']}, E, {sizes['D']})", _describe(states))
+        sizes["E"] = states.shape[1]
+    elif past is not None and len(past) and len(past[0]) == 4:
+        sizes["E"] = past[0][2].shape[2]
+    if mask is not None:
+        if "E" not in sizes:
+            raise _fail("encoder_attention_mask", "encoder_hidden_states beside it", "the mask alone")
+        _require_mask("encoder_attention_mask", mask, ("B E", "B T E"), sizes)
+
+
+def _check_cache(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
+    past = given.get("past_key_values")
+    if given.get("use_cache") and not config.is_decoder:
+        raise _fail("use_cache", "a decoder (is_decoder=True)", "an encoder, which has no cache to return")
+    if past is None:
+        return
+    if len(past) != sizes["N"]:
+        raise _fail("past_key_values", f"one entry per layer, N = {sizes['N']}", f"{len(past)}")
+    for i, layer in enumerate(past.layers):
+        if len(layer) not in (2, 4):
+            raise _fail(f"past_key_values[{i}]", "(key, value) or (key, value, cross_key, cross_value)", f"{len(layer)}")
+        expected = (sizes["B"], config.attention_head_count(i), past.length, config.head_size)
+        for part, name in zip(layer[:2], ("key", "value"), strict=True):
+            if tuple(part.shape) != expected:
+                raise _fail(f"past_key_values[{i}].{name}", f"(B, H, P, K) = {expected}", str(tuple(part.shape)))
+
+
+def _warn_of_padding(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> None:
+    ids, mask = given.get("input_ids"), given.get("attention_mask")
+    if ids is not None and mask is None and (ids == config.pad_token_id).any():
+        warnings.warn(
+            "input_ids hold padding but there is no attention_mask, so padding is attended to; "
+            "pass attention_mask=(input_ids != pad_token_id)",
+            stacklevel=6,
+        )
+    reads_first = head in {"sequence_classification", "multiple_choice"}
+    if reads_first and mask is not None and mask.ndim == ids_rank(head) and (mask[..., 0] == 0).any():
+        warnings.warn(
+            f"{CLASS_NAMES[head]} reads the first token, which is masked in some rows; pad on the right",
+            stacklevel=6,
+        )
+
+
+def ids_rank(head: str) -> int:
+    """The rank of `input_ids`: 3 for multiple choice, else 2."""
+    return 3 if head == "multiple_choice" else 2
+
+
+# -- labels --------------------------------------------------------------------------------------------------------
+
+
+def _check_labels(head: str, config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
+    labels = {name: given[name] for name in LABELS[head] if given.get(name) is not None}
+    if not labels:
+        return
+    if head == "question_answering":
+        _check_spans(labels, sizes)
+    elif head == "sequence_classification":
+        _check_sequence_labels(config, labels["labels"], sizes)
+    elif head == "multiple_choice":
+        _require_shape("labels", labels["labels"], ("B",), sizes)
+        _require_range("labels", labels["labels"], sizes["C"], "number of choices", IGNORE_INDEX)
+    else:
+        _require_shape("labels", labels["labels"], ("B T",), sizes)
+        limit, meaning = (config.num_labels, "num_labels") if head == "token_classification" else (sizes["V"], "vocab_size")
+        _require_range("labels", labels["labels"], limit, meaning, IGNORE_INDEX)
+
+
+def _check_spans(labels: Mapping[str, Any], sizes: Sizes) -> None:
+    if len(labels) != 2:
+        raise _fail("labels", "both start_positions and end_positions", f"{next(iter(labels))} alone")
+    for name, positions in labels.items():
+        _require_shape(name, positions, ("B", "B 1"), sizes)
+        # Any position beyond the text means "not in this window"; a negative one is a mistake, except -100.
+        _require_range(name, positions, np.iinfo(np.int64).max, "T or more: not in this window", IGNORE_INDEX)
+
+
+def _check_sequence_labels(config: RobertaConfig, labels: Any, sizes: Sizes) -> None:
+    sizes = {**sizes, "L": config.num_labels}
+    kind = problem_type(config, labels)
+    if kind == "regression":
+        _require_shape("labels", labels, ("B", "B 1") if config.num_labels == 1 else ("B L",), sizes)
+    elif kind == "single_label_classification":
+        _require_shape("labels", labels, ("B", "B 1"), sizes)
+        _require_range("labels", labels, config.num_labels, "num_labels", IGNORE_INDEX)
+    else:
+        _require_shape("labels", labels, ("B L",), sizes)
+    if np.issubdtype(labels.dtype, np.floating) and not np.isfinite(labels).all():
+        raise _fail("labels", "finite numbers", "NaN or infinity")

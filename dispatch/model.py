@@ -1,0 +1,392 @@
+"""What every model has, whatever its engine: the call with HF's signature, files, conversion, resizing, tapes.
+
+An engine's head only computes: it takes a checked `Inputs` and returns a record. `public_class` joins it with
+`PublicModel`, so that an engine (ours or a third party's) gets the whole interface for the few verbs in its package.
+"""
+
+from __future__ import annotations
+
+import inspect
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from ..reference.attention import Cache
+from ..reference.config import RobertaConfig
+from ..reference.inputs import LABELS, SIGNATURES, Inputs
+from ..reference.outputs import Output
+from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
+from ..reference.taps import Recorder, Tap, silent, symbols
+from . import checkpoint, checks, registry, surgery
+
+#: Arguments that are no arrays.
+FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
+
+
+class PublicModel:
+    """The interface of every model. Mixed in front of an engine's head; see `public_class`.
+
+    Attributes:
+        backend: the engine's name.
+        head: which head this is, such as "masked_lm".
+        config: the configuration.
+        load_report: what became of each name when the weights were loaded; None for a model that was not loaded.
+        checks_inputs: whether calls are checked. Switch it off where a look at the values costs too much.
+    """
+
+    backend: ClassVar[str]
+    head: ClassVar[str]
+    engine: ClassVar[ModuleType]
+    native: ClassVar[type[Any]]
+
+    config: RobertaConfig
+    load_report: checkpoint.LoadReport | None
+    checks_inputs: bool
+    options: dict[str, Any]
+
+    def __init__(
+        self,
+        config: RobertaConfig,
+        *,
+        seed: int = 0,
+        dtype: str | None = None,
+        device: Any = None,
+        state: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> None:
+        """Build the head.
+
+        Args:
+            config: the configuration, checked again and copied.
+            seed: of the initial weights, which are the same to the bit on every engine.
+            dtype: of the parameters, such as "float32" (the default) or "float64".
+            device: where the engine is to put them; None for its default.
+            state: HF's names -> arrays; what it lacks is drawn.
+            **options: `add_pooling_layer` of the bare model.
+        """
+        config = config.replace()
+        dtype = _require_dtype(dtype or "float32", self.backend, self.engine.DTYPES)
+        table = parameter_table(self.head, config, **options)
+        self._assemble(config, table, state, seed, options, dtype, device)
+        self.load_report = None
+        self.checks_inputs = True
+
+    def _assemble(  # noqa: PLR0913  # the one place where all of these meet
+        self,
+        config: RobertaConfig,
+        table: Mapping[str, Parameter],
+        state: Mapping[str, Any] | None,
+        seed: int,
+        options: dict[str, Any],
+        dtype: str,
+        device: Any,
+    ) -> None:
+        """Build the native head and fill in its weights; called again when its sizes change."""
+        self.native.__init__(self, config, **options)
+        self.options = options
+        lacking = {name: parameter for name, parameter in table.items() if not state or name not in state}
+        drawn = initial_values(_with_sources(lacking, table), config, seed) if lacking else {}
+        merged = {**drawn, **(state or {})}
+        full = {name: merged[parameter.tied_to or name] for name, parameter in table.items()}
+        self.engine.load_state_dict_numpy(self, full, dtype, device)
+
+    # -- the call ----------------------------------------------------------------------------------------------------
+
+    def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tap: Tap = silent) -> Output | tuple[Any, ...]:
+        given = checks.bind(self.head, args, kwargs)
+        given["past_key_values"] = _as_cache(given.get("past_key_values"), given, self.engine.to_numpy)
+        if self.checks_inputs and not self.engine.is_tracing():
+            checks.check_call(self.head, self.config, {name: self._visible(n, v) for n, v in given.items() for name in [n]})
+        native = {name: self._native(name, value) for name, value in given.items()}
+        labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
+        output = self.run(self._inputs(native, has_labels=bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
+        if labels:
+            output = replace(output, loss=self.engine.LOSSES[self.head](output, *labels, self.config))
+        wants_record = self.config.return_dict if native["return_dict"] is None else native["return_dict"]
+        return output if wants_record else output.to_tuple()
+
+    def _visible(self, name: str, value: Any) -> Any:
+        """An argument as the checks see it: arrays as NumPy arrays, flags and caches as they are."""
+        if value is None or name in FLAGS:
+            return value
+        return np.asarray(value) if isinstance(value, list | tuple | int | float) else _host(value, self.engine)
+
+    def _native(self, name: str, value: Any) -> Any:
+        return value if value is None or name in FLAGS else self.engine.to_native(value, self)
+
+    def _inputs(self, native: Mapping[str, Any], has_labels: bool) -> Inputs:
+        """The record that the engine's head takes: defaults from the config, the head mask in its full rank."""
+        config = self.config
+        names = [name for name in Inputs.__dataclass_fields__ if name in native]
+        inputs = Inputs(**{name: native[name] for name in names})
+        is_cached = config.is_decoder and self.head in {"model", "causal_lm"} and not has_labels
+        inputs.use_cache = is_cached and (config.use_cache if inputs.use_cache is None else inputs.use_cache)
+        for flag in ("output_attentions", "output_hidden_states"):
+            if getattr(inputs, flag) is None:
+                setattr(inputs, flag, getattr(config, flag))
+        if inputs.head_mask is not None:
+            inputs.head_mask = _full_head_mask(inputs.head_mask, config)
+        return inputs
+
+    def tape(self, **inputs: Any) -> Recorder:
+        """Run the model and keep every named quantity.
+
+        Args:
+            **inputs: as the call takes them.
+
+        Returns:
+            name -> the engine's array, with `missing` naming what a fused path never computed. Ask for
+            `output_attentions=True` to take the path that computes the scores and probabilities.
+        """
+        recorder = Recorder()
+        self._call((), inputs, recorder)
+        expected = symbols(self.head, self.config, **self.options)
+        recorder.missing = tuple(name for name in expected if name not in recorder)
+        return recorder
+
+    # -- weights -----------------------------------------------------------------------------------------------------
+
+    @property
+    def table(self) -> dict[str, Parameter]:
+        """The parameters of this model: name -> `Parameter`."""
+        return parameter_table(self.head, self.config, **self.options)
+
+    def state_dict_numpy(self) -> dict[str, Any]:
+        """HF's names -> NumPy arrays, tied tensors under each of their names."""
+        return self.engine.state_dict_numpy(self)
+
+    def load_state_dict_numpy(self, state: Mapping[str, Any]) -> checkpoint.LoadReport:
+        """Replace parameters by arrays, in place; names that the state lacks stay as they are.
+
+        Raises:
+            ValueError: a shape that does not fit.
+        """
+        found, report = checkpoint.match(state, self.table, self.head)
+        ties = {name: p.tied_to for name, p in self.table.items() if p.tied_to in found}
+        self.engine.load_state_dict_numpy(
+            self, {**found, **{name: found[source] for name, source in ties.items()}}, self.dtype
+        )
+        return report
+
+    def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
+        """How many numbers the model learns; tied tensors count once.
+
+        Args:
+            only_trainable: leave out frozen parameters, where the engine has such.
+            exclude_embeddings: leave out the tables (word, position, token type, distance).
+        """
+        frozen = self.engine.frozen_names(self) if only_trainable else frozenset[str]()
+        return sum(
+            int(np.prod(parameter.shape))
+            for name, parameter in self.table.items()
+            if parameter.tied_to is None
+            and name not in frozen
+            and not (exclude_embeddings and name.split(".")[-2].endswith(("_embeddings", "_embedding")))
+        )
+
+    def resize_token_embeddings(self, new_num_tokens: int, seed: int = 0) -> Self:
+        """Give the vocabulary another size, in place: rows are cut off, or drawn anew behind the old ones.
+
+        The parameters become new objects: make the optimizer afterwards.
+
+        Args:
+            new_num_tokens: V, above the padding, beginning and end ids.
+            seed: of the new rows.
+
+        Raises:
+            ValueError: a size that would cut off a special id.
+        """
+        config, state = surgery.resized(self.config, self.state_dict_numpy(), self.table, new_num_tokens, seed)
+        return self._rebuild(config, state)
+
+    def prune_heads(self, heads_to_prune: Mapping[int, Sequence[int]]) -> Self:
+        """Remove self-attention heads, in place, by their original numbers; repeated calls add up.
+
+        Args:
+            heads_to_prune: layer -> heads.
+
+        Raises:
+            ValueError: no such layer or head, or none left.
+        """
+        config, state = surgery.pruned(self.config, self.state_dict_numpy(), self.table, heads_to_prune)
+        return self._rebuild(config, state)
+
+    def _rebuild(self, config: RobertaConfig, state: Mapping[str, Any]) -> Self:
+        table = parameter_table(self.head, config, **self.options)
+        training, dtype, device = getattr(self, "training", False), self.dtype, self.engine.device_of(self)
+        report, checked = self.load_report, self.checks_inputs
+        self._assemble(config, table, state, 0, self.options, dtype, device)
+        self.load_report, self.checks_inputs = report, checked
+        self.train(training)  # pyright: ignore[reportAttributeAccessIssue]
+        return self
+
+    # -- other engines and files -------------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """The dtype of the parameters: "float32", …"""
+        return self.engine.dtype_name(self)
+
+    def to_backend(self, name: str, dtype: str | None = None, device: Any = None) -> Any:
+        """The same model on another engine: equal weights to the bit, where the dtype is the same.
+
+        Args:
+            name: the engine.
+            dtype: another dtype than this model's.
+            device: where the new model is to be.
+        """
+        cls = public_class(self.head, registry.canonical_name(name))
+        state, dtype = self.state_dict_numpy(), dtype or self.dtype
+        model = cls(self.config, dtype=dtype, device=device, state=state, **self.options)
+        model.load_report = self.load_report
+        return model.train(getattr(self, "training", False))
+
+    def save_pretrained(self, save_directory: str | Path) -> None:
+        """Write config.json and model.safetensors, as HF lays them out; each replaces the old file in one step."""
+        config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=self.dtype)
+        checkpoint.write_checkpoint(Path(save_directory), config, self.state_dict_numpy(), self.table, self.dtype)
+
+    @classmethod
+    def from_pretrained(  # noqa: PLR0913  # HF's signature
+        cls,
+        folder_or_hub_id: str | Path,
+        *,
+        dtype: str | None = None,
+        device: Any = None,
+        seed: int = 0,
+        strict: bool = False,
+        ignore_mismatched_sizes: bool = False,
+        config: RobertaConfig | None = None,
+        add_pooling_layer: bool | None = None,
+        **config_overrides: Any,
+    ) -> Self:
+        """Load a checkpoint: a folder, the name of a shipped one ("austen"), or an id on the hub.
+
+        Args:
+            folder_or_hub_id: where config.json and model.safetensors are.
+            dtype: of the parameters; None is "float32", "auto" is the file's.
+            device: where the engine is to put them.
+            seed: of the parameters that the checkpoint lacks.
+            strict: raise where it lacks any, instead of warning.
+            ignore_mismatched_sizes: draw tensors of another shape anew, instead of raising.
+            config: in place of the checkpoint's.
+            add_pooling_layer: of the bare model.
+            **config_overrides: fields of the config to replace.
+
+        Returns:
+            The model, dropout off, with `load_report`.
+
+        Raises:
+            FileNotFoundError: no such checkpoint.
+            ValueError: a damaged file, or weights that contradict the config.
+        """
+        folder = checkpoint.locate(folder_or_hub_id)
+        config = config.replace(**config_overrides) if config else RobertaConfig.from_pretrained(folder, **config_overrides)
+        options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
+        table = parameter_table(cls.head, config, **options)
+        tensors = checkpoint.read_tensors(folder)
+        state, report = checkpoint.match(tensors, table, cls.head, ignore_mismatched_sizes)
+        _tell_missing(cls.head, folder, report, strict)
+        if dtype == "auto":
+            dtype = str(next(iter(state.values())).dtype) if state else None
+        model = cls(config, seed=seed, dtype=dtype, device=device, state=state, **options)
+        model.load_report = report
+        return model.train(False)  # pyright: ignore[reportAttributeAccessIssue]
+
+
+@cache
+def public_class(head: str, backend: str) -> type[Any]:
+    """The class of a head on an engine: the engine's own class with `PublicModel` in front.
+
+    Args:
+        head: such as "masked_lm".
+        backend: the engine's own name.
+
+    Raises:
+        BackendUnavailableError: its framework is missing.
+    """
+    engine: Any = registry.load(backend)
+    native = engine.HEADS[head]
+    name = f"{backend.capitalize()}{CLASS_NAMES[head]}"
+
+    def entry(self: PublicModel, *args: Any, **kwargs: Any) -> Any:
+        return self._call(args, kwargs)
+
+    parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None) for n in SIGNATURES[head]]
+    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
+    entry.__signature__ = inspect.Signature([me, *parameters])  # pyright: ignore[reportFunctionMemberAccess]
+    entry.__doc__ = f"Call the head with HF's arguments of {CLASS_NAMES[head]}; see `roberta.reference.inputs.Inputs`."
+    body = {"backend": backend, "head": head, "engine": engine, "native": native, engine.ENTRY: entry}
+    # The module is the face's, where the name is looked up again when a model is unpickled.
+    return type(native)(name, (PublicModel, native), {**body, "__module__": registry.PACKAGE, "__doc__": native.__doc__})
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _require_dtype(dtype: Any, backend: str, supported: Sequence[str]) -> str:
+    name = str(getattr(dtype, "__name__", dtype)).removeprefix("torch.").removeprefix("numpy.")
+    if name not in supported:
+        message = f"dtype: the {backend} backend computes in one of {list(supported)}, got {dtype!r}"
+        raise ValueError(message)
+    return name
+
+
+def _with_sources(lacking: Mapping[str, Parameter], table: Mapping[str, Parameter]) -> dict[str, Parameter]:
+    """The lacking parameters, and those that they are tied to: a tie is drawn under its source's name."""
+    sources = {p.tied_to: table[p.tied_to] for p in lacking.values() if p.tied_to}
+    return {**sources, **lacking}
+
+
+def _host(value: Any, engine: Any) -> Any:
+    """An array of any engine on the host, for the checks."""
+    return value if isinstance(value, np.ndarray) else np.asarray(engine.to_numpy(value))
+
+
+def _as_cache(past: Any, given: Mapping[str, Any], to_numpy: Any) -> Cache | None:
+    """A cache as it is; HF's tuple of layers as one whose real tokens are counted from the mask."""
+    if past is None or isinstance(past, Cache):
+        return past
+    layers = tuple(tuple(layer) for layer in past)
+    key = layers[0][0]
+    B, P = key.shape[0], key.shape[2]
+    mask = given.get("attention_mask")
+    count = np.full(B, P) if mask is None or np.ndim(mask) != 2 else np.asarray(to_numpy(mask))[:, :P].sum(-1)
+    # Arithmetic with the keys' own kind of array: a NumPy count would not meet a tensor on an accelerator.
+    like = (key[:, 0, 0, 0] * 0).astype(np.int64) if isinstance(key, np.ndarray) else (key[:, 0, 0, 0] * 0).long()
+    return Cache(layers, like + (count if isinstance(key, np.ndarray) else like.new_tensor(count)))
+
+
+def _full_head_mask(head_mask: Any, config: RobertaConfig) -> Any:
+    """(H,) and (N, H) as a sequence of N masks (B, H, T, S), with axes of 1; without the heads that are pruned."""
+    H = config.num_attention_heads
+    if head_mask.ndim == 1:
+        head_mask = head_mask.reshape(1, 1, H, 1, 1)
+        layers = [head_mask[0] for _ in range(config.num_hidden_layers)]
+    elif head_mask.ndim == 2:
+        layers = list(head_mask.reshape(-1, 1, H, 1, 1))
+    else:
+        layers = list(head_mask)
+    for i, pruned in config.pruned_heads.items():
+        kept = [head for head in range(H) if head not in pruned]
+        layers[i] = layers[i][:, kept] if layers[i].shape[1] == H else layers[i]
+    return layers
+
+
+def _tell_missing(head: str, folder: Path, report: checkpoint.LoadReport, strict: bool) -> None:
+    absent = [*report.missing, *report.mismatched]
+    if not absent:
+        return
+    message = (
+        f"{CLASS_NAMES[head]}: {folder.name} lacks {len(absent)} parameters ({', '.join(absent[:4])}"
+        f"{', …' if len(absent) > 4 else ''}). They are random, so train before you use: {', '.join(report.random_outputs)}"
+    )
+    if strict:
+        raise ValueError(message)
+    warnings.warn(message, stacklevel=3)

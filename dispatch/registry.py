@@ -1,0 +1,201 @@
+"""Which engines there are, which one is meant, and loading it on first use. Looking never imports a framework."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from types import ModuleType
+from typing import Any
+
+PACKAGE = __package__.rpartition(".")[0]
+ENTRY_POINT_GROUP = "roberta.backends"
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One engine: where it is, what it needs, and how to get that.
+
+    Attributes:
+        name: as in `backend=`.
+        module: the package with the engine's interface; see `docs/backends.md`.
+        distribution: the framework's distribution on PyPI, whose version is shown.
+        install: the line that installs what is missing.
+        aliases: other names that are accepted.
+    """
+
+    name: str
+    module: str
+    distribution: str
+    install: str
+    aliases: tuple[str, ...] = ()
+
+
+#: The engines of this package: a folder and a line each.
+BUILT_IN = (
+    Backend("numpy", f"{PACKAGE}.backends.numpy", "numpy", "pip install roberta", ("np",)),
+    Backend("torch", f"{PACKAGE}.backends.pytorch", "torch", 'pip install "roberta[torch]"', ("pytorch", "pt")),
+)
+
+
+class BackendUnavailableError(ImportError):
+    """A backend that was asked for cannot be loaded: its framework is missing or broken."""
+
+
+@dataclass(frozen=True)
+class BackendStatus:
+    """What `available_backends` says of one engine.
+
+    Attributes:
+        name: the engine.
+        version: its framework's version, or None.
+        devices: where its models can be.
+        reason: why it cannot be used, or None.
+        install: the line that installs what is missing, where something is.
+    """
+
+    name: str
+    version: str | None
+    devices: tuple[str, ...] = ()
+    reason: str | None = None
+    install: str | None = None
+
+    @property
+    def is_available(self) -> bool:
+        """Whether models can be made with it."""
+        return self.reason is None
+
+
+def backends() -> dict[str, Backend]:
+    """Every registered engine, name -> `Backend`: the built-in ones and those of installed third parties.
+
+    Example:
+        >>> list(backends())[:2]
+        ['numpy', 'torch']
+    """
+    found = {backend.name: backend for backend in BUILT_IN}
+    for point in entry_points(group=ENTRY_POINT_GROUP):
+        distribution = point.dist.name if point.dist else point.name
+        found.setdefault(point.name, Backend(point.name, point.value, distribution, f"pip install {distribution}"))
+    return found
+
+
+def canonical_name(name: str) -> str:
+    """The engine's own name for any name it is called by.
+
+    Raises:
+        ValueError: no such engine; lists them and suggests the nearest.
+
+    Example:
+        >>> canonical_name("pt")
+        'torch'
+    """
+    registered = backends()
+    names = {alias: backend.name for backend in registered.values() for alias in (backend.name, *backend.aliases)}
+    if name in names:
+        return names[name]
+    near = difflib.get_close_matches(str(name), list(names), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    message = f"backend: required one of {list(registered)}, got {name!r}.{hint}"
+    raise ValueError(message)
+
+
+# -- which one is meant --------------------------------------------------------------------------------------------
+
+_default: str | None = None
+_in_context: ContextVar[str | None] = ContextVar("roberta_backend", default=None)
+
+
+def set_default_backend(name: str) -> None:
+    """Use this engine wherever none is named, in the whole process.
+
+    Example:
+        >>> set_default_backend("numpy")
+        >>> get_default_backend()
+        'numpy'
+    """
+    global _default
+    _default = canonical_name(name)
+
+
+def get_default_backend() -> str:
+    """The engine used where none is named: the context's, else the process', else `ROBERTA_BACKEND`, else numpy."""
+    chosen = _in_context.get() or _default or os.environ.get("ROBERTA_BACKEND") or "numpy"
+    return canonical_name(chosen)
+
+
+@contextmanager
+def use_backend(name: str) -> Iterator[None]:
+    """Use this engine wherever none is named, inside a `with` block, in this thread or task only.
+
+    Example:
+        >>> with use_backend("torch"):
+        ...     get_default_backend()
+        'torch'
+    """
+    token = _in_context.set(canonical_name(name))
+    try:
+        yield
+    finally:
+        _in_context.reset(token)
+
+
+# -- loading -------------------------------------------------------------------------------------------------------
+
+_lock = threading.RLock()
+
+
+def load(name: str | None = None) -> ModuleType:
+    """The engine's package, imported on first use.
+
+    Args:
+        name: an engine; None for the default.
+
+    Raises:
+        BackendUnavailableError: its framework is missing or broken; says what to install. A later call tries again.
+    """
+    backend = backends()[canonical_name(name) if name else get_default_backend()]
+    with _lock:
+        try:
+            return import_module(backend.module)
+        except ImportError as error:
+            message = (
+                f"backend {backend.name!r} needs {backend.distribution}, which cannot be imported ({error}). "
+                f"Install it with: {backend.install}"
+            )
+            raise BackendUnavailableError(message) from error
+
+
+def available_backends() -> dict[str, BackendStatus]:
+    """Every engine with its framework's version and devices, or why it can't be used and what to type.
+
+    It loads each of them, as nothing else tells truthfully; a broken one never breaks another.
+
+    Example:
+        >>> available_backends()["numpy"].devices
+        ('cpu',)
+    """
+    return {name: _status(backend) for name, backend in backends().items()}
+
+
+def _status(backend: Backend) -> BackendStatus:
+    installed = _version(backend.distribution)
+    try:
+        engine: Any = load(backend.name)
+    except Exception as error:  # noqa: BLE001  # whatever a broken installation raises, the others are to be listed
+        reason = f"{backend.distribution} is not installed" if installed is None else f"{type(error).__name__}: {error}"
+        return BackendStatus(backend.name, installed, reason=reason, install=backend.install)
+    return BackendStatus(backend.name, installed, tuple(engine.devices()))
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return None

@@ -1,0 +1,86 @@
+"""Changing the sizes of a model: on its configuration and its arrays, so that every engine can do it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..reference.config import RobertaConfig
+from ..reference.parameters import Parameter, initial_values
+
+State = dict[str, Any]
+
+
+def resized(
+    config: RobertaConfig, state: Mapping[str, Any], table: Mapping[str, Parameter], size: int, seed: int
+) -> tuple[RobertaConfig, State]:
+    """A vocabulary of another size.
+
+    Args:
+        config: as it is.
+        state: name -> array.
+        table: the model's parameters.
+        size: the new V.
+        seed: of new rows, which are drawn as initial weights are; new biases are zero.
+
+    Returns:
+        The new config and state.
+    """
+    least = max(config.pad_token_id, config.bos_token_id or 0, config.eos_token_id or 0) + 1
+    if size < least:
+        message = f"resize_token_embeddings: required at least {least}, to keep the special ids, got {size}"
+        raise ValueError(message)
+    changed = config.replace(vocab_size=size)
+    affected = {
+        name: Parameter(name, (size, *p.shape[1:]), p.initial)
+        for name, p in table.items()
+        if name.endswith(("word_embeddings.weight", "lm_head.decoder.weight", "lm_head.bias", "lm_head.decoder.bias"))
+    }
+    fresh = initial_values(affected, changed, seed)
+    kept = min(size, config.vocab_size)
+    rows = {name: np.concatenate([state[name][:kept], fresh[name][kept:].astype(state[name].dtype)]) for name in affected}
+    return changed, {**state, **rows}
+
+
+def pruned(
+    config: RobertaConfig, state: Mapping[str, Any], table: Mapping[str, Parameter], heads: Mapping[int, Sequence[int]]
+) -> tuple[RobertaConfig, State]:
+    """Fewer self-attention heads.
+
+    Args:
+        config: as it is.
+        state: name -> array.
+        table: the model's parameters.
+        heads: layer -> original numbers of the heads to remove.
+
+    Returns:
+        The new config, which remembers the pruned heads, and the new state.
+    """
+    union = {
+        layer: sorted({*config.pruned_heads.get(layer, ()), *heads.get(layer, ())})
+        for layer in {*config.pruned_heads, *heads}
+    }
+    changed = config.replace(pruned_heads=union)
+    new = dict(state)
+    prefix = next(name for name in table if name.endswith("word_embeddings.weight")).removesuffix(
+        "embeddings.word_embeddings.weight"
+    )
+    for layer in heads:
+        path = f"{prefix}encoder.layer.{layer}.attention"
+        columns = _kept_columns(config, changed, layer)
+        for projection in ("query", "key", "value"):
+            for part in ("weight", "bias"):
+                name = f"{path}.self.{projection}.{part}"
+                new[name] = new[name][columns]
+        new[f"{path}.output.dense.weight"] = new[f"{path}.output.dense.weight"][:, columns]
+    return changed, new
+
+
+def _kept_columns(before: RobertaConfig, after: RobertaConfig, layer: int) -> list[int]:
+    """Which of the columns that a layer has are those of heads that stay."""
+    K = before.head_size
+    present = [head for head in range(before.num_attention_heads) if head not in before.pruned_heads.get(layer, ())]
+    gone = after.pruned_heads.get(layer, ())
+    return [place * K + k for place, head in enumerate(present) if head not in gone for k in range(K)]

@@ -1,0 +1,164 @@
+"""What a call returns: records with HF's field names, in HF's order, of the engine's own arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(eq=False)
+class Output(Mapping[str, Any]):
+    """A record whose absent fields (None) do not count: `output.logits`, `output["logits"]`, `output[0]`.
+
+    Iterating, `keys`, `items`, `len` and `to_tuple` skip absent fields, as HF's records do.
+
+    Example:
+        >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
+        >>> list(output), output[0] is output.logits, output["logits"].shape
+        (['logits'], True, (1, 2, 3))
+    """
+
+    def __getitem__(self, key: Any) -> Any:
+        if isinstance(key, str):
+            value = getattr(self, key) if key in self.names() else None
+            if value is None:
+                raise KeyError(key)
+            return value
+        return self.to_tuple()[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self.names() if getattr(self, name) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __contains__(self, key: object) -> bool:
+        return any(key == name for name in self)
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """All field names, present or not, in HF's order."""
+        return tuple(spec.name for spec in fields(cls))
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values that are present, in order."""
+        return tuple(getattr(self, name) for name in self)
+
+    def map(self, function: Callable[[Any], Any]) -> dict[str, Any]:
+        """Apply a function to every array: name -> result, with the nesting of tuples kept."""
+        return {name: _map(function, value) for name, value in self.items()}
+
+    def numpy(self) -> dict[str, Any]:
+        """Every array as a NumPy array, whatever engine made it: name -> array or tuple of arrays."""
+        return self.map(to_numpy)
+
+
+def to_numpy(value: Any) -> Any:
+    """One array of any engine as a NumPy array; bfloat16, which NumPy lacks, as float32.
+
+    Example:
+        >>> to_numpy(np.float32(2.0))
+        array(2., dtype=float32)
+    """
+    value = value.detach().cpu() if hasattr(value, "detach") else value
+    if str(getattr(value, "dtype", "")).endswith("bfloat16"):
+        value = value.float() if hasattr(value, "float") else np.asarray(value, np.float32)
+    return np.asarray(value)
+
+
+def _map(function: Callable[[Any], Any], value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_map(function, part) for part in value)
+    if hasattr(value, "token_count"):  # a cache
+        return type(value)(_map(function, value.layers), function(value.token_count))
+    return function(value)
+
+
+@dataclass(eq=False)
+class BaseModelOutput(Output):
+    """Of RobertaModel: last_hidden_state (B, T, D), pooler_output (B, D), the cache, and what was asked for."""
+
+    last_hidden_state: Any = None
+    pooler_output: Any = None
+    past_key_values: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+    cross_attentions: Any = None
+
+
+@dataclass(eq=False)
+class CausalLMOutput(Output):
+    """Of RobertaForCausalLM: loss (), logits (B, T, V) in natural-log units, unnormalised, and the cache."""
+
+    loss: Any = None
+    logits: Any = None
+    past_key_values: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+    cross_attentions: Any = None
+
+
+@dataclass(eq=False)
+class MaskedLMOutput(Output):
+    """Of RobertaForMaskedLM: loss (), logits (B, T, V) in natural-log units, unnormalised."""
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+@dataclass(eq=False)
+class SequenceClassifierOutput(Output):
+    """Of RobertaForSequenceClassification: loss (), logits (B, L)."""
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+@dataclass(eq=False)
+class MultipleChoiceModelOutput(Output):
+    """Of RobertaForMultipleChoice: loss (), logits (B, C); hidden states and attentions have the leading axis BC."""
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+@dataclass(eq=False)
+class TokenClassifierOutput(Output):
+    """Of RobertaForTokenClassification: loss (), logits (B, T, L)."""
+
+    loss: Any = None
+    logits: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+@dataclass(eq=False)
+class QuestionAnsweringModelOutput(Output):
+    """Of RobertaForQuestionAnswering: loss (), start_logits and end_logits (B, T)."""
+
+    loss: Any = None
+    start_logits: Any = None
+    end_logits: Any = None
+    hidden_states: Any = None
+    attentions: Any = None
+
+
+#: All records: engines register them where their compilers want to know.
+OUTPUTS: tuple[type[Output], ...] = (
+    BaseModelOutput,
+    CausalLMOutput,
+    MaskedLMOutput,
+    SequenceClassifierOutput,
+    MultipleChoiceModelOutput,
+    TokenClassifierOutput,
+    QuestionAnsweringModelOutput,
+)

@@ -1,0 +1,205 @@
+"""Taps: every quantity of the spec that has a symbol has a name, and a listener may see or change it there.
+
+A tap is a function `(name, value) -> value`. The code states it where the quantity is computed,
+
+    scores = tap("scores", query @ key.swapaxes(-1, -2) / sqrt(K))
+
+and is unchanged by it: `silent`, the default, returns the value. Four listeners share the mechanism:
+
+    record    keep every value                       `Recorder`
+    compare   find the first that departs            `roberta.parity`
+    perturb   add rounding noise                     `roberta.parity.tolerances`
+    replace   put another value in its place         `replacing`
+
+`symbols` lists them all: the name is the path in the checkpoint plus the symbol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import RobertaConfig
+
+Tap = Callable[[str, Any], Any]
+
+
+def silent(name: str, value: Any) -> Any:
+    """The tap to which nobody listens.
+
+    Example:
+        >>> silent("scores", 3.0)
+        3.0
+    """
+    return value
+
+
+def scope(tap: Tap, path: str) -> Tap:
+    """The same tap, one level further down the checkpoint's path; costs nothing while nobody listens.
+
+    Example:
+        >>> tape = Recorder()
+        >>> _ = scope(scope(tape, "encoder"), "layer.0")("output", 1.5)
+        >>> dict(tape)
+        {'encoder.layer.0.output': 1.5}
+    """
+    if tap is silent:
+        return silent
+    return lambda name, value: tap(f"{path}.{name}", value)
+
+
+class Recorder(Mapping[str, Any]):
+    """A tap that keeps every value: name -> value, in the order of computation.
+
+    `missing` holds the names that the spec has and this pass never computed, because a fused path skipped them.
+    """
+
+    def __init__(self) -> None:
+        self.values_by_name: dict[str, Any] = {}
+        self.missing: tuple[str, ...] = ()
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Keep the value and hand it on."""
+        self.values_by_name[name] = value
+        return value
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.values_by_name)
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+    def __repr__(self) -> str:
+        lines = [f"  {name:60s} {tuple(getattr(value, 'shape', ()))}" for name, value in self.items()]
+        lines += [f"  {name:60s} never materialised" for name in self.missing]
+        return "\n".join([f"tape of {len(self)} values", *lines])
+
+
+def replacing(replacements: Mapping[str, Callable[[Any], Any]]) -> Tap:
+    """A tap that intervenes: where a name is listed, its function is applied to the value.
+
+    Example:
+        >>> tap = replacing({"scores": lambda scores: 0 * scores})
+        >>> tap("scores", 7.0), tap("probs", 7.0)
+        (0.0, 7.0)
+    """
+    return lambda name, value: replacements[name](value) if name in replacements else value
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """One named quantity.
+
+    Attributes:
+        path: the place, with `{i}` for the number of the layer.
+        axes: its shape, in the letters of `roberta.reference`.
+        equation: what it is.
+        terms: the axis whose length counts the terms of the sum in which this value is rounded: the sum that it is
+            (a mean), or the product of two activations whose factor it is. None: rounded once. The error budget of
+            `roberta.parity` asks for this.
+    """
+
+    path: str
+    axes: str
+    equation: str
+    terms: str | None = None
+
+
+def symbols(head: str, config: RobertaConfig, add_pooling_layer: bool = True) -> dict[str, Symbol]:
+    """Every tap of a head, in the order of computation: name -> `Symbol`.
+
+    Cross-attention is listed where the config has it, though a pass without encoder states skips it.
+
+    Args:
+        head: one of `parameters.HEADS`.
+        config: number of layers, decoder, activation.
+        add_pooling_layer: for the head "model" only.
+
+    Example:
+        >>> from .config import RobertaConfig
+        >>> list(symbols("question_answering", RobertaConfig(num_hidden_layers=0)))[-1]
+        'qa_outputs.logits'
+    """
+    prefix = "" if head == "model" else "roberta."
+    body = [*_embeddings(), *(symbol for i in range(config.num_hidden_layers) for symbol in _layer(i, config))]
+    if head == "multiple_choice" or (head == "model" and add_pooling_layer):
+        body += POOLER
+    table = {prefix + symbol.path: symbol for symbol in body}
+    return table | {symbol.path: symbol for symbol in HEAD_SYMBOLS[head]}
+
+
+def _layer(i: int, config: RobertaConfig) -> Iterator[Symbol]:
+    cross = _attention("crossattention") if config.add_cross_attention else ()
+    for symbol in (*_attention("attention"), *cross, *_feed_forward()):
+        if symbol.path != "intermediate.erf" or config.hidden_act in {"gelu", "gelu_python", "gelu_10"}:
+            yield replace(symbol, path=f"encoder.layer.{i}.{symbol.path}")
+
+
+def _layer_norm(path: str) -> tuple[Symbol, ...]:
+    return (
+        Symbol(f"{path}.mean", "B T 1", "mean over D of x", terms="D"),
+        Symbol(f"{path}.variance", "B T 1", "mean over D of (x - mean)^2, biased", terms="D"),
+        Symbol(f"{path}.normalized", "B T D", "(x - mean) / sqrt(variance + eps)"),
+        Symbol(f"{path}.output", "B T D", "normalized * weight + bias"),
+    )
+
+
+def _embeddings() -> tuple[Symbol, ...]:
+    total = Symbol("embeddings.sum", "B T D", "word + token type + position (absolute types only)")
+    return (total, *_layer_norm("embeddings.LayerNorm"))
+
+
+def _attention(path: str) -> tuple[Symbol, ...]:
+    return (
+        Symbol(f"{path}.self.query", "B H T K", "x W_q' + b_q, by head", terms="K"),
+        Symbol(f"{path}.self.key", "B H S K", "x W_k' + b_k, by head", terms="K"),
+        Symbol(f"{path}.self.value", "B H S K", "x W_v' + b_v, by head"),
+        Symbol(f"{path}.self.scores", "B H T S", "(query key' + relative terms) / sqrt(K)"),
+        Symbol(f"{path}.self.probs", "B H T S", "softmax over S of the attended scores", terms="S"),
+        Symbol(f"{path}.self.context", "B T D", "probs value, heads side by side"),
+        Symbol(f"{path}.output.dense", "B T D", "context W_o' + b_o"),
+        Symbol(f"{path}.output.sum", "B T D", "x + dense"),
+        *_layer_norm(f"{path}.output.LayerNorm"),
+    )
+
+
+def _feed_forward() -> tuple[Symbol, ...]:
+    return (
+        Symbol("intermediate.dense", "B T F", "y W_1' + b_1"),
+        Symbol("intermediate.erf", "B T F", "erf(dense / sqrt(2)), where the activation is the exact GELU"),
+        Symbol("intermediate.output", "B T F", "activation(dense)"),
+        Symbol("output.dense", "B T D", "activation W_2' + b_2"),
+        Symbol("output.sum", "B T D", "y + dense"),
+        *_layer_norm("output.LayerNorm"),
+    )
+
+
+POOLER = (
+    Symbol("pooler.dense", "B D", "x[:, 0] W' + b"),
+    Symbol("pooler.output", "B D", "tanh(dense)"),
+)
+LM_HEAD = (
+    Symbol("lm_head.dense", "B T D", "x W' + b"),
+    Symbol("lm_head.erf", "B T D", "erf(dense / sqrt(2))"),
+    Symbol("lm_head.gelu", "B T D", "gelu(dense)"),
+    *_layer_norm("lm_head.layer_norm"),
+    Symbol("lm_head.logits", "B T V", "layer_norm W_v' + b_v"),
+)
+HEAD_SYMBOLS: Mapping[str, tuple[Symbol, ...]] = {
+    "model": (),
+    "causal_lm": LM_HEAD,
+    "masked_lm": LM_HEAD,
+    "sequence_classification": (
+        Symbol("classifier.dense", "B D", "x[:, 0] W' + b"),
+        Symbol("classifier.tanh", "B D", "tanh(dense)"),
+        Symbol("classifier.logits", "B L", "tanh W_o' + b_o"),
+    ),
+    "multiple_choice": (Symbol("classifier.logits", "BC 1", "pooler w' + b"),),
+    "token_classification": (Symbol("classifier.logits", "B T L", "x W' + b"),),
+    "question_answering": (Symbol("qa_outputs.logits", "B T 2", "x W' + b"),),
+}

@@ -1,0 +1,190 @@
+"""Step 15 of the ladder: the record that a call returns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from .rows import Row, Span
+from .tensors import to_tensor
+
+__all__ = ["BatchEncoding", "CharSpan", "TokenSpan"]
+
+T = TypeVar("T")
+
+
+class CharSpan(NamedTuple):
+    """Code points of a text.
+
+    Args:
+        start: the first.
+        end: one past the last.
+    """
+
+    start: int
+    end: int
+
+
+class TokenSpan(NamedTuple):
+    """Tokens of a row.
+
+    Args:
+        start: the first.
+        end: one past the last.
+    """
+
+    start: int
+    end: int
+
+
+class BatchEncoding(dict[str, Any]):
+    """Field name -> lists or tensors: a dict, so that ``model(**encoding)`` works; fields are attributes too.
+
+    The record of a call also knows where each token came from. With an integer it gives a row; the methods below take the index of a row
+    first, or leave it out where there is one row: ``encoding.char_to_token(4)``, ``encoding.char_to_token(0, 4)``.
+
+    Args:
+        fields: the fields.
+        rows: what they were made of; needed for alignment only. They stay behind when the record is pickled.
+
+    Example:
+        >>> encoding = BatchEncoding({"input_ids": [0, 102, 2], "attention_mask": [1, 1, 1]})
+        >>> encoding.input_ids
+        [0, 102, 2]
+        >>> encoding
+        BatchEncoding
+          input_ids       [0, 102, 2]
+          attention_mask  [1, 1, 1]
+    """
+
+    def __init__(self, fields: Mapping[str, Any], rows: Sequence[Row] = ()) -> None:
+        super().__init__(fields)
+        self._rows = rows
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(
+                f"BatchEncoding: expected one of the fields {', '.join(self)}, got {name!r}; "
+                f"ask the tokenizer for it, such as with return_{name}=True"
+            ) from None
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._row(key) if isinstance(key, int) else super().__getitem__(key)
+
+    def __reduce__(self) -> tuple[type["BatchEncoding"], tuple[dict[str, Any]]]:
+        # A row holds on to its tokenizer, which has no place in what a data loader's worker sends with each batch.
+        return BatchEncoding, (dict(self),)
+
+    def __repr__(self) -> str:
+        width = max(map(len, self), default=0)
+        lines = [f"  {name:{width}}  {_shown(value)}" for name, value in self.items()]
+        return "\n".join(["BatchEncoding", *lines])
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The fields as a plain dict."""
+        return dict(self)
+
+    @property
+    def encodings(self) -> list[Row]:
+        """The rows, which know where their tokens came from."""
+        return list(self._rows)
+
+    def tokens(self, batch_index: int = 0) -> list[str]:
+        """Return the tokens of a row as the vocabulary spells them."""
+        return self._row(batch_index).tokens
+
+    def word_ids(self, batch_index: int = 0) -> list[int | None]:
+        """Return the index of each token's piece, or given word; None for special tokens and padding."""
+        return self._row(batch_index).word_ids
+
+    def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
+        """Return 0 or 1 for tokens of the first or second text; None for special tokens and padding."""
+        return self._row(batch_index).sequence_ids
+
+    def char_to_token(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
+        """Return the index of the first token that holds a code point of a text; None where none does."""
+        row, char = self._at(row_or_char, char_index)
+        return row.char_to_token(char, sequence_index)
+
+    def char_to_word(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
+        """Return the index of the word that holds a code point of a text; None where no token does."""
+        row, char = self._at(row_or_char, char_index)
+        return row.char_to_word(char, sequence_index)
+
+    def token_to_chars(self, row_or_token: int, token_index: int | None = None) -> CharSpan | None:
+        """Return the code points of a token, end-exclusive; None for special tokens and padding."""
+        row, token = self._at(row_or_token, token_index)
+        return _span(CharSpan, row.token_to_chars(token))
+
+    def token_to_word(self, row_or_token: int, token_index: int | None = None) -> int | None:
+        """Return the index of a token's word; None for special tokens and padding."""
+        row, token = self._at(row_or_token, token_index)
+        return row.token_to_word(token)
+
+    def token_to_sequence(self, row_or_token: int, token_index: int | None = None) -> int | None:
+        """Return 0 or 1, the text of a token; None for special tokens and padding."""
+        row, token = self._at(row_or_token, token_index)
+        return row.token_to_sequence(token)
+
+    def word_to_tokens(
+        self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0
+    ) -> TokenSpan | None:
+        """Return the tokens of a word, end-exclusive; None where the row has none."""
+        row, word = self._at(row_or_word, word_index)
+        return _span(TokenSpan, row.word_to_tokens(word, sequence_index))
+
+    def word_to_chars(self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0) -> CharSpan | None:
+        """Return the code points of a word, end-exclusive; None where the row has no token of it."""
+        row, word = self._at(row_or_word, word_index)
+        return _span(CharSpan, row.word_to_chars(word, sequence_index))
+
+    def convert_to_tensors(self, tensor_type: str | None) -> "BatchEncoding":
+        """Turn every field into a tensor, in place.
+
+        Args:
+            tensor_type: ``"np"``, ``"pt"``, ``"tf"``, ``"jax"``; None changes nothing.
+
+        Returns:
+            This record.
+        """
+        if tensor_type is not None:
+            self.update({name: to_tensor(name, value, tensor_type) for name, value in self.items()})
+        return self
+
+    def to(self, device: Any) -> "BatchEncoding":
+        """Move PyTorch tensors to a device, in place; other fields stay.
+
+        Args:
+            device: what ``Tensor.to`` takes.
+
+        Returns:
+            This record.
+        """
+        self.update({name: value.to(device) if hasattr(value, "to") else value for name, value in self.items()})
+        return self
+
+    def _at(self, row_or_index: int, index: int | None) -> tuple[Row, int]:
+        return (self._row(0), row_or_index) if index is None else (self._row(row_or_index), index)
+
+    def _row(self, index: int) -> Row:
+        if not self._rows:
+            raise ValueError(
+                "BatchEncoding: expected the record of a tokenizer call, got one without rows; alignment is lost in pad() and "
+                "when a record is pickled: ask before, or use return_offsets_mapping=True"
+            )
+        if not -len(self._rows) <= index < len(self._rows):
+            raise IndexError(f"BatchEncoding: expected a row index of 0 to {len(self._rows) - 1}, got {index}; name fields by str")
+        return self._rows[index]
+
+
+def _span(kind: Callable[[int, int], T], span: Span | None) -> T | None:
+    return None if span is None else kind(*span)
+
+
+def _shown(value: Any) -> str:
+    """Show a short value whole, a long one by its beginning; and its shape if it has one."""
+    shape = getattr(value, "shape", None)
+    text = " ".join(repr(value).split())
+    text = text if len(text) <= 76 else f"{text[:72]} ..."
+    return text if shape is None else f"{text}  shape {tuple(shape)}"

@@ -1,0 +1,65 @@
+"""Pad features that are encoded already, as a collator does."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from .plan import Plan
+
+__all__ = ["pad_features"]
+
+Features = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
+    """Bring rows to one length.
+
+    Args:
+        features: a mapping of field -> rows (or field -> one row), or a list of mappings of field -> one row.
+            ``input_ids`` must be there.
+        plan: says to which length and at which side.
+        pad_id: the id of padding.
+
+    Returns:
+        Field -> rows. ``attention_mask`` is added where it is lacking and wanted; ``token_type_ids`` are
+        padded with 0, ``special_tokens_mask`` with 1, and other fields, such as labels, are left as they are.
+
+    Raises:
+        ValueError: there is no ``input_ids``.
+    """
+    columns = _columns(features)
+    if "input_ids" not in columns:
+        raise ValueError(
+            f"pad: expected features with input_ids, got {', '.join(columns) or 'none'}; pass what the "
+            "tokenizer returns"
+        )
+    is_batch = len(columns["input_ids"]) == 0 or hasattr(columns["input_ids"][0], "__len__")
+    if not is_batch:
+        columns = {name: [value] for name, value in columns.items()}
+    lengths = [len(row) for row in columns["input_ids"]]
+    if "attention_mask" in plan.fields and "attention_mask" not in columns:
+        columns["attention_mask"] = [[1] * length for length in lengths]
+    fillers = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
+    wanted = plan.padded_length(lengths)
+    padded = {
+        name: [_pad(row, wanted, fillers[name], plan.padding_side) for row in rows]
+        if name in fillers
+        else rows
+        for name, rows in columns.items()
+    }
+    return padded if is_batch or plan.return_tensors else {name: rows[0] for name, rows in padded.items()}
+
+
+def _columns(features: Features) -> dict[str, Any]:
+    if isinstance(features, Mapping):
+        return {name: _as_list(rows) for name, rows in features.items()}
+    names = features[0] if features else {}
+    return {name: [_as_list(feature[name]) for feature in features] for name in names}
+
+
+def _as_list(value: Any) -> Any:
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _pad(row: Sequence[int], wanted: int, filler: int, side: str) -> list[int]:
+    missing = [filler] * (wanted - len(row))
+    return [*missing, *row] if side == "left" else [*row, *missing]

@@ -1,0 +1,184 @@
+"""Step 13 of the ladder: a row is what the model reads: special tokens, the kept tokens of one or two texts, padding."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import TypeVar
+
+from .plan import Plan
+from .texts import Part
+
+__all__ = ["Frame", "Row", "Span", "pad_rows"]
+
+T = TypeVar("T")
+Span = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What all rows of a call have in common.
+
+    Args:
+        cls_sep: the ids of ``<s>`` and ``</s>``, or None where none are put in.
+        pad_id: the id of padding, or None where there is none.
+        spell: ids -> tokens.
+    """
+
+    cls_sep: tuple[int, int] | None
+    pad_id: int | None
+    spell: Callable[[list[int]], list[str]]
+
+
+@dataclass(slots=True)
+class Row:
+    """One row of the batch: ``<s> A </s>``, or ``<s> A </s> </s> B </s>``, and padding.
+
+    Args:
+        parts: the kept tokens of the one or two texts.
+        frame: what is put around them.
+        sample: index of the text or pair in the batch.
+        padding: tokens of padding at the left and at the right.
+
+    Example:
+        >>> from roberta.tokenizer.alignment import Alignment
+        >>> from roberta.tokenizer.texts import EncodedText
+        >>> a = EncodedText("a", [102], lambda text: Alignment([(0, 1)], [0]))
+        >>> bc = EncodedText("bc", [428], lambda text: Alignment([(0, 2)], [0]))
+        >>> row = Row([Part(a, 0, 1), Part(bc, 0, 1)], Frame((0, 2), pad_id=1, spell=str), padding=(0, 1))
+        >>> row.ids
+        [0, 102, 2, 2, 428, 2, 1]
+        >>> row.special_tokens_mask
+        [1, 0, 1, 1, 0, 1, 1]
+        >>> row.offsets
+        [(0, 0), (0, 1), (0, 0), (0, 0), (0, 2), (0, 0), (0, 0)]
+        >>> row.sequence_ids
+        [None, 0, None, None, 1, None, None]
+        >>> row.char_to_token(1, sequence_index=1)
+        4
+    """
+
+    parts: Sequence[Part]
+    frame: Frame
+    sample: int = 0
+    padding: tuple[int, int] = (0, 0)
+
+    def __len__(self) -> int:
+        """Tokens without padding."""
+        tokens = sum(map(len, self.parts))
+        return tokens + 2 * len(self.parts) if self.frame.cls_sep else tokens
+
+    @property
+    def padded_length(self) -> int:
+        """Tokens with padding."""
+        return len(self) + sum(self.padding)
+
+    @property
+    def ids(self) -> list[int]:
+        """The ids."""
+        cls, sep = self.frame.cls_sep or (0, 0)
+        return self._laid_out([part.ids for part in self.parts], (cls, sep, self.frame.pad_id or 0))
+
+    @property
+    def attention_mask(self) -> list[int]:
+        """1 for every token and 0 for padding."""
+        return [0] * self.padding[0] + [1] * len(self) + [0] * self.padding[1]
+
+    @property
+    def type_ids(self) -> list[int]:
+        """The token types: RoBERTa has one, 0."""
+        return [0] * self.padded_length
+
+    @property
+    def special_tokens_mask(self) -> list[int]:
+        """1 for every token that the call put in, padding included, else 0."""
+        return self._laid_out([[0] * len(part) for part in self.parts], (1, 1, 1))
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens as the vocabulary spells them."""
+        return self.frame.spell(self.ids)
+
+    @property
+    def offsets(self) -> list[Span]:
+        """Each token's (start, end) in its text, Unicode code points, end-exclusive; (0, 0) for what the call put in."""
+        return self._laid_out([part.alignment.offsets for part in self.parts], ((0, 0),) * 3)
+
+    @property
+    def word_ids(self) -> list[int | None]:
+        """The index of each token's piece or given word; None for what the call put in."""
+        words: list[Sequence[int | None]] = [part.alignment.words for part in self.parts]
+        return self._laid_out(words, (None,) * 3)
+
+    @property
+    def sequence_ids(self) -> list[int | None]:
+        """0 or 1 for the tokens of the first and second text; None for what the call put in."""
+        indices: list[Sequence[int | None]] = [[index] * len(part) for index, part in enumerate(self.parts)]
+        return self._laid_out(indices, (None,) * 3)
+
+    def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
+        """Return the first token that holds a code point of a text; None where no token of the row does."""
+        return next((at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None)
+
+    def char_to_word(self, char_index: int, sequence_index: int = 0) -> int | None:
+        """Return the word that holds a code point of a text; None where no token of the row does."""
+        found = (word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end)
+        return next(found, None)
+
+    def token_to_chars(self, token_index: int) -> Span | None:
+        """Return the offsets of a token; None for what the call put in."""
+        return None if self.token_to_sequence(token_index) is None else self.offsets[token_index]
+
+    def token_to_word(self, token_index: int) -> int | None:
+        """Return the word of a token; None for what the call put in."""
+        return self.word_ids[token_index]
+
+    def token_to_sequence(self, token_index: int) -> int | None:
+        """Return 0 or 1, the text of a token; None for what the call put in."""
+        return self.sequence_ids[token_index]
+
+    def word_to_tokens(self, word_index: int, sequence_index: int = 0) -> Span | None:
+        """Return (first, last + 1) of the tokens of a word; None where the row has none."""
+        found = [at for at, _, word in self._tokens_of(sequence_index) if word == word_index]
+        return (found[0], found[-1] + 1) if found else None
+
+    def word_to_chars(self, word_index: int, sequence_index: int = 0) -> Span | None:
+        """Return the offsets of a word, end-exclusive; None where the row has no token of it."""
+        found = [span for _, span, word in self._tokens_of(sequence_index) if word == word_index]
+        return (found[0][0], found[-1][1]) if found else None
+
+    def _tokens_of(self, sequence_index: int) -> Iterator[tuple[int, Span, int]]:
+        """Yield place in the row, offsets and word of each token of one text."""
+        if not 0 <= sequence_index < len(self.parts):
+            raise ValueError(
+                f"sequence_index: expected 0 to {len(self.parts) - 1}, got {sequence_index}; the row has {len(self.parts)} text(s)"
+            )
+        specials = 1 + 2 * sequence_index if self.frame.cls_sep else 0
+        begin = self.padding[0] + specials + sum(map(len, self.parts[:sequence_index]))
+        offsets, words = self.parts[sequence_index].alignment
+        return zip(range(begin, begin + len(words)), offsets, words, strict=True)
+
+    def _laid_out(self, inner: Sequence[Sequence[T]], outer: tuple[T, T, T]) -> list[T]:
+        """Lay values of the kept tokens out as the row is, with ``outer`` in the places of ``<s>``, ``</s>`` and ``<pad>``."""
+        cls, sep, pad = outer
+        if self.frame.cls_sep is None:
+            laid = list(chain.from_iterable(inner))
+        else:
+            laid = [cls, *inner[0], sep]
+            for values in inner[1:]:
+                laid += [sep, *values, sep]
+        return [pad] * self.padding[0] + laid + [pad] * self.padding[1]
+
+
+def pad_rows(rows: Sequence[Row], plan: Plan) -> None:
+    """Give every row its padding.
+
+    Args:
+        rows: changed in place. A row longer than the wanted length stays as it is.
+        plan: says to which length and at which side.
+    """
+    wanted = plan.padded_length([len(row) for row in rows])
+    for row in rows:
+        missing = max(wanted - len(row), 0)
+        row.padding = (missing, 0) if plan.padding_side == "left" else (0, missing)

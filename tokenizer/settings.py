@@ -1,0 +1,69 @@
+"""The settings of a tokenizer beside its vocabulary, and their form in ``tokenizer_config.json``."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any, TypedDict
+
+from .slots import SLOTS
+from .special import AddedToken
+
+__all__ = ["Settings", "added_tokens_as_json", "constructor_arguments"]
+
+
+class Settings(TypedDict, total=False):
+    """What a tokenizer may be told beside its files and special tokens.
+
+    Args:
+        model_max_length: tokens that the model takes in a row; what ``max_length=None`` means.
+        padding_side: ``"right"`` or ``"left"``.
+        truncation_side: ``"right"`` or ``"left"``.
+        model_input_names: the fields that a call returns unasked.
+        clean_up_tokenization_spaces: whether decoding drops spaces before punctuation.
+        split_special_tokens: whether text that spells a special token is encoded as plain text.
+        additional_special_tokens: special tokens without a role.
+        added_tokens_decoder: id -> added token.
+        trim_offsets: whether the space that begins a word is left out of its offsets.
+        name_or_path: where the tokenizer was loaded from.
+    """
+
+    model_max_length: int | None
+    padding_side: str
+    truncation_side: str
+    model_input_names: list[str]
+    clean_up_tokenization_spaces: bool
+    split_special_tokens: bool
+    additional_special_tokens: Sequence[Any]
+    added_tokens_decoder: Mapping[Any, Any]
+    trim_offsets: bool
+    name_or_path: str
+
+
+_CONSTRUCTOR_ARGUMENTS = {"errors", "add_prefix_space", *SLOTS, *Settings.__annotations__}
+
+
+def constructor_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from ``tokenizer_config.json`` what the constructor takes; the rest concerns other programs.
+
+    Args:
+        stored: what the file holds.
+
+    Returns:
+        Arguments of `RobertaTokenizer`.
+
+    Example:
+        >>> constructor_arguments({"errors": "strict", "tokenizer_class": "RobertaTokenizer"})
+        {'errors': 'strict'}
+    """
+    return {name: value for name, value in stored.items() if name in _CONSTRUCTOR_ARGUMENTS}
+
+
+def added_tokens_as_json(added: Mapping[int, AddedToken]) -> dict[str, Any]:
+    """Return the added tokens as ``tokenizer_config.json`` holds them.
+
+    Args:
+        added: id -> token.
+
+    Returns:
+        The same with ids as strings and tokens as objects.
+    """
+    return {str(index): asdict(token) for index, token in added.items()}

@@ -1,0 +1,189 @@
+"""Step 4 of the ladder: special and added tokens are found in the text before anything else looks at it.
+
+The leftmost match wins, and of several that begin at one place the longest. A token may swallow the white
+space at its sides (``<mask>`` does so at its left) and may insist on being a whole word.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple, Self
+
+import regex
+
+__all__ = ["AddedToken", "Segment", "SpecialSplitter"]
+
+
+@dataclass(frozen=True, slots=True)
+class AddedToken:
+    """A token that is matched as a whole in the text, never cut and never merged.
+
+    Args:
+        content: the text to match; not empty.
+        lstrip: whether it swallows the white space at its left.
+        rstrip: whether it swallows the white space at its right.
+        single_word: whether it is matched only where no word character touches it.
+        normalized: whether it yields to the tokens that are not: those are looked for first. (RoBERTa
+            normalises nothing else.)
+        special: whether ``skip_special_tokens`` drops it when decoding, and ``split_special_tokens`` does not
+            look for it.
+
+    Example:
+        >>> AddedToken("<mask>", lstrip=True, normalized=False, special=True).content
+        '<mask>'
+    """
+
+    content: str
+    lstrip: bool = False
+    rstrip: bool = False
+    single_word: bool = False
+    normalized: bool = True
+    special: bool = False
+
+    def __str__(self) -> str:
+        return self.content
+
+    @classmethod
+    def read(cls, token: Any, **flags: bool) -> Self:
+        """Read a token in any of its forms.
+
+        Args:
+            token: its text; the object that a JSON file holds; or anything with the attributes of an added token.
+            **flags: how a token that is given as text is matched.
+
+        Returns:
+            The token.
+
+        Raises:
+            TypeError: something else.
+
+        Example:
+            >>> AddedToken.read({"content": "<mask>", "lstrip": True, "__type": "AddedToken"}).lstrip
+            True
+        """
+        if isinstance(token, str):
+            return cls(token, **flags)
+        names = [field.name for field in fields(cls)]
+        if isinstance(token, Mapping):
+            given = {name: token[name] for name in names if name in token}
+        else:
+            given = {name: getattr(token, name) for name in names if hasattr(token, name)}
+        if not isinstance(given.get("content"), str):
+            raise TypeError(
+                f"token: expected a str or an AddedToken, got {type(token).__name__} {token!r}; pass its text"
+            )
+        return cls(**given)
+
+
+class Segment(NamedTuple):
+    """A stretch of text: plain (``token`` is None), or one added token with the white space that it swallowed.
+
+    Args:
+        start: first code point in the text.
+        end: one past the last.
+        token: the added token that stands here, if any.
+    """
+
+    start: int
+    end: int
+    token: AddedToken | None
+
+
+class SpecialSplitter:
+    """Cuts texts at added tokens.
+
+    Args:
+        tokens: the tokens to look for.
+
+    Example:
+        >>> splitter = SpecialSplitter([AddedToken("<mask>", lstrip=True)])
+        >>> text = "a <mask>b"
+        >>> [text[start:end] for start, end, token in splitter.split(text)]
+        ['a', ' <mask>', 'b']
+    """
+
+    def __init__(self, tokens: Iterable[AddedToken]) -> None:
+        tokens = [token for token in tokens if token.content]
+        groups = [[token for token in tokens if token.normalized is late] for late in (False, True)]
+        self._matchers = [_Matcher(group) for group in groups if group]
+
+    def split(self, text: str, split_special_tokens: bool = False) -> list[Segment]:
+        """Cut a text.
+
+        Args:
+            text: any text.
+            split_special_tokens: whether special tokens are treated as plain text.
+
+        Returns:
+            The segments in order; they cover the text without gap, and none is empty.
+        """
+        segments = [Segment(0, len(text), None)] if text else []
+        for matcher in self._matchers:
+            if matcher.occurs_in(text):
+                segments = [
+                    part
+                    for segment in segments
+                    for part in (
+                        [segment] if segment.token else matcher.split(text, segment, split_special_tokens)
+                    )
+                ]
+        return segments
+
+
+class _Matcher:
+    """Finds the tokens of one group."""
+
+    def __init__(self, tokens: list[AddedToken]) -> None:
+        self._tokens = {token.content: token for token in tokens}
+        # Longest first: an alternation takes the first alternative that matches.
+        contents = sorted(self._tokens, key=len, reverse=True)
+        self._pattern = regex.compile("|".join(map(regex.escape, contents)))
+
+    def occurs_in(self, text: str) -> bool:
+        return self._pattern.search(text) is not None
+
+    def split(self, text: str, within: Segment, split_special_tokens: bool) -> list[Segment]:
+        segments: list[Segment] = []
+        done, limit = within.start, within.end
+        for match in self._pattern.finditer(text, done, limit):
+            token = self._tokens[match[0]]
+            start, end = match.span()
+            if (token.special and split_special_tokens) or (
+                token.single_word and _touches_word(text, match, within)
+            ):
+                continue
+            if token.lstrip:
+                start = _start_of_space_before(text, done, start)
+            if token.rstrip:
+                end = _end_of_space_after(text, end, limit)
+            if done < start:
+                segments.append(Segment(done, start, None))
+            segments.append(Segment(start, end, token))
+            done = end
+        if done < limit:
+            segments.append(Segment(done, limit, None))
+        return segments
+
+
+# By \s `regex` means Unicode's White_Space; str.isspace also holds the separators \x1c to \x1f, which do not
+# count here.
+_SPACE = regex.compile(r"\s")
+_WORD = regex.compile(r"\w")
+
+
+def _start_of_space_before(text: str, done: int, start: int) -> int:
+    while start > done and _SPACE.match(text, start - 1):
+        start -= 1
+    return start
+
+
+def _end_of_space_after(text: str, end: int, limit: int) -> int:
+    while end < limit and _SPACE.match(text, end):
+        end += 1
+    return end
+
+
+def _touches_word(text: str, match: "regex.Match[str]", within: Segment) -> bool:
+    start, end = match.span()
+    is_after_word = start > within.start and _WORD.match(text, start - 1)
+    is_before_word = end < within.end and _WORD.match(text, end)
+    return bool(is_after_word or is_before_word)
