@@ -121,7 +121,9 @@ def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) ->
     rank = len(axes) + (ids is None)
     if tokens.ndim != rank:
         letters = ", ".join(axes if ids is not None else [*axes, "D"])
-        raise _fail(name, f"rank {rank}, ({letters})", _describe(tokens), "A single text is a batch of one: add an axis.")
+        raise _fail(
+            name, f"rank {rank}, ({letters})", _describe(tokens), "A single text is a batch of one: add an axis."
+        )
     sizes = {"V": config.vocab_size, "D": config.hidden_size, "H": config.num_attention_heads}
     sizes |= {"N": config.num_hidden_layers, **dict(zip(axes, tokens.shape, strict=False))}
     if not sizes["T"] or sizes.get("C") == 0:
@@ -166,10 +168,10 @@ def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Siz
     count = np.full(sizes["rows"], sizes["T"]) if ids is None else (ids != pad).sum(-1).reshape(-1)
     count = count if past is None else count + np.asarray(past.token_count)
     if count.size and count.max() > config.usable_length:
-        what = f"at most {config.usable_length} tokens a row (max_position_embeddings - pad_token_id - 1 = {M} - {pad} - 1)"
+        reason = f"max_position_embeddings - pad_token_id - 1 = {M} - {pad} - 1"
         raise _fail(
             "input_ids" if ids is not None else "inputs_embeds",
-            what,
+            f"at most {config.usable_length} tokens a row ({reason})",
             f"{int(count.max())} in row {int(count.argmax())}",
             "Truncate them (tokenizer(..., truncation=True, max_length=...)).",
         )
@@ -231,7 +233,9 @@ def _check_cache(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
         raise _fail("past_key_values", f"one entry per layer, N = {sizes['N']}", f"{len(past)}")
     for i, layer in enumerate(past.layers):
         if len(layer) not in (2, 4):
-            raise _fail(f"past_key_values[{i}]", "(key, value) or (key, value, cross_key, cross_value)", f"{len(layer)}")
+            raise _fail(
+                f"past_key_values[{i}]", "(key, value) or (key, value, cross_key, cross_value)", f"{len(layer)}"
+            )
         expected = (sizes["B"], config.attention_head_count(i), past.length, config.head_size)
         for part, name in zip(layer[:2], ("key", "value"), strict=True):
             if tuple(part.shape) != expected:
@@ -275,7 +279,9 @@ def _check_labels(head: str, config: RobertaConfig, given: Mapping[str, Any], si
         _require_range("labels", labels["labels"], sizes["C"], "number of choices", IGNORE_INDEX)
     else:
         _require_shape("labels", labels["labels"], ("B T",), sizes)
-        limit, meaning = (config.num_labels, "num_labels") if head == "token_classification" else (sizes["V"], "vocab_size")
+        limit, meaning = (
+            (config.num_labels, "num_labels") if head == "token_classification" else (sizes["V"], "vocab_size")
+        )
         _require_range("labels", labels["labels"], limit, meaning, IGNORE_INDEX)
 
 

@@ -77,7 +77,7 @@ class PublicModel:
         self.load_report = None
         self.checks_inputs = True
 
-    def _assemble(  # noqa: PLR0913  # the one place where all of these meet
+    def _assemble(
         self,
         config: RobertaConfig,
         table: Mapping[str, Parameter],
@@ -102,7 +102,9 @@ class PublicModel:
         given = checks.bind(self.head, args, kwargs)
         given["past_key_values"] = _as_cache(given.get("past_key_values"), given, self.engine.to_numpy)
         if self.checks_inputs and not self.engine.is_tracing():
-            checks.check_call(self.head, self.config, {name: self._visible(n, v) for n, v in given.items() for name in [n]})
+            checks.check_call(
+                self.head, self.config, {name: self._visible(n, v) for n, v in given.items() for name in [n]}
+            )
         native = {name: self._native(name, value) for name, value in given.items()}
         labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
         output = self.run(self._inputs(native, has_labels=bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
@@ -230,7 +232,7 @@ class PublicModel:
 
     @property
     def dtype(self) -> str:
-        """The dtype of the parameters: "float32", …"""
+        """The dtype of the parameters, such as "float32"."""
         return self.engine.dtype_name(self)
 
     def to_backend(self, name: str, dtype: str | None = None, device: Any = None) -> Any:
@@ -253,7 +255,7 @@ class PublicModel:
         checkpoint.write_checkpoint(Path(save_directory), config, self.state_dict_numpy(), self.table, self.dtype)
 
     @classmethod
-    def from_pretrained(  # noqa: PLR0913  # HF's signature
+    def from_pretrained(
         cls,
         folder_or_hub_id: str | Path,
         *,
@@ -287,7 +289,9 @@ class PublicModel:
             ValueError: a damaged file, or weights that contradict the config.
         """
         folder = checkpoint.locate(folder_or_hub_id)
-        config = config.replace(**config_overrides) if config else RobertaConfig.from_pretrained(folder, **config_overrides)
+        config = (
+            config.replace(**config_overrides) if config else RobertaConfig.from_pretrained(folder, **config_overrides)
+        )
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
         table = parameter_table(cls.head, config, **options)
         tensors = checkpoint.read_tensors(folder)
@@ -324,7 +328,9 @@ def public_class(head: str, backend: str) -> type[Any]:
     entry.__doc__ = f"Call the head with HF's arguments of {CLASS_NAMES[head]}; see `roberta.reference.inputs.Inputs`."
     body = {"backend": backend, "head": head, "engine": engine, "native": native, engine.ENTRY: entry}
     # The module is the face's, where the name is looked up again when a model is unpickled.
-    return type(native)(name, (PublicModel, native), {**body, "__module__": registry.PACKAGE, "__doc__": native.__doc__})
+    return type(native)(
+        name, (PublicModel, native), {**body, "__module__": registry.PACKAGE, "__doc__": native.__doc__}
+    )
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -385,7 +391,8 @@ def _tell_missing(head: str, folder: Path, report: checkpoint.LoadReport, strict
         return
     message = (
         f"{CLASS_NAMES[head]}: {folder.name} lacks {len(absent)} parameters ({', '.join(absent[:4])}"
-        f"{', …' if len(absent) > 4 else ''}). They are random, so train before you use: {', '.join(report.random_outputs)}"
+        f"{', …' if len(absent) > 4 else ''}). "
+        f"They are random, so train before you use: {', '.join(report.random_outputs)}"
     )
     if strict:
         raise ValueError(message)

@@ -40,7 +40,9 @@ def resized(
     }
     fresh = initial_values(affected, changed, seed)
     kept = min(size, config.vocab_size)
-    rows = {name: np.concatenate([state[name][:kept], fresh[name][kept:].astype(state[name].dtype)]) for name in affected}
+    rows = {
+        name: np.concatenate([state[name][:kept], fresh[name][kept:].astype(state[name].dtype)]) for name in affected
+    }
     return changed, {**state, **rows}
 
 

@@ -41,7 +41,7 @@ class Cache:
 
 
 class Context(NamedTuple):
-    """What one layer knows besides its input.
+    """What one layer knows besides its input, in the engine's own arrays.
 
     Attributes:
         config: the configuration.
@@ -56,11 +56,11 @@ class Context(NamedTuple):
     """
 
     config: RobertaConfig
-    is_attended: Booleans | None = None
-    head_mask: Array | None = None
-    past: tuple[Array, ...] | None = None
+    is_attended: Any = None
+    head_mask: Any = None
+    past: tuple[Any, ...] | None = None
     encoder_hidden_states: Any = None
-    is_source_attended: Booleans | None = None
+    is_source_attended: Any = None
     drop: Dropout = keep_all
     is_explicit: bool = True
 
@@ -80,10 +80,10 @@ class Context(NamedTuple):
 class Attended(NamedTuple):
     """What attention gives: the output, the probabilities after dropout and head mask, and the keys and values used."""
 
-    output: Array
-    probs: Array
-    key: Array
-    value: Array
+    output: Any
+    probs: Any
+    key: Any
+    value: Any
 
 
 # -- masks ---------------------------------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class _Fields:
     output_hidden_states: bool = False
     return_dict: bool = True
     chunk_size_feed_forward: int = 0
-    pruned_heads: dict[int, list[int]] = field(default_factory=lambda: {})
+    pruned_heads: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
     dtype: str | None = None
     architectures: list[str] | None = None
 
@@ -102,9 +102,9 @@ class RobertaConfig(_Fields):
         position_embedding_type: "absolute", "relative_key" or "relative_key_query".
         use_cache: whether a decoder returns its keys and values.
         classifier_dropout: dropout of the sequence and token classifiers; None means `hidden_dropout_prob`.
-        **inherited: `is_decoder`, `add_cross_attention`, `tie_word_embeddings`, `num_labels` or `id2label` / `label2id`,
-            `problem_type`, `output_attentions`, `output_hidden_states`, `return_dict`, `chunk_size_feed_forward`,
-            `pruned_heads`, `dtype`, `architectures`; any other name is kept and written back.
+        **inherited: `is_decoder`, `add_cross_attention`, `tie_word_embeddings`, `num_labels` or `id2label` /
+            `label2id`, `problem_type`, `output_attentions`, `output_hidden_states`, `return_dict`,
+            `chunk_size_feed_forward`, `pruned_heads`, `dtype`, `architectures`; any other name is kept and written back.
 
     Raises:
         ValueError: a value out of its range, or two that contradict each other.
@@ -274,8 +274,8 @@ class RobertaConfig(_Fields):
             raise ValueError(message)
         if self.usable_length < 1 or self.pad_token_id >= self.max_position_embeddings:
             message = (
-                f"max_position_embeddings={self.max_position_embeddings} leaves no room for a token: position ids start "
-                f"at pad_token_id + 1 = {self.pad_token_id + 1}. Give at least {self.pad_token_id + 2}."
+                f"max_position_embeddings={self.max_position_embeddings} leaves no room for a token: position ids "
+                f"start at pad_token_id + 1 = {self.pad_token_id + 1}. Give at least {self.pad_token_id + 2}."
             )
             raise ValueError(message)
         if self.add_cross_attention and not self.is_decoder:

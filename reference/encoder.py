@@ -17,7 +17,7 @@ from .taps import Tap, scope, silent
 class LayerOutput(NamedTuple):
     """What a layer gives: its output (B, T, D), and what its attentions gave."""
 
-    output: Array
+    output: Any
     attended: Attended
     cross_attended: Attended | None
 

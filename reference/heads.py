@@ -69,14 +69,18 @@ def classification_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = sile
     return tap("logits", linear(drop(hidden, config.classifier_dropout_prob), **p["out_proj"]))  # B L
 
 
-def model(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> BaseModelOutput:
+def model(
+    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
+) -> BaseModelOutput:
     """The bare model: hidden states, and the pooled first token where the model has a pooler."""
     result = body(inputs, p, config, tap, drop)  # .last_hidden_state B T D
     pooled = pooler(result.last_hidden_state, p["pooler"], scope(tap, "pooler")) if "pooler" in p else None  # B D
     return BaseModelOutput(**result._asdict(), pooler_output=pooled)
 
 
-def causal_lm(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> CausalLMOutput:
+def causal_lm(
+    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
+) -> CausalLMOutput:
     """Each token predicts the next one; the causal mask comes from `config.is_decoder`."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
     logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
@@ -89,7 +93,9 @@ def causal_lm(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, 
     )
 
 
-def masked_lm(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> MaskedLMOutput:
+def masked_lm(
+    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
+) -> MaskedLMOutput:
     """Each masked token is predicted from all the others (Liu et al., 2019, section 2.2)."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
     logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V

@@ -37,7 +37,7 @@ LABELS: Mapping[str, tuple[str, ...]] = {
 
 @dataclass
 class Inputs:
-    """The arguments of one pass, in the engine's own arrays. Axes: B batch, T tokens, S attended tokens, E source tokens.
+    """The arguments of one pass, in the engine's own arrays; the axes are those of `roberta.reference`.
 
     Attributes:
         input_ids: (B, T) integers in [0, V); None where `inputs_embeds` is given.

@@ -1,4 +1,4 @@
-"""Parameters as a tree: the checkpoint's flat names <-> nested mappings, so that `p["attention"]["self"]` is a place."""
+"""Parameters as a tree: flat names <-> nested mappings, so that `p["attention"]["self"]` is a place."""
 
 from __future__ import annotations
 

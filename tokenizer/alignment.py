@@ -1,7 +1,8 @@
 """Step 8 of the ladder: where in the text each token came from.
 
-A token's offsets are the code points whose bytes it holds; a character that is spread over several tokens belongs to each of them.
-With trimming, as RoBERTa has it, the spaces at both ends of a token are left out: `` world`` at 5 to 11 becomes 6 to 11.
+A token's offsets are the code points whose bytes it holds; a character that is spread over several tokens
+belongs to each of them. With trimming, as RoBERTa has it, the spaces at both ends of a token are left out: ``
+world`` at 5 to 11 becomes 6 to 11.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +22,8 @@ class Alignment(NamedTuple):
     """Where the tokens of one text came from, token by token.
 
     Args:
-        offsets: (start, end) in the text, Unicode code points, end-exclusive; in its own word where the text was given as words.
+        offsets: (start, end) in the text, Unicode code points, end-exclusive; in its own word where the text
+            was given as words.
         words: index of the piece, or of the given word, counted from 0.
     """
 

@@ -6,7 +6,7 @@ rank is joined, the leftmost of equals first, until no pair is known any more.
 
 import heapq
 from collections.abc import Iterable, Mapping
-from itertools import chain
+from itertools import chain, pairwise
 
 from .alphabet import BYTE_TO_SYMBOL
 from .pretokenize import split_pieces
@@ -39,8 +39,8 @@ class ByteLevelBPE:
     Example:
         >>> vocab = {"<unk>": 0, "a": 1, "b": 2, "ab": 3, "aba": 4}
         >>> bpe = ByteLevelBPE(vocab, [("a", "b"), ("ab", "a")], unk_id=0)
-        >>> bpe.encode("ababab?")  # aba + b + ab, and no ? in this vocabulary
-        [4, 2, 3, 0]
+        >>> bpe.encode("ababaab?")  # ab ab a ab, then ab aba ab; and this vocabulary has no ?
+        [3, 4, 3, 0]
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class ByteLevelBPE:
         cache_size: int = 65536,
     ) -> None:
         self.merges: Merges = _ranked(vocab, merges)
+        self.unk_id = unk_id
         self._id_of_byte = [vocab.get(symbol, unk_id) for symbol in BYTE_TO_SYMBOL]
         self._cache = _PieceCache(self, cache_size)
 
@@ -111,7 +112,7 @@ def _merge_by_scan(ids: list[int], merges: Merges) -> list[int]:
     """
     none = (len(merges), -1)
     while len(ids) > 1:
-        candidates = [merges.get(pair, none) for pair in zip(ids, ids[1:], strict=False)]
+        candidates = [merges.get(pair, none) for pair in pairwise(ids)]
         best = min(candidates)
         if best is none:
             break
@@ -132,7 +133,7 @@ def _merge_by_heap(ids: list[int], merges: Merges) -> list[int]:
     size = len(ids)
     after = [*range(1, size), -1]
     before = list(range(-1, size - 1))
-    heap = [(*merges[pair], at) for at, pair in enumerate(zip(ids, ids[1:], strict=False)) if pair in merges]
+    heap = [(*merges[pair], at) for at, pair in enumerate(pairwise(ids)) if pair in merges]
     heap = [(rank, at, joined) for rank, joined, at in heap]
     heapq.heapify(heap)
     while heap:

@@ -38,8 +38,9 @@ class TokenSpan(NamedTuple):
 class BatchEncoding(dict[str, Any]):
     """Field name -> lists or tensors: a dict, so that ``model(**encoding)`` works; fields are attributes too.
 
-    The record of a call also knows where each token came from. With an integer it gives a row; the methods below take the index of a row
-    first, or leave it out where there is one row: ``encoding.char_to_token(4)``, ``encoding.char_to_token(0, 4)``.
+    The record of a call also knows where each token came from. With an integer it gives a row; the methods
+    below take the index of a row first, or leave it out where there is one row:
+    ``encoding.char_to_token(4)``, ``encoding.char_to_token(0, 4)``.
 
     Args:
         fields: the fields.
@@ -72,7 +73,8 @@ class BatchEncoding(dict[str, Any]):
         return self._row(key) if isinstance(key, int) else super().__getitem__(key)
 
     def __reduce__(self) -> tuple[type["BatchEncoding"], tuple[dict[str, Any]]]:
-        # A row holds on to its tokenizer, which has no place in what a data loader's worker sends with each batch.
+        # A row holds on to its tokenizer, which has no place in what a data loader's worker sends with each
+        # batch.
         return BatchEncoding, (dict(self),)
 
     def __repr__(self) -> str:
@@ -102,12 +104,16 @@ class BatchEncoding(dict[str, Any]):
         """Return 0 or 1 for tokens of the first or second text; None for special tokens and padding."""
         return self._row(batch_index).sequence_ids
 
-    def char_to_token(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
+    def char_to_token(
+        self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0
+    ) -> int | None:
         """Return the index of the first token that holds a code point of a text; None where none does."""
         row, char = self._at(row_or_char, char_index)
         return row.char_to_token(char, sequence_index)
 
-    def char_to_word(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
+    def char_to_word(
+        self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0
+    ) -> int | None:
         """Return the index of the word that holds a code point of a text; None where no token does."""
         row, char = self._at(row_or_char, char_index)
         return row.char_to_word(char, sequence_index)
@@ -134,7 +140,9 @@ class BatchEncoding(dict[str, Any]):
         row, word = self._at(row_or_word, word_index)
         return _span(TokenSpan, row.word_to_tokens(word, sequence_index))
 
-    def word_to_chars(self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0) -> CharSpan | None:
+    def word_to_chars(
+        self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0
+    ) -> CharSpan | None:
         """Return the code points of a word, end-exclusive; None where the row has no token of it."""
         row, word = self._at(row_or_word, word_index)
         return _span(CharSpan, row.word_to_chars(word, sequence_index))
@@ -161,7 +169,9 @@ class BatchEncoding(dict[str, Any]):
         Returns:
             This record.
         """
-        self.update({name: value.to(device) if hasattr(value, "to") else value for name, value in self.items()})
+        self.update(
+            {name: value.to(device) if hasattr(value, "to") else value for name, value in self.items()}
+        )
         return self
 
     def _at(self, row_or_index: int, index: int | None) -> tuple[Row, int]:
@@ -170,11 +180,14 @@ class BatchEncoding(dict[str, Any]):
     def _row(self, index: int) -> Row:
         if not self._rows:
             raise ValueError(
-                "BatchEncoding: expected the record of a tokenizer call, got one without rows; alignment is lost in pad() and "
-                "when a record is pickled: ask before, or use return_offsets_mapping=True"
+                "BatchEncoding: expected the record of a tokenizer call, got one without rows; "
+                "alignment is lost in pad() and in pickling: ask before, or use return_offsets_mapping=True"
             )
         if not -len(self._rows) <= index < len(self._rows):
-            raise IndexError(f"BatchEncoding: expected a row index of 0 to {len(self._rows) - 1}, got {index}; name fields by str")
+            raise IndexError(
+                f"BatchEncoding: expected a row index of 0 to {len(self._rows) - 1}, got {index}; "
+                "name a field by its str"
+            )
         return self._rows[index]
 
 

@@ -1,4 +1,4 @@
-"""Step 5 of the ladder: the files of a tokenizer folder, read without losing a line and written without leaving half a file.
+"""Step 5 of the ladder: the files of a tokenizer folder, read without losing a line, never left half written.
 
 ``vocab.json`` maps symbol strings to ids; ``merges.txt`` holds one merge a line, the lowest rank first, under
 a version line; ``tokenizer_config.json`` and ``special_tokens_map.json`` hold the settings, in the form that
@@ -59,7 +59,7 @@ def read_vocab(path: StrPath) -> dict[str, int]:
 
 
 def read_merges(path: StrPath) -> list[tuple[str, str]]:
-    """Read ``merges.txt``.
+    r"""Read ``merges.txt``.
 
     A first line that begins with ``#version`` is the header; every other line is a merge, the last one too
     where no line end follows it. Line ends may be those of Windows.
@@ -77,7 +77,7 @@ def read_merges(path: StrPath) -> list[tuple[str, str]]:
     Example:
         >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
-        >>> _ = (folder / "merges.txt").write_text("Ġ t\\nĠt h", encoding="utf-8")
+        >>> _ = (folder / "merges.txt").write_text("Ġ t\nĠt h", encoding="utf-8")
         >>> read_merges(folder / "merges.txt")
         [('Ġ', 't'), ('Ġt', 'h')]
     """
@@ -110,10 +110,10 @@ def write_merges(path: StrPath, merges: Iterable[tuple[str, str]]) -> None:
 
 
 def read_settings(folder: StrPath) -> dict[str, Any]:
-    """Read ``tokenizer_config.json`` and, for what it lacks, ``special_tokens_map.json``.
+    """Read ``tokenizer_config.json``; for what that lacks, the two older files of special and added tokens.
 
     Args:
-        folder: a tokenizer folder; both files may be absent.
+        folder: a tokenizer folder; all three files may be absent.
 
     Returns:
         The settings by their names in the files.
@@ -121,11 +121,12 @@ def read_settings(folder: StrPath) -> dict[str, Any]:
     Raises:
         ValueError: a file is damaged.
     """
-    settings: dict[str, Any] = {}
-    for name in (SPECIAL_TOKENS_FILE, CONFIG_FILE):
-        if (Path(folder) / name).is_file():
-            settings |= read_json_object(Path(folder) / name)
-    return settings
+    stored = {name: Path(folder) / name for name in (SPECIAL_TOKENS_FILE, CONFIG_FILE, ADDED_TOKENS_FILE)}
+    found = {name: read_json_object(path) for name, path in stored.items() if path.is_file()}
+    settings = found.get(SPECIAL_TOKENS_FILE, {}) | found.get(CONFIG_FILE, {})
+    # Older folders have only the names and ids of added tokens.
+    older = {index: token for token, index in found.get(ADDED_TOKENS_FILE, {}).items()}
+    return {"added_tokens_decoder": older} | settings if older else settings
 
 
 def read_json_object(path: StrPath) -> dict[str, Any]:

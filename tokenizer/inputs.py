@@ -1,4 +1,4 @@
-"""Step 10 of the ladder: one text, a pair, a batch, a batch of pairs, or words: all become a list of pairs."""
+"""Step 10 of the ladder: a text, a pair, a batch, a batch of pairs, words: all become one list of pairs."""
 
 from collections.abc import Sequence
 from typing import Any, cast

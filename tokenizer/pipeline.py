@@ -1,7 +1,7 @@
 """Step 7 of the ladder: the way of one text: cut at added tokens, cut into pieces, each piece into ids.
 
-`Pipeline.encode` takes the short way, which gives ids only; `Pipeline.pieces` takes the same way step by step and says where in the
-text each piece stands. Alignment and explanation are made from the latter.
+`Pipeline.encode` takes the short way, which gives ids only; `Pipeline.pieces` takes the same way step by step
+and says where in the text each piece stands. Alignment and explanation are made from the latter.
 """
 
 from collections.abc import Iterator, Mapping
@@ -79,7 +79,15 @@ class Pipeline:
         return ids
 
     def pieces(self, text: str, split_special_tokens: bool = False) -> Iterator[Piece]:
-        """Yield the pieces of a text in order; they cover it without gap, and their ids joined are those of `encode`."""
+        """Cut a text into its pieces.
+
+        Args:
+            text: as in `encode`.
+            split_special_tokens: as in `encode`.
+
+        Returns:
+            The pieces in order; they cover the text without gap, and their ids joined are those of `encode`.
+        """
         for start, end, token in self.splitter.split(text, split_special_tokens):
             if token is not None:
                 yield Piece(start, end, [self.ids[token.content]], False, token)

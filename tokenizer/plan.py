@@ -71,11 +71,16 @@ class CallOptions(TypedDict, total=False):
 class _Defaults(Protocol):
     """What a plan takes from its tokenizer."""
 
-    model_max_length: int
-    padding_side: str
-    truncation_side: str
-    split_special_tokens: bool
-    model_input_names: list[str]
+    @property
+    def model_max_length(self) -> int: ...
+    @property
+    def padding_side(self) -> str: ...
+    @property
+    def truncation_side(self) -> str: ...
+    @property
+    def split_special_tokens(self) -> bool: ...
+    @property
+    def model_input_names(self) -> Sequence[str]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +98,7 @@ class Plan:
         padding_side: where padding goes.
         truncation_side: where tokens are cut.
         return_tensors: as in `CallOptions`.
-        fields: the names of the optional fields that were asked for.
+        fields: the fields to return -> the attribute of a row that holds each.
         windows: whether what is cut off comes as further rows.
         split_special_tokens: as in `CallOptions`.
         verbose: as in `CallOptions`.
@@ -109,7 +114,7 @@ class Plan:
     padding_side: Side
     truncation_side: Side
     return_tensors: str | None
-    fields: frozenset[str]
+    fields: Mapping[str, str]
     windows: bool
     split_special_tokens: bool
     verbose: bool
@@ -233,7 +238,7 @@ def _listed(choices: Iterable[object]) -> str:
 
 
 def _whole(name: str, given: int | None, least: int) -> int | None:
-    if given is None or (isinstance(given, int) and not isinstance(given, bool) and given >= least):
+    if given is None or (type(given) is int and given >= least):
         return given
     raise ValueError(
         f"{name}: expected an integer of at least {least}, got {given!r}; pass such a number or leave it out"
@@ -262,17 +267,16 @@ def _warn(options: CallOptions, message: str) -> None:
         warnings.warn(message, stacklevel=5)
 
 
-_OPTIONAL_FIELDS = {
-    "return_special_tokens_mask": "special_tokens_mask",
-    "return_offsets_mapping": "offset_mapping",
-    "return_length": "length",
-}
-
-
-def _fields(tokenizer: _Defaults, options: CallOptions) -> frozenset[str]:
-    fields = {field for option, field in _OPTIONAL_FIELDS.items() if options.get(option)}
-    for field in ("token_type_ids", "attention_mask"):
-        wanted = options.get(f"return_{field}")
-        if field in tokenizer.model_input_names if wanted is None else wanted:
-            fields.add(field)
-    return frozenset(fields)
+def _fields(tokenizer: _Defaults, options: CallOptions) -> dict[str, str]:
+    types, mask = options.get("return_token_type_ids"), options.get("return_attention_mask")
+    names = tokenizer.model_input_names
+    wanted = {
+        "input_ids": ("ids", True),
+        "token_type_ids": ("type_ids", "token_type_ids" in names if types is None else types),
+        "attention_mask": ("attention_mask", "attention_mask" in names if mask is None else mask),
+        "special_tokens_mask": ("special_tokens_mask", options.get("return_special_tokens_mask")),
+        "offset_mapping": ("offsets", options.get("return_offsets_mapping")),
+        "length": ("padded_length", options.get("return_length")),
+        "overflow_to_sample_mapping": ("sample", options.get("return_overflowing_tokens")),
+    }
+    return {field: attribute for field, (attribute, is_wanted) in wanted.items() if is_wanted}

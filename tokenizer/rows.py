@@ -1,4 +1,4 @@
-"""Step 13 of the ladder: a row is what the model reads: special tokens, the kept tokens of one or two texts, padding."""
+"""Step 13 of the ladder: a row, as the model reads it: special tokens, kept tokens of the texts, padding."""
 
 from __future__ import annotations
 
@@ -102,28 +102,32 @@ class Row:
 
     @property
     def offsets(self) -> list[Span]:
-        """Each token's (start, end) in its text, Unicode code points, end-exclusive; (0, 0) for what the call put in."""
-        return self._laid_out([part.alignment.offsets for part in self.parts], ((0, 0),) * 3)
+        """Each token's (start, end) in its text, code points, end-exclusive; (0, 0) for special tokens."""
+        return self._laid_out([part.alignment.offsets for part in self.parts], ((0, 0), (0, 0), (0, 0)))
 
     @property
     def word_ids(self) -> list[int | None]:
         """The index of each token's piece or given word; None for what the call put in."""
         words: list[Sequence[int | None]] = [part.alignment.words for part in self.parts]
-        return self._laid_out(words, (None,) * 3)
+        return self._laid_out(words, (None, None, None))
 
     @property
     def sequence_ids(self) -> list[int | None]:
         """0 or 1 for the tokens of the first and second text; None for what the call put in."""
         indices: list[Sequence[int | None]] = [[index] * len(part) for index, part in enumerate(self.parts)]
-        return self._laid_out(indices, (None,) * 3)
+        return self._laid_out(indices, (None, None, None))
 
     def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
         """Return the first token that holds a code point of a text; None where no token of the row does."""
-        return next((at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None)
+        return next(
+            (at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None
+        )
 
     def char_to_word(self, char_index: int, sequence_index: int = 0) -> int | None:
         """Return the word that holds a code point of a text; None where no token of the row does."""
-        found = (word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end)
+        found = (
+            word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end
+        )
         return next(found, None)
 
     def token_to_chars(self, token_index: int) -> Span | None:
@@ -152,7 +156,8 @@ class Row:
         """Yield place in the row, offsets and word of each token of one text."""
         if not 0 <= sequence_index < len(self.parts):
             raise ValueError(
-                f"sequence_index: expected 0 to {len(self.parts) - 1}, got {sequence_index}; the row has {len(self.parts)} text(s)"
+                f"sequence_index: expected 0 to {len(self.parts) - 1}, got {sequence_index}; the row has "
+                f"{len(self.parts)} text(s)"
             )
         specials = 1 + 2 * sequence_index if self.frame.cls_sep else 0
         begin = self.padding[0] + specials + sum(map(len, self.parts[:sequence_index]))
@@ -160,7 +165,7 @@ class Row:
         return zip(range(begin, begin + len(words)), offsets, words, strict=True)
 
     def _laid_out(self, inner: Sequence[Sequence[T]], outer: tuple[T, T, T]) -> list[T]:
-        """Lay values of the kept tokens out as the row is, with ``outer`` in the places of ``<s>``, ``</s>`` and ``<pad>``."""
+        """Lay out values of kept tokens; ``outer`` are those of ``<s>``, ``</s>`` and ``<pad>``."""
         cls, sep, pad = outer
         if self.frame.cls_sep is None:
             laid = list(chain.from_iterable(inner))

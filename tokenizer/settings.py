@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, TypedDict
 
+from .calls import Encoder
 from .slots import SLOTS
-from .special import AddedToken
 
-__all__ = ["Settings", "added_tokens_as_json", "constructor_arguments"]
+__all__ = ["Settings", "config_of", "constructor_arguments"]
 
 
 class Settings(TypedDict, total=False):
@@ -40,6 +40,18 @@ class Settings(TypedDict, total=False):
 
 _CONSTRUCTOR_ARGUMENTS = {"errors", "add_prefix_space", *SLOTS, *Settings.__annotations__}
 
+_STORED = (
+    "errors",
+    "add_prefix_space",
+    "trim_offsets",
+    "clean_up_tokenization_spaces",
+    "split_special_tokens",
+    "model_max_length",
+    "model_input_names",
+    "padding_side",
+    "truncation_side",
+)
+
 
 def constructor_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
     """Pick from ``tokenizer_config.json`` what the constructor takes; the rest concerns other programs.
@@ -57,13 +69,19 @@ def constructor_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if name in _CONSTRUCTOR_ARGUMENTS}
 
 
-def added_tokens_as_json(added: Mapping[int, AddedToken]) -> dict[str, Any]:
-    """Return the added tokens as ``tokenizer_config.json`` holds them.
+def config_of(tokenizer: Encoder) -> dict[str, Any]:
+    """Return the settings of a tokenizer as ``tokenizer_config.json`` holds them.
 
     Args:
-        added: id -> token.
+        tokenizer: any.
 
     Returns:
-        The same with ids as strings and tokens as objects.
+        Settings, special tokens, and the added tokens by id.
     """
-    return {str(index): asdict(token) for index, token in added.items()}
+    added = {str(index): asdict(token) for index, token in tokenizer.added_tokens_decoder.items()}
+    settings = {name: getattr(tokenizer, name) for name in _STORED}
+    return (
+        settings
+        | tokenizer.special_tokens_map
+        | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
+    )

@@ -47,7 +47,8 @@ class AddedToken:
         """Read a token in any of its forms.
 
         Args:
-            token: its text; the object that a JSON file holds; or anything with the attributes of an added token.
+            token: its text; the object that a JSON file holds; or anything with the attributes of an added
+                token.
             **flags: how a token that is given as text is matched.
 
         Returns:
@@ -75,12 +76,12 @@ class AddedToken:
 
 
 class Segment(NamedTuple):
-    """A stretch of text: plain (``token`` is None), or one added token with the white space that it swallowed.
+    """A stretch of text: plain, or one added token with the white space that it swallowed.
 
     Args:
         start: first code point in the text.
         end: one past the last.
-        token: the added token that stands here, if any.
+        token: the added token that stands here; None for plain text.
     """
 
     start: int

@@ -8,6 +8,7 @@ grow with the square of the vocabulary.
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from .alphabet import BYTE_TO_SYMBOL, bytes_to_symbols
 from .pretokenize import split_pieces
@@ -25,7 +26,7 @@ def train(
     vocab_size: int,
     min_frequency: int = 2,
     special_tokens: Sequence[str] = SPECIAL_TOKENS,
-    mask_token: str | None = "<mask>",
+    mask_token: str | None = "<mask>",  # noqa: S107  (no password)
 ) -> tuple[dict[str, int], list[tuple[str, str]]]:
     """Learn a byte-level BPE vocabulary.
 
@@ -124,7 +125,7 @@ def _count_pairs(
     counts: Counter[Pair] = Counter()
     where: defaultdict[Pair, set[int]] = defaultdict(set)
     for index, word in enumerate(words):
-        for pair in zip(word, word[1:], strict=False):
+        for pair in pairwise(word):
             counts[pair] += frequency[index]
             where[pair].add(index)
     return counts, where

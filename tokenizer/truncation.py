@@ -17,8 +17,8 @@ def cut(texts: Sequence[EncodedText], special_count: int, plan: Plan) -> list[li
         plan: the limit, the strategy, the side, and whether windows of what is cut off are wanted.
 
     Returns:
-        The parts of each row: one row, or one for each window. For a pair each window of the first text meets each of the second;
-        the row of both first windows comes first.
+        The parts of each row: one row, or one for each window. For a pair each window of the first text meets
+        each of the second; the row of both first windows comes first.
 
     Raises:
         ValueError: the strategy cannot reach the limit, or windows would not advance.
@@ -51,8 +51,8 @@ def _meetings(firsts: list[Part], seconds: list[Part]) -> list[list[Part]]:
 def kept_lengths(first: int, second: int | None, budget: int, strategy: Truncation) -> tuple[int, int]:
     """Say how many tokens of a text, or of both of a pair, are kept.
 
-    ``longest_first`` gives each of a pair half of the budget, the odd token to the longer one (of two equally long, the second);
-    what the shorter one leaves over goes to the longer.
+    ``longest_first`` gives each of a pair half of the budget, the odd token to the longer one (of two equally
+    long, the second); what the shorter one leaves over goes to the longer.
 
     Args:
         first: tokens of the text.
@@ -101,7 +101,8 @@ def _shortened(which: str, length: int | None, excess: int, budget: int) -> int:
     if length is not None and (length > excess or (length == excess and budget == 0)):
         return length - excess
     raise ValueError(
-        f"truncation: only_{which} expects a {which} text of more than {excess} tokens, since so many have to go, got "
+        f"truncation: only_{which} expects a {which} text of more than {excess} tokens, since so many have "
+        "to go, got "
         f"{'none' if length is None else length}; raise max_length or use truncation='longest_first'"
     )
 
@@ -113,7 +114,8 @@ def windows(length: int, kept: int, stride: int, side: str) -> list[tuple[int, i
         length: tokens of the text.
         kept: tokens of a window.
         stride: tokens that neighbours share; less than ``kept``.
-        side: ``"right"``: windows from the beginning on, the last one shorter; ``"left"``: from the end backwards.
+        side: ``"right"``: windows from the beginning on, the last one shorter; ``"left"``: from the end
+            backwards.
 
     Returns:
         (begin, end) of each window, end-exclusive; one window where nothing is cut.
@@ -131,7 +133,8 @@ def windows(length: int, kept: int, stride: int, side: str) -> list[tuple[int, i
         return [(0, length)]
     if stride >= kept:
         raise ValueError(
-            f"stride: expected less than the {kept} tokens of a window, got {stride}, so that windows advance; "
+            f"stride: expected less than the {kept} tokens of a window, got {stride}, so that windows "
+            "advance; "
             "lower stride or raise max_length"
         )
     # A window that begins within the last `stride` tokens would add nothing to the one before it.

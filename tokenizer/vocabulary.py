@@ -1,23 +1,27 @@
-"""Step 13 of the ladder: tokens, ids and text, each turned into the others, one text at a time.
+"""Step 10 of the ladder: tokens, ids and text, each turned into the others, one text at a time.
 
 The base vocabulary is what the files hold. Added tokens, the special ones among them, lie over it.
 """
 
 import codecs
+import os
 from collections.abc import Iterable, Mapping
-from dataclasses import fields
-from typing import Any, cast, overload
+from dataclasses import replace
+from typing import Any, cast
 
+from .alignment import Alignment, align_text, align_words
 from .alphabet import BYTE_TO_SYMBOL, symbols_to_bytes
 from .bpe import ByteLevelBPE
 from .files import StrPath, read_merges, read_vocab
+from .inputs import Source
+from .pipeline import Pipeline
 from .slots import SLOTS, SpecialTokenSlots
 from .special import AddedToken, SpecialSplitter
 
-__all__ = ["Vocabulary"]
+__all__ = ["TokenLike", "Vocabulary"]
 
 TokenLike = str | AddedToken | Mapping[str, Any]
-"""A token: its text, or its text and how it is matched, or the latter as it stands in a JSON file."""
+"""A token: its text; its text and how it is matched; or the latter as a JSON file holds it."""
 
 
 class Vocabulary(SpecialTokenSlots):
@@ -30,11 +34,10 @@ class Vocabulary(SpecialTokenSlots):
             the vocabulary lacks is added at its end.
         added: id -> token, for tokens that lie over the vocabulary already.
         errors: what decoding does with bytes that are no UTF-8: ``"replace"``, ``"ignore"``, ``"strict"``, …
-        add_prefix_space: whether plain text that begins without a space gets one.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged, or ``errors`` names no error handler.
+        ValueError: a file is damaged, the files contradict each other, or ``errors`` names no error handler.
 
     Example:
         >>> symbols = Vocabulary({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")], {"unk_token": "<unk>"})
@@ -44,6 +47,13 @@ class Vocabulary(SpecialTokenSlots):
         'aba'
     """
 
+    errors: str
+    """What decoding does with bytes that are no UTF-8."""
+    trim_offsets: bool = True
+    """Whether spaces at both ends of a token are left out of its offsets."""
+    clean_up_tokenization_spaces: bool = False
+    """Whether decoding drops spaces before punctuation."""
+
     def __init__(
         self,
         vocab: StrPath | Mapping[str, int],
@@ -52,27 +62,33 @@ class Vocabulary(SpecialTokenSlots):
         *,
         added: Mapping[Any, TokenLike] | None = None,
         errors: str = "replace",
-        add_prefix_space: bool = False,
     ) -> None:
         self._base = dict(vocab) if isinstance(vocab, Mapping) else read_vocab(vocab)
-        self._merges = (
-            read_merges(merges) if _is_path(merges) else list(cast("Iterable[tuple[str, str]]", merges))
-        )
+        self._merges = read_merges(merges) if isinstance(merges, (str, os.PathLike)) else list(merges)
         self.errors = _known_handler(errors)
-        self.add_prefix_space = add_prefix_space
-        self.clean_up_tokenization_spaces = False
         self._ids = dict(self._base)
         self._tokens = {index: token for token, index in self._base.items()}
         self._added: dict[int, AddedToken] = {}
         self._roles = dict.fromkeys(SLOTS)
         self._additional_special_tokens = []
-        for index, token in sorted((int(index), token) for index, token in (added or {}).items()):
-            self._restore(index, _as_added(token))
+        for index, token in sorted(
+            (int(index), AddedToken.read(token)) for index, token in (added or {}).items()
+        ):
+            self._lay(index, token)
         for role, token in roles.items():
             if token is not None:
                 self._play(role, token)
-        self._splitter = SpecialSplitter(self._added.values())
-        self._bpe = self._make_bpe()
+        splitter = SpecialSplitter(self._added.values())
+        self._pipeline = Pipeline(splitter, self._make_bpe(), self._ids)
+
+    @property
+    def add_prefix_space(self) -> bool:
+        """Whether plain text that begins without a space gets one."""
+        return self._pipeline.add_prefix_space
+
+    @add_prefix_space.setter
+    def add_prefix_space(self, value: bool) -> None:
+        self._pipeline.add_prefix_space = value
 
     @property
     def vocab_size(self) -> int:
@@ -96,18 +112,72 @@ class Vocabulary(SpecialTokenSlots):
         """Id -> added token, in the order of ids."""
         return dict(sorted(self._added.items()))
 
-    @overload
-    def convert_tokens_to_ids(self, tokens: str) -> int: ...
-    @overload
-    def convert_tokens_to_ids(self, tokens: Iterable[str]) -> list[int]: ...
-    def convert_tokens_to_ids(self, tokens: str | Iterable[str]) -> int | list[int]:
+    def add_tokens(self, new_tokens: TokenLike | Iterable[TokenLike], special_tokens: bool = False) -> int:
+        """Add tokens that are matched as a whole.
+
+        Args:
+            new_tokens: one token or several. Empty ones, and those that were added before, are passed over;
+                one that the base vocabulary has keeps its id.
+            special_tokens: whether ``skip_special_tokens`` drops them and ``split_special_tokens`` splits
+                them.
+
+        Returns:
+            How many tokens became added tokens. Where ``len`` grew, resize the model's embeddings.
+
+        Raises:
+            TypeError: a token that is neither str nor `AddedToken`.
+        """
+        single = isinstance(new_tokens, (str, AddedToken, Mapping))
+        tokens = cast("Iterable[TokenLike]", [new_tokens] if single else new_tokens)
+        before = len(self._added)
+        for token in tokens:
+            added = AddedToken.read(token, normalized=not special_tokens)
+            if added.content and self._ids.get(added.content) not in self._added:
+                self._add(replace(added, special=added.special or special_tokens))
+        self._pipeline.splitter = SpecialSplitter(self._added.values())
+        return len(self._added) - before
+
+    def add_special_tokens(
+        self, special_tokens_dict: Mapping[str, Any], replace_additional_special_tokens: bool = True
+    ) -> int:
+        """Give roles to tokens, which are added where they are new.
+
+        Args:
+            special_tokens_dict: role -> token; or ``"additional_special_tokens"`` -> tokens without a role.
+            replace_additional_special_tokens: whether the latter take the place of those there are. (These
+                stay in the vocabulary either way.)
+
+        Returns:
+            How many tokens became added tokens. Where ``len`` grew, resize the model's embeddings.
+
+        Raises:
+            ValueError: a role that does not exist.
+            TypeError: a token that is neither str nor `AddedToken`.
+        """
+        before = len(self._added)
+        for role, token in special_tokens_dict.items():
+            if role == "additional_special_tokens":
+                if replace_additional_special_tokens:
+                    self._additional_special_tokens.clear()
+                self._add_without_role(token)
+            elif role in SLOTS:
+                self._play(role, AddedToken.read(token, normalized=False, special=True))
+            else:
+                roles = ", ".join((*SLOTS, "additional_special_tokens"))
+                raise ValueError(
+                    f"special_tokens_dict: expected the roles {roles}, got {role!r}; pass one of these"
+                )
+        self._refresh()
+        return len(self._added) - before
+
+    def convert_tokens_to_ids(self, tokens: Any) -> Any:
         """Look up tokens as the vocabulary spells them.
 
         Args:
             tokens: one token or several.
 
         Returns:
-            Its id or theirs; the id of ``<unk>`` for a token that the vocabulary lacks.
+            Its id or a list of theirs; the id of ``<unk>`` for a token that the vocabulary lacks.
 
         Raises:
             ValueError: a token is lacking, and there is no ``unk_token``.
@@ -118,11 +188,7 @@ class Vocabulary(SpecialTokenSlots):
             else [self._id_or_unk(token) for token in tokens]
         )
 
-    @overload
-    def convert_ids_to_tokens(self, ids: int, skip_special_tokens: bool = False) -> str: ...
-    @overload
-    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> list[str]: ...
-    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> str | list[str]:
+    def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """Spell ids as the vocabulary does.
 
         Args:
@@ -130,7 +196,7 @@ class Vocabulary(SpecialTokenSlots):
             skip_special_tokens: whether special tokens are left out.
 
         Returns:
-            One token or several.
+            One token or a list of them.
 
         Raises:
             ValueError: an id that the vocabulary lacks.
@@ -162,60 +228,61 @@ class Vocabulary(SpecialTokenSlots):
             token_ids: one id, or a list, array or tensor of them.
             skip_special_tokens: whether special tokens are left out.
             clean_up_tokenization_spaces: whether to drop spaces before punctuation; None for the tokenizer's
-                setting, False.
+                setting, which is False unless it was told otherwise.
 
         Returns:
-            The text. White space that a token such as ``<mask>`` swallowed is lost; everything else comes
-            back.
+            The text. White space that a token such as ``<mask>`` swallowed is lost; all else comes back.
 
         Raises:
             ValueError: an id that the vocabulary lacks.
         """
         ids = self._checked(token_ids, skip_special_tokens)
         text = self.convert_tokens_to_string(map(self._tokens.__getitem__, ids))
-        clean_up = (
-            self.clean_up_tokenization_spaces
-            if clean_up_tokenization_spaces is None
-            else clean_up_tokenization_spaces
+        clean_up = clean_up_tokenization_spaces
+        return (
+            clean_up_spaces(text)
+            if (self.clean_up_tokenization_spaces if clean_up is None else clean_up)
+            else text
         )
-        return clean_up_tokenization(text) if clean_up else text
 
-    def _encode_text(self, text: str, split_special_tokens: bool) -> list[int]:
-        """Return the ids of one text, without special tokens around it."""
-        ids: list[int] = []
-        for start, end, token in self._splitter.split(text, split_special_tokens):
-            ids += [self._ids[token.content]] if token else self._bpe.encode(self._prefixed(text[start:end]))
-        return ids
+    def _align(self, source: Source, split_special_tokens: bool) -> Alignment:
+        """Say where the tokens of a text, or of its words, came from."""
+        if isinstance(source, str):
+            pieces = self._pipeline.pieces(source, split_special_tokens)
+            return align_text(source, pieces, self._byte_count, self.trim_offsets)
+        return align_words(self._align(word, split_special_tokens) for word in source)
 
-    def _prefixed(self, plain: str) -> str:
-        # Only U+0020 counts: a text that begins with a tab gets a space all the same.
-        return " " + plain if self.add_prefix_space and not plain.startswith(" ") else plain
+    def _byte_count(self, index: int) -> int:
+        # Within plain text <unk> stands for a byte that the vocabulary lacks.
+        return 1 if index in self._added else len(self._tokens[index])
 
     def _make_bpe(self) -> ByteLevelBPE:
         lacking = [symbol for symbol in BYTE_TO_SYMBOL if symbol not in self._base]
         if lacking and self.unk_token_id is None:
             raise ValueError(
-                "vocab: expected all 256 byte symbols, or an unk_token for what is lacking, got "
-                f"{len(lacking)} too few, the first "
-                f"{lacking[0]!r}; pass unk_token='<unk>'"
+                "vocab: expected all 256 byte symbols, or an unk_token for those that are lacking, got "
+                f"{256 - len(lacking)} of them ({lacking[0]!r} is the first that is lacking); pass "
+                "unk_token='<unk>'"
             )
         return ByteLevelBPE(self._base, self._merges, self.unk_token_id or 0)
 
     def _checked(self, ids: Any, skip_special_tokens: bool) -> list[int]:
-        """Return ids as a list of int, without the special ones if so wanted, all of them in the vocabulary."""
+        """Return ids as a list of int, all in the vocabulary, without the special ones if so wanted."""
         ids = ids.tolist() if hasattr(ids, "tolist") else ids
         found = [ids] if isinstance(ids, int) else [int(index) for index in ids]
         for position, index in enumerate(found):
             if index not in self._tokens:
                 raise ValueError(self._unknown_id(index, position))
-        dropped = set(self.all_special_ids) if skip_special_tokens else set[int]()
-        return [index for index in found if index not in dropped]
+        if not skip_special_tokens:
+            return found
+        special = {index for index, token in self._added.items() if token.special}
+        return [index for index in found if index not in special]
 
     def _unknown_id(self, index: int, position: int) -> str:
         return (
             f"ids: expected ids of the vocabulary, 0 to {max(self._tokens, default=-1)}, got {index} at "
-            f"position {position}; "
-            "take out labels such as -100, and decode with the tokenizer that encoded"
+            "position "
+            f"{position}; take out labels such as -100, and decode with the tokenizer that encoded"
         )
 
     def _bytes_of_token(self, token: str) -> bytes:
@@ -245,13 +312,6 @@ class Vocabulary(SpecialTokenSlots):
             )
         return self._ids[token]
 
-    def _add_special(self, token: TokenLike) -> None:
-        """Add a special token without a role."""
-        added = self._add(_as_added(token, special=True))
-        if added.content not in self.all_special_tokens:
-            self._additional_special_tokens.append(added.content)
-        self._splitter = SpecialSplitter(self._added.values())
-
     # What SpecialTokenSlots asks for.
 
     def _id_of_token(self, token: str) -> int:
@@ -263,50 +323,59 @@ class Vocabulary(SpecialTokenSlots):
         return self._tokens[index]
 
     def _assign_role(self, role: str, token: Any) -> None:
-        if token is not None and str(token) not in self._ids:
-            raise ValueError(
-                f"{role}: expected a token of the vocabulary, got {str(token)!r}; "
-                f"add it with add_special_tokens({{{role!r}: {str(token)!r}}}), and resize the model's "
-                "embeddings"
-            )
         if token is None:
             self._roles[role] = None
-        else:
+        elif str(token) in self._ids:
             self._play(role, token)
-        self._splitter = SpecialSplitter(self._added.values())
-        if role == "unk_token":
-            self._bpe = self._make_bpe()
+        else:
+            raise ValueError(
+                f"{role}: expected a token of the vocabulary, got {str(token)!r}; add it with "
+                f"add_special_tokens({{{role!r}: {str(token)!r}}}), and resize the model's embeddings"
+            )
+        self._refresh()
+
+    # How tokens are laid over the base vocabulary.
 
     def _play(self, role: str, token: TokenLike) -> None:
-        """Give a role to a token. One given as plain text keeps how it is matched, where that is known."""
-        known = self._added.get(self._ids.get(str(token), -1)) if isinstance(token, str) else None
-        self._roles[role] = str(
-            self._add(known or _as_added(token, lstrip=role == "mask_token", special=True))
-        )
+        """Give a role to a token. One given as text keeps how it is matched, where that is known."""
+        known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
+        added = known or AddedToken.read(token, lstrip=role == "mask_token", normalized=False)
+        self._add(replace(added, special=True))
+        self._roles[role] = added.content
 
-    def _restore(self, index: int, token: AddedToken) -> None:
-        """Lay a token over the vocabulary at a given id."""
-        if (
-            self._ids.get(token.content, index) != index
-            or self._tokens.get(index, token.content) != token.content
-        ):
+    def _add_without_role(self, tokens: Iterable[TokenLike]) -> None:
+        """Add special tokens that play no role."""
+        for token in tokens:
+            added = replace(AddedToken.read(token, normalized=False), special=True)
+            self._add(added)
+            if added.content not in self.all_special_tokens:
+                self._additional_special_tokens.append(added.content)
+
+    def _add(self, token: AddedToken) -> None:
+        """Lay a token over the vocabulary, at its place if it has one, else at the end."""
+        self._lay(self._ids.get(token.content, max(self._tokens, default=-1) + 1), token)
+
+    def _lay(self, index: int, token: AddedToken) -> None:
+        there = self._tokens.get(index, token.content)
+        if index < 0 or self._ids.get(token.content, index) != index or there != token.content:
             raise ValueError(
                 f"added_tokens_decoder: expected ids that agree with vocab.json, got {index} for "
-                f"{token.content!r} while the vocabulary "
-                f"has {self._tokens.get(index)!r} there; the files do not belong together: fetch all from "
-                "one checkpoint"
+                f"{token.content!r}, "
+                f"where the vocabulary has {there!r}; the files do not belong together: fetch all from one "
+                "checkpoint"
             )
         self._ids[token.content] = index
         self._tokens[index] = token.content
         self._added[index] = token
 
-    def _add(self, token: AddedToken) -> AddedToken:
-        """Lay a token over the vocabulary, at its place if it has one, else at the end."""
-        self._restore(self._ids.get(token.content, max(self._tokens, default=-1) + 1), token)
-        return token
+    def _refresh(self) -> None:
+        """Let the pipeline know of changed tokens."""
+        self._pipeline.splitter = SpecialSplitter(self._added.values())
+        if self.unk_token_id != self._pipeline.bpe.unk_id:
+            self._pipeline.bpe = self._make_bpe()
 
 
-def clean_up_tokenization(text: str) -> str:
+def clean_up_spaces(text: str) -> str:
     """Drop the spaces that English typography does not put before punctuation and contractions.
 
     Args:
@@ -316,7 +385,7 @@ def clean_up_tokenization(text: str) -> str:
         The text without them.
 
     Example:
-        >>> clean_up_tokenization("Yes , it is n't mine .")
+        >>> clean_up_spaces("Yes , it is n't mine .")
         "Yes, it isn't mine."
     """
     for mark in (".", "?", "!", ","):
@@ -327,29 +396,12 @@ def clean_up_tokenization(text: str) -> str:
     return text
 
 
-def _is_path(value: object) -> bool:
-    return isinstance(value, str) or hasattr(value, "__fspath__")
-
-
 def _known_handler(errors: str) -> str:
     try:
         codecs.lookup_error(errors)
     except LookupError:
         raise ValueError(
-            f"errors: expected the name of an error handler, got {errors!r}; use 'replace', 'ignore', "
-            "'strict' or 'backslashreplace'"
+            f"errors: expected the name of an error handler, got {errors!r}; "
+            "use 'replace', 'ignore', 'strict' or 'backslashreplace'"
         ) from None
     return errors
-
-
-def _as_added(token: TokenLike, *, lstrip: bool = False, special: bool = False) -> AddedToken:
-    """Read a token in any of its forms; plain text is matched as roberta-base's tokens are."""
-    if isinstance(token, str):
-        return AddedToken(token, lstrip=lstrip, normalized=False, special=special)
-    names = [field.name for field in fields(AddedToken)]
-    if isinstance(token, Mapping):
-        given = {name: token[name] for name in names if name in token}
-    else:
-        # The AddedToken of `tokenizers` has the same attributes.
-        given = {name: getattr(token, name) for name in names}
-    return AddedToken(**(given | {"special": special or bool(given.get("special"))}))

@@ -31,7 +31,8 @@ def resolve_position_ids(inputs: Inputs, config: RobertaConfig) -> Tensor:
         return inputs.position_ids  # B T
     B, T = inputs.tokens.shape[:2]
     device = inputs.tokens.device
-    past = inputs.past_key_values.token_count if inputs.past_key_values else torch.zeros(B, dtype=torch.long, device=device)
+    cache = inputs.past_key_values
+    past = torch.zeros(B, dtype=torch.long, device=device) if cache is None else cache.token_count  # B
     if inputs.input_ids is not None:
         return position_ids(inputs.input_ids, config.pad_token_id, past)  # B T
     return torch.arange(1, T + 1, device=device) + past[:, None] + config.pad_token_id  # B T

@@ -69,7 +69,9 @@ def choice_loss(output: Output, labels: Tensor, config: RobertaConfig) -> Tensor
 def span_loss(output: Output, start: Tensor, end: Tensor, config: RobertaConfig) -> Tensor:
     """Question answering: the mean of the cross-entropies of start and end; positions beyond the text do not count."""
     T = output["start_logits"].shape[1]
-    start, end = (torch.where(position.reshape(-1) < T, position.reshape(-1), IGNORE_INDEX) for position in (start, end))
+    start, end = (
+        torch.where(position.reshape(-1) < T, position.reshape(-1), IGNORE_INDEX) for position in (start, end)
+    )
     return (cross_entropy(output["start_logits"], start) + cross_entropy(output["end_logits"], end)) / 2
 
 

@@ -41,7 +41,7 @@ def to_numpy(value: Tensor) -> Any:
 
 
 def dtype_name(model: nn.Module) -> str:
-    """The dtype of the parameters: "float32", …"""
+    """The dtype of the parameters, such as "float32"."""
     return str(next(model.parameters()).dtype).removeprefix("torch.")
 
 

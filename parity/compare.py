@@ -1,0 +1,107 @@
+"""Comparing one array with its budget: shape, dtype, finiteness, then every element."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .tolerances import Budget
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The verdict on one array.
+
+    Attributes:
+        name: of the output or tap.
+        ratio: the largest error / permitted error; infinite where the arrays cannot be compared.
+        error: the largest absolute error.
+        index: where the ratio is largest.
+        sigmas: the root mean square of error / sigma: about 1 for an engine that rounds as modelled.
+        problem: why the arrays cannot be compared, or None.
+    """
+
+    name: str
+    ratio: float
+    error: float = float("nan")
+    index: tuple[int, ...] = ()
+    sigmas: float = float("nan")
+    problem: str | None = None
+
+    @property
+    def passed(self) -> bool:
+        """Whether every element keeps within its budget."""
+        return self.ratio <= 1.0
+
+    def __str__(self) -> str:
+        if self.problem:
+            return f"{self.name}: {self.problem}"
+        return f"{self.name}{list(self.index)}: error {self.error:.3g}, which is {self.ratio:.3g} of its budget"
+
+
+def compare_array(name: str, candidate: Any, budget: Budget) -> Comparison:
+    """Hold one array against its budget.
+
+    Args:
+        name: for the report.
+        candidate: what an engine gave; None where it gave nothing.
+        budget: truth and limits.
+
+    Returns:
+        `Comparison`. NaN, infinity, a wrong shape and a missing array never pass.
+
+    Example:
+        >>> budget = Budget(truth=np.array([1.0]), sigma=np.array([0.1]), limit=np.array([0.5]))
+        >>> round(compare_array("x", np.array([1.25]), budget).ratio, 2)
+        0.5
+        >>> compare_array("x", np.array([np.nan]), budget).passed
+        False
+    """
+    if candidate is None:
+        return Comparison(name, float("inf"), problem="the candidate did not return it")
+    candidate = np.asarray(candidate)
+    if candidate.shape != budget.truth.shape:
+        problem = f"expected shape {budget.truth.shape}, got {candidate.shape}"
+        return Comparison(name, float("inf"), problem=problem)
+    if not np.issubdtype(candidate.dtype, np.floating):
+        return _compare_exactly(name, candidate, budget)
+    if not candidate.size:
+        return Comparison(name, 0.0, 0.0, (), 0.0)
+    candidate = candidate.astype(np.float64)
+    if not np.isfinite(candidate).all():
+        index = tuple(int(i) for i in np.argwhere(~np.isfinite(candidate))[0])
+        return Comparison(name, float("inf"), index=index, problem=f"{candidate[index]} at {list(index)}")
+    error = np.abs(candidate - budget.truth)
+    ratio = error / budget.limit
+    index = np.unravel_index(int(ratio.argmax()), ratio.shape)
+    noisy = budget.sigma > 0
+    sigmas = float(np.sqrt(np.mean((error[noisy] / budget.sigma[noisy]) ** 2))) if noisy.any() else 0.0
+    return Comparison(name, float(ratio[index]), float(error.max()), tuple(int(i) for i in index), sigmas)
+
+
+def _compare_exactly(name: str, candidate: Any, budget: Budget) -> Comparison:
+    """Integers are counts and ids: equal or wrong."""
+    if np.array_equal(candidate, budget.truth):
+        return Comparison(name, 0.0, 0.0)
+    return Comparison(name, float("inf"), problem="integers that differ from the truth")
+
+
+def compare_outputs(candidate: Mapping[str, Any], budgets: Mapping[str, Budget]) -> list[Comparison]:
+    """Hold every output against its budget; what the candidate gives besides is not judged."""
+    return [compare_array(name, candidate.get(name), budget) for name, budget in budgets.items()]
+
+
+def first_departure(taps: Mapping[str, Any], budgets: Mapping[str, Budget]) -> Comparison | None:
+    """The first tap, in the order of computation, that exceeds its budget; taps that a fused path lacks are passed over.
+
+    Only reached where an output fails: it says where to look.
+    """
+    for name, budget in budgets.items():
+        if name in taps:
+            comparison = compare_array(name, taps[name], budget)
+            if not comparison.passed:
+                return comparison
+    return None

@@ -1,0 +1,288 @@
+"""Step 16 of the ladder: the call, and everything else that turns texts into rows.
+
+A call goes: fill in the options (`plan`), read the inputs (`inputs`), encode (`pipeline`), cut
+(`truncation`), put special tokens and padding around (`rows`), and turn into tensors (`encoding`).
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+from itertools import chain
+from typing import Any, Unpack
+
+from .encoding import BatchEncoding
+from .inputs import Source, read_inputs
+from .padding import pad_features
+from .plan import UNLIMITED, CallOptions, Plan, resolve
+from .rows import Frame, Row, pad_rows
+from .texts import EncodedText
+from .truncation import cut
+from .vocabulary import Vocabulary
+
+__all__ = ["Encoder"]
+
+
+class Encoder(Vocabulary):
+    """A vocabulary that can be called on texts."""
+
+    model_max_length: int = UNLIMITED
+    """Tokens that the model takes in a row."""
+    padding_side: str = "right"
+    """Where padding goes."""
+    truncation_side: str = "right"
+    """Where tokens are cut."""
+    split_special_tokens: bool = False
+    """Whether text that spells a special token is encoded as plain text."""
+    model_input_names: Sequence[str] = ("input_ids", "attention_mask")
+    """The fields that a call returns unasked."""
+
+    def __call__(
+        self,
+        text: Any = None,
+        text_pair: Any = None,
+        text_target: Any = None,
+        text_pair_target: Any = None,
+        **options: Unpack[CallOptions],
+    ) -> BatchEncoding:
+        """Encode a text, a pair, a batch, or a batch of pairs.
+
+        Args:
+            text: str; list of str (a batch); list of pairs of str. With ``is_split_into_words``, lists of
+                words stand for the texts.
+            text_pair: the second text or texts.
+            text_target: texts whose ids become ``labels``; alone, they are encoded like ``text``.
+            text_pair_target: their second texts.
+            **options: see `CallOptions`.
+
+        Returns:
+            ``input_ids``, ``attention_mask``, and what was asked for: lists of int for one text, lists of
+            lists for a batch; with ``return_tensors`` tensors of shape (B, T).
+
+        Raises:
+            ValueError: inputs that are no texts, options that contradict each other, a cut that cannot
+                succeed.
+            TypeError: an unknown option, or a list beside a single text.
+        """
+        plan = resolve(self, options)
+        if text is None and text_target is None:
+            raise ValueError(
+                "text: expected a text, a list of texts, or text_target, got None; pass what is to be encoded"
+            )
+        if text is None:
+            return self._encode_batch(text_target, text_pair_target, plan)
+        encoding = self._encode_batch(text, text_pair, plan)
+        if text_target is not None:
+            encoding["labels"] = self._encode_batch(text_target, text_pair_target, plan)["input_ids"]
+        return encoding
+
+    def encode(self, text: Any, text_pair: Any = None, **options: Unpack[CallOptions]) -> Any:
+        """Return only the ids that a call gives.
+
+        Args:
+            text: as in a call.
+            text_pair: as in a call.
+            **options: see `CallOptions`.
+
+        Returns:
+            List of int for one text; else as ``input_ids`` of a call.
+        """
+        return self(text, text_pair, **options)["input_ids"]
+
+    def encode_plus(self, text: Any, text_pair: Any = None, **options: Unpack[CallOptions]) -> BatchEncoding:
+        """Call the tokenizer; an older name.
+
+        Args:
+            text: as in a call.
+            text_pair: as in a call.
+            **options: see `CallOptions`.
+
+        Returns:
+            As a call.
+        """
+        return self(text, text_pair, **options)
+
+    def batch_encode_plus(
+        self, batch_text_or_text_pairs: Sequence[Any], **options: Unpack[CallOptions]
+    ) -> BatchEncoding:
+        """Call the tokenizer on a batch; an older name.
+
+        Args:
+            batch_text_or_text_pairs: texts, or pairs of texts.
+            **options: see `CallOptions`.
+
+        Returns:
+            As a call.
+        """
+        return self(batch_text_or_text_pairs, **options)
+
+    def tokenize(self, text: str, pair: str | None = None, add_special_tokens: bool = False) -> list[str]:
+        """Return the tokens of a text as the vocabulary spells them.
+
+        Args:
+            text: the text.
+            pair: its second text.
+            add_special_tokens: whether to put the special tokens around.
+
+        Returns:
+            Symbol strings, such as ``["Hello", "Ġworld"]``.
+        """
+        return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens))
+
+    def pad(self, encoded_inputs: Any, **options: Unpack[CallOptions]) -> BatchEncoding:
+        """Pad features that are encoded already, as a collator does.
+
+        Args:
+            encoded_inputs: what calls returned: one record, or a list of records of one row each.
+            **options: ``padding`` (here True unless given), ``max_length``, ``pad_to_multiple_of``,
+                ``padding_side``, ``return_attention_mask``, ``return_tensors``.
+
+        Returns:
+            The features, padded. Labels are left as they are.
+
+        Raises:
+            ValueError: no ``input_ids``, no pad token, or rows that do not fit into one tensor.
+        """
+        plan = resolve(self, {"padding": True, **options})
+        fields = pad_features(encoded_inputs, plan, self._required("pad_token"))
+        return BatchEncoding(fields).convert_to_tensors(plan.return_tensors)
+
+    def num_special_tokens_to_add(self, pair: bool = False) -> int:
+        """Return how many special tokens a call puts around a text (2) or a pair (4)."""
+        return 4 if pair else 2
+
+    @property
+    def max_len_single_sentence(self) -> int:
+        """Tokens of a text that have room in a row."""
+        return self.model_max_length - self.num_special_tokens_to_add()
+
+    @property
+    def max_len_sentences_pair(self) -> int:
+        """Tokens of a pair that have room in a row."""
+        return self.model_max_length - self.num_special_tokens_to_add(pair=True)
+
+    def build_inputs_with_special_tokens(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """Put the special tokens around ids.
+
+        Args:
+            token_ids_0: ids of the text.
+            token_ids_1: ids of the second text.
+
+        Returns:
+            ``<s> A </s>``, or ``<s> A </s> </s> B </s>``.
+        """
+        cls, sep = self._required("cls_token"), self._required("sep_token")
+        row = [cls, *token_ids_0, sep]
+        return row if token_ids_1 is None else [*row, sep, *token_ids_1, sep]
+
+    def get_special_tokens_mask(
+        self,
+        token_ids_0: Sequence[int],
+        token_ids_1: Sequence[int] | None = None,
+        already_has_special_tokens: bool = False,
+    ) -> list[int]:
+        """Mark special tokens.
+
+        Args:
+            token_ids_0: ids of the text.
+            token_ids_1: ids of the second text.
+            already_has_special_tokens: whether the ids are a whole row; then every special id in it is
+                marked.
+
+        Returns:
+            1 for a special token, else 0; as long as the row is, or will be.
+
+        Raises:
+            ValueError: two lists of ids although they are a whole row.
+        """
+        if not already_has_special_tokens:
+            mask = [1, *([0] * len(token_ids_0)), 1]
+            return mask if token_ids_1 is None else [*mask, 1, *([0] * len(token_ids_1)), 1]
+        if token_ids_1 is not None:
+            raise ValueError(
+                "token_ids_1: expected None with already_has_special_tokens=True, got ids; pass the whole "
+                "row first"
+            )
+        special = set(self.all_special_ids)
+        return [int(index in special) for index in token_ids_0]
+
+    def create_token_type_ids_from_sequences(
+        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
+    ) -> list[int]:
+        """Return the token types of a row, all 0: RoBERTa has one type.
+
+        Args:
+            token_ids_0: ids of the text, without special tokens.
+            token_ids_1: ids of the second text.
+
+        Returns:
+            As many zeros as the row has tokens, special tokens included.
+        """
+        return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
+
+    def batch_decode(
+        self, sequences: Iterable[Any], skip_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
+        """Decode several rows.
+
+        Args:
+            sequences: rows of ids: lists, or a (B, T) array or tensor.
+            skip_special_tokens: as in `decode`.
+            **options: further options of `decode`.
+
+        Returns:
+            One text a row.
+        """
+        return [self.decode(ids, skip_special_tokens, **options) for ids in sequences]
+
+    # The way of a call.
+
+    def _encode_batch(self, text: Any, text_pair: Any, plan: Plan) -> BatchEncoding:
+        pairs, is_batch = read_inputs(text, text_pair, plan.is_split_into_words)
+        frame = self._frame(plan)
+        samples = (self._encode_sample(pair, index, frame, plan) for index, pair in enumerate(pairs))
+        rows = list(chain.from_iterable(samples))
+        pad_rows(rows, plan)
+        return self._record(rows, plan, is_batch)
+
+    def _encode_sample(
+        self, pair: tuple[Source, Source | None], index: int, frame: Frame, plan: Plan
+    ) -> list[Row]:
+        """Encode one text or pair: one row, or one for each window."""
+        align = partial(self._align, split_special_tokens=plan.split_special_tokens)
+        texts = [
+            EncodedText(source, self._encode_source(source, plan), align)
+            for source in pair
+            if source is not None
+        ]
+        special_count = 2 * len(texts) if frame.cls_sep else 0
+        return [Row(parts, frame, index) for parts in cut(texts, special_count, plan)]
+
+    def _encode_source(self, source: Source, plan: Plan) -> list[int]:
+        if isinstance(source, str):
+            return self._pipeline.encode(source, plan.split_special_tokens)
+        if not self.add_prefix_space:
+            raise ValueError(
+                "is_split_into_words: expected a tokenizer with add_prefix_space=True, since each word "
+                "begins with a "
+                "space, got add_prefix_space=False; load it with from_pretrained(folder, "
+                "add_prefix_space=True)"
+            )
+        return list(
+            chain.from_iterable(self._pipeline.encode(word, plan.split_special_tokens) for word in source)
+        )
+
+    def _frame(self, plan: Plan) -> Frame:
+        cls_sep = (
+            (self._required("cls_token"), self._required("sep_token")) if plan.add_special_tokens else None
+        )
+        pad_id = self._required("pad_token") if plan.padding else None
+        return Frame(cls_sep, pad_id, self.convert_ids_to_tokens)
+
+    def _record(self, rows: list[Row], plan: Plan, is_batch: bool) -> BatchEncoding:
+        fields = {name: [getattr(row, attribute) for row in rows] for name, attribute in plan.fields.items()}
+        # One text gives flat lists, except where it may give several rows, and for the length, as in the
+        # peer.
+        flat = not (is_batch or plan.windows or plan.return_tensors)
+        encoding = {name: rows[0] if flat and name != "length" else rows for name, rows in fields.items()}
+        return BatchEncoding(encoding, rows).convert_to_tensors(plan.return_tensors)
