@@ -62,7 +62,7 @@ RobertaForTokenClassification = _face("token_classification", "A label for each 
 RobertaForQuestionAnswering = _face("question_answering", "Where an answer starts and ends.")
 
 #: Head -> its class.
-FACES = dict(
+FACES: dict[str, _Face] = dict(
     zip(
         HEADS,
         (

@@ -139,7 +139,7 @@ def _require_inside(folder: Path, shard: str) -> None:
 
 
 def _read_file(path: Path) -> dict[str, Any]:
-    import ml_dtypes  # noqa: F401  # makes bfloat16 known to NumPy, and so to safetensors
+    import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # makes bfloat16 known to NumPy, and so to safetensors
     from safetensors import SafetensorError, safe_open
 
     try:
@@ -240,7 +240,7 @@ def write_checkpoint(
         table: says what is tied.
         dtype: of the stored tensors.
     """
-    import ml_dtypes  # noqa: F401  # makes bfloat16 known to NumPy
+    import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # makes bfloat16 known to NumPy
     from safetensors.numpy import save
 
     kept = {name: np.ascontiguousarray(state[name], dtype) for name, p in table.items() if p.tied_to is None}

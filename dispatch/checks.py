@@ -117,7 +117,8 @@ def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) ->
         both = "both" if ids is not None else "neither"
         raise _fail(CLASS_NAMES[head], "exactly one of input_ids and inputs_embeds", both)
     axes = ["B", "C", "T"] if head == "multiple_choice" else ["B", "T"]
-    tokens, name = (ids, "input_ids") if ids is not None else (embeds, "inputs_embeds")
+    tokens: Any = embeds if ids is None else ids
+    name = "inputs_embeds" if ids is None else "input_ids"
     rank = len(axes) + (ids is None)
     if tokens.ndim != rank:
         letters = ", ".join(axes if ids is not None else [*axes, "D"])
@@ -279,10 +280,8 @@ def _check_labels(head: str, config: RobertaConfig, given: Mapping[str, Any], si
         _require_range("labels", labels["labels"], sizes["C"], "number of choices", IGNORE_INDEX)
     else:
         _require_shape("labels", labels["labels"], ("B T",), sizes)
-        limit, meaning = (
-            (config.num_labels, "num_labels") if head == "token_classification" else (sizes["V"], "vocab_size")
-        )
-        _require_range("labels", labels["labels"], limit, meaning, IGNORE_INDEX)
+        meaning = "num_labels" if head == "token_classification" else "vocab_size"
+        _require_range("labels", labels["labels"], getattr(config, meaning), meaning, IGNORE_INDEX)
 
 
 def _check_spans(labels: Mapping[str, Any], sizes: Sizes) -> None:

@@ -88,7 +88,7 @@ class PublicModel:
         device: Any,
     ) -> None:
         """Build the native head and fill in its weights; called again when its sizes change."""
-        self.native.__init__(self, config, **options)
+        self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
         lacking = {name: parameter for name, parameter in table.items() if not state or name not in state}
         drawn = initial_values(_with_sources(lacking, table), config, seed) if lacking else {}
@@ -100,11 +100,10 @@ class PublicModel:
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tap: Tap = silent) -> Output | tuple[Any, ...]:
         given = checks.bind(self.head, args, kwargs)
-        given["past_key_values"] = _as_cache(given.get("past_key_values"), given, self.engine.to_numpy)
+        given["past_key_values"] = self._as_cache(given.get("past_key_values"), given.get("attention_mask"))
         if self.checks_inputs and not self.engine.is_tracing():
-            checks.check_call(
-                self.head, self.config, {name: self._visible(n, v) for n, v in given.items() for name in [n]}
-            )
+            visible = {name: self._visible(name, value) for name, value in given.items()}
+            checks.check_call(self.head, self.config, visible)
         native = {name: self._native(name, value) for name, value in given.items()}
         labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
         output = self.run(self._inputs(native, has_labels=bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
@@ -122,13 +121,24 @@ class PublicModel:
     def _native(self, name: str, value: Any) -> Any:
         return value if value is None or name in FLAGS else self.engine.to_native(value, self)
 
+    def _as_cache(self, past: Any, attention_mask: Any) -> Cache | None:
+        """A cache as it is; HF's tuple of layers as one whose real tokens are counted from the mask."""
+        if past is None or isinstance(past, Cache):
+            return past
+        layers = tuple(tuple(layer) for layer in past)
+        B, _, P, _ = layers[0][0].shape
+        mask = self._visible("attention_mask", attention_mask)
+        count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
+        return Cache(layers, self.engine.to_native(count, self))
+
     def _inputs(self, native: Mapping[str, Any], has_labels: bool) -> Inputs:
         """The record that the engine's head takes: defaults from the config, the head mask in its full rank."""
         config = self.config
         names = [name for name in Inputs.__dataclass_fields__ if name in native]
         inputs = Inputs(**{name: native[name] for name in names})
         is_cached = config.is_decoder and self.head in {"model", "causal_lm"} and not has_labels
-        inputs.use_cache = is_cached and (config.use_cache if inputs.use_cache is None else inputs.use_cache)
+        asked = native.get("use_cache")
+        inputs.use_cache = is_cached and (config.use_cache if asked is None else asked)
         for flag in ("output_attentions", "output_hidden_states"):
             if getattr(inputs, flag) is None:
                 setattr(inputs, flag, getattr(config, flag))
@@ -353,20 +363,6 @@ def _with_sources(lacking: Mapping[str, Parameter], table: Mapping[str, Paramete
 def _host(value: Any, engine: Any) -> Any:
     """An array of any engine on the host, for the checks."""
     return value if isinstance(value, np.ndarray) else np.asarray(engine.to_numpy(value))
-
-
-def _as_cache(past: Any, given: Mapping[str, Any], to_numpy: Any) -> Cache | None:
-    """A cache as it is; HF's tuple of layers as one whose real tokens are counted from the mask."""
-    if past is None or isinstance(past, Cache):
-        return past
-    layers = tuple(tuple(layer) for layer in past)
-    key = layers[0][0]
-    B, P = key.shape[0], key.shape[2]
-    mask = given.get("attention_mask")
-    count = np.full(B, P) if mask is None or np.ndim(mask) != 2 else np.asarray(to_numpy(mask))[:, :P].sum(-1)
-    # Arithmetic with the keys' own kind of array: a NumPy count would not meet a tensor on an accelerator.
-    like = (key[:, 0, 0, 0] * 0).astype(np.int64) if isinstance(key, np.ndarray) else (key[:, 0, 0, 0] * 0).long()
-    return Cache(layers, like + (count if isinstance(key, np.ndarray) else like.new_tensor(count)))
 
 
 def _full_head_mask(head_mask: Any, config: RobertaConfig) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from importlib.metadata import PackageNotFoundError, entry_points, version
 from types import ModuleType
 from typing import Any
 
-PACKAGE = __package__.rpartition(".")[0]
+PACKAGE = __name__.removesuffix(".dispatch.registry")
 ENTRY_POINT_GROUP = "roberta.backends"
 
 
@@ -131,7 +131,7 @@ def get_default_backend() -> str:
 
 
 @contextmanager
-def use_backend(name: str) -> Iterator[None]:
+def use_backend(name: str) -> Generator[None]:
     """Use this engine wherever none is named, inside a `with` block, in this thread or task only.
 
     Example:

@@ -72,7 +72,9 @@ def draw_state(table: dict[str, Parameter], seed: int) -> dict[str, Array]:
     return {name: state[parameter.tied_to or name] for name, parameter in table.items()}
 
 
-def draw_inputs(head: str, config: RobertaConfig, seed: int, padding: str = "right", length: int = 13) -> dict[str, Any]:
+def draw_inputs(
+    head: str, config: RobertaConfig, seed: int, padding: str = "right", length: int = 13
+) -> dict[str, Any]:
     """Ids, masks, types and labels for a head.
 
     Args:

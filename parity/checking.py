@@ -93,7 +93,9 @@ def compare(
         >>> compare(port, model).passed
         False
     """
-    model = reference_model if isinstance(reference_model, PublicModel) else FACES["model"].from_pretrained(reference_model)
+    model = (
+        reference_model if isinstance(reference_model, PublicModel) else FACES["model"].from_pretrained(reference_model)
+    )
     oracle = _oracle(model)
     given = dict(inputs) if inputs is not None else _plain_inputs(model.head, model.config)
     permitted, _ = budgets(oracle, given, dtype)
@@ -169,7 +171,8 @@ def _plain_inputs(head: str, config: RobertaConfig) -> dict[str, Any]:
 
 
 SENTENCES = (
-    "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a <mask>.",
+    "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a "
+    "<mask>.",
     "She was <mask> to see him.",
     "No one who had ever seen Catherine Morland in her infancy, would have supposed her born to be an heroine.",
 )

@@ -95,9 +95,9 @@ def compare_outputs(candidate: Mapping[str, Any], budgets: Mapping[str, Budget])
 
 
 def first_departure(taps: Mapping[str, Any], budgets: Mapping[str, Budget]) -> Comparison | None:
-    """The first tap, in the order of computation, that exceeds its budget; taps that a fused path lacks are passed over.
+    """The first tap, in the order of computation, that exceeds its budget: where to look for the mistake.
 
-    Only reached where an output fails: it says where to look.
+    Taps that a fused path lacks are passed over.
     """
     for name, budget in budgets.items():
         if name in taps:

@@ -1,13 +1,13 @@
 """Mutants: engines that are wrong in one known way. A comparator that lets one of them pass is no comparator.
 
-A mutant changes what goes in (configuration, weights, inputs) or what comes out, never the code, so that it can be made of
-every engine. `MUTANTS` lists them with the mistake each stands for and the cases on which it must be caught.
+A mutant changes what goes in (configuration, weights, inputs) or what comes out, never the code, so that it can be made
+of every engine. `MUTANTS` lists them with the mistake each stands for and the cases on which it must be caught.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import numpy as np
 from ..reference.config import RobertaConfig
 from ..reference.layers import Array
 from ..reference.parameters import HEADS
-from .cases import Case, draw_case
+from .cases import Case
 
 State = dict[str, Array]
 ALL = HEADS
@@ -44,14 +44,10 @@ class Mutant:
     state: Callable[[State, RobertaConfig], State] | None = None
     inputs: Callable[[dict[str, Any], RobertaConfig], dict[str, Any]] | None = None
     outputs: Callable[[dict[str, Array]], dict[str, Array]] | None = None
-    case: Mapping[str, Any] | None = None
-
-    def draw(self, head: str, seed: int) -> Case:
-        """A case on which the mistake shows."""
-        return draw_case(head, seed, **(self.case or {}))
+    case: Mapping[str, Any] = field(default_factory=lambda: {})
 
     def mutated(self, case: Case) -> Case:
-        """The case as the wrong engine sees it. (What it does to the outputs is `finished`.)"""
+        """The case as the wrong engine sees it."""
         config = self.config(case.config) if self.config else case.config
         state = self.state(dict(case.state), case.config) if self.state else case.state
         inputs = self.inputs(dict(case.inputs), case.config) if self.inputs else case.inputs
@@ -194,7 +190,11 @@ MUTANTS: tuple[Mutant, ...] = (
         "a loop that stops early",
         config=lambda config: config.replace(num_hidden_layers=config.num_hidden_layers - 1),
     ),
-    Mutant("layer norms swapped", "the two layer norms of a layer mixed up", state=_swapped(".attention.output.L", ".output.L")),
+    Mutant(
+        "layer norms swapped",
+        "the two layer norms of a layer mixed up",
+        state=_swapped(".attention.output.L", ".output.L"),
+    ),
     Mutant(
         "causal mask missing",
         "a decoder that sees what comes",

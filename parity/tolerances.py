@@ -10,9 +10,9 @@ rounding: 0.42 u, u the unit roundoff.
   factor that the table of taps names gets it (`taps.Symbol.terms`).
 * The spread of the K results is sigma, with the conditioning of this very model on this very input inside it.
 
-An element passes if its distance from the truth is at most t sqrt(sigma^2 + mean of sigma^2 over its row). The mean over
-the row stands in where K draws happened to be too quiet; t is Student's quantile for K degrees of freedom at the declared
-false-alarm rate, shared out over all elements. Nothing here is tuned by hand.
+An element passes if its distance from the truth is at most t sqrt(sigma^2 + mean of sigma^2 over its row). The mean
+over the row stands in where K draws happened to be too quiet; t is Student's quantile for K degrees of freedom at the
+declared false-alarm rate, shared out over all elements. Nothing here is tuned by hand.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from ..reference.parameters import Parameter
 from ..reference.taps import Symbol, Tap, silent, symbols
 from ..reference.weights import nest
 
-#: Standard deviation of one rounding to nearest, in u. The error is uniform within half a unit in the last place, that is
-#: within u / m relative to a number of mantissa m in [1, 2), and mantissas are log-uniform (Benford), so its variance is
-#: u^2 / 3 times the mean of m^-2, which is 3 / (8 ln 2).
+#: Standard deviation of one rounding to nearest, in u. The error is uniform within half a unit in the last place, that
+#: is within u / m relative to a number of mantissa m in [1, 2), and mantissas are log-uniform (Benford), so its variance
+#: is u^2 / 3 times the mean of m^-2, which is 3 / (8 ln 2).
 ONE_ROUNDING = math.sqrt(1.0 / (8.0 * math.log(2.0)))
 #: K, the number of perturbed runs.
 DRAWS = 24
@@ -162,9 +162,7 @@ def relative_error(precision: Precision, terms: int) -> float:
     return ONE_ROUNDING * math.sqrt(precision.storage**2 + terms * precision.accumulation**2)
 
 
-def rounding(
-    named: Mapping[str, Symbol], config: RobertaConfig, precision: Precision, rng: np.random.Generator
-) -> Tap:
+def rounding(named: Mapping[str, Symbol], config: RobertaConfig, precision: Precision, rng: np.random.Generator) -> Tap:
     """A tap that rounds: every value is multiplied by 1 + error."""
 
     def perturb(name: str, value: Array) -> Array:
@@ -188,7 +186,7 @@ def _truths_own_error(precision: Precision) -> float:
 
 
 def _loss_rounding(model: Any, truth: Mapping[str, Array], inputs: Mapping[str, Any], precision: Precision) -> float:
-    """What the loss adds: a sum of C exponentials (absolute error sqrt(C) u of its logarithm), and a mean of n terms."""
+    """What the loss adds: a sum of C exponentials (an absolute error of its logarithm), and a mean of n terms."""
     logits = truth.get("logits", truth.get("start_logits"))
     classes = 1 if logits is None else logits.shape[-1]
     terms = 1 if logits is None else max(logits.size // classes, 1)
@@ -208,7 +206,7 @@ def _run(model: Any, inputs: Mapping[str, Any], tap: Tap) -> tuple[dict[str, Arr
 
 
 def flat_outputs(output: Output | Mapping[str, Any]) -> dict[str, Array]:
-    """Outputs as flat names -> NumPy arrays: "logits", "hidden_states.0", "past_key_values.0.1", …
+    """Outputs as flat names ("logits", "hidden_states.0", "past_key_values.0.1") -> NumPy arrays.
 
     Example:
         >>> list(flat_outputs({"logits": np.ones(1), "attentions": (np.ones(1), np.ones(1))}))

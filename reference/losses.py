@@ -81,7 +81,7 @@ def causal_loss(output: Output, labels: Integers, config: RobertaConfig) -> Arra
     return cross_entropy(logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1))
 
 
-def sequence_loss(output: Output, labels: Array, config: RobertaConfig) -> Array:
+def sequence_loss(output: Output, labels: Any, config: RobertaConfig) -> Array:
     """Sequence classification, by `problem_type`. Labels (B,) integers, or (B,) or (B, L) numbers."""
     logits = output["logits"]  # B L
     kind = problem_type(config, labels)

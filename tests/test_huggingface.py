@@ -23,20 +23,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 import roberta
+import torch
+import transformers
+from roberta.backends.pytorch.layers import ACTIVATIONS as TORCH_ACTIVATIONS
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets, flat_outputs
 from roberta.reference.attention import Cache
 from roberta.reference.layers import ACTIVATIONS as NUMPY_ACTIVATIONS
 from roberta.reference.parameters import CLASS_NAMES, HEADS
-
-pytest.importorskip("torch", reason="the peer runs on PyTorch")
-pytest.importorskip("transformers", reason="the peer is transformers 4.57.6")
-
-import torch
-import transformers
-from roberta.backends.pytorch.layers import ACTIVATIONS as TORCH_ACTIVATIONS
+from roberta.reference.taps import silent
 from torch.nn import functional as F
 from transformers.activations import ACT2FN
 
@@ -46,7 +42,7 @@ pytestmark = [pytest.mark.torch, pytest.mark.hf]
 LIMIT = 1e-10
 POSITIONS = ("absolute", "relative_key", "relative_key_query")
 #: A different prime for every axis, as far as D = H K allows.
-N, H, K, B, T, E, F_SIZE, L, C, TYPES, M, V, PAD = 2, 3, 5, 7, 11, 13, 17, 19, 4, 3, 29, 37, 1
+N, H, K, B, T, E, F_SIZE, L, C, TYPES, M, V, PAD = 2, 3, 5, 7, 11, 13, 17, 19, 2, 23, 29, 37, 1
 D = H * K
 KINDS = {
     "encoder": {},
@@ -64,10 +60,10 @@ ENGINES = ("numpy", "torch", "torch fused")
 
 def fields(position: str, kind: str, head: str, **changes: Any) -> dict[str, Any]:
     return {
-        "vocab_size": V, "hidden_size": D, "num_hidden_layers": N, "num_attention_heads": H, "intermediate_size": F_SIZE,
-        "max_position_embeddings": M, "type_vocab_size": TYPES, "pad_token_id": PAD, "layer_norm_eps": 1e-5,
-        "position_embedding_type": position, "num_labels": 2 if head == "question_answering" else L,
-        **KINDS[kind], **changes,
+        "vocab_size": V, "hidden_size": D, "num_hidden_layers": N, "num_attention_heads": H,
+        "intermediate_size": F_SIZE, "max_position_embeddings": M, "type_vocab_size": TYPES, "pad_token_id": PAD,
+        "layer_norm_eps": 1e-5, "position_embedding_type": position,
+        "num_labels": 2 if head == "question_answering" else L, **KINDS[kind], **changes,
     }  # fmt: skip
 
 
@@ -299,31 +295,282 @@ def test_every_output_agrees_in_float64(pair: Pair, variant: str, engine: str, r
     require_agreement(record_property, pair.head, engine, got, wanted)
 
 
-@pytest.mark.parametrize("variant", ["padded on the right", "token types and positions"])
-def test_float32_engines_and_the_peer_itself_keep_within_the_derived_budget(
-    pair: Pair, variant: str, record_property: Any
-) -> None:
-    labels = labels_of(pair.head) if variant == "padded on the right" else {}
-    inputs = with_source({**VARIANTS[variant](pair.head), **labels}, pair.kind)
+def test_float32_engines_and_the_peer_itself_keep_within_the_derived_budget(pair: Pair, record_property: Any) -> None:
+    inputs = with_source({**right_padded(pair.head), **labels_of(pair.head)}, pair.kind)
     asked = {**inputs, "output_attentions": True, "output_hidden_states": True}
     permitted, _ = budgets(pair.ours("numpy"), asked, "float32")
+    peer = type(pair.peer)(pair.peer.config).eval()
+    peer.load_state_dict(pair.peer.state_dict())
     with torch.no_grad():
-        peer = type(pair.peer)(pair.peer.config).eval()
-        peer.load_state_dict(pair.peer.state_dict())
         candidates = {
             "numpy": pair.ours("numpy", "float32")(**asked),
             "torch": pair.ours("torch", "float32")(**asked),
             "torch fused": pair.ours("torch", "float32")(**inputs),
-            "transformers": peer(**tensors(asked, torch.float32)).to_tuple,
+            "transformers": {n: v for n, v in peer(**tensors(asked, torch.float32)).items() if n != "past_key_values"},
         }
-        candidates["transformers"] = dict(peer(**tensors(asked, torch.float32)).items())
     for engine, outputs in candidates.items():
-        found = flat_outputs(outputs if engine != "transformers" else flat(outputs))
+        found = flat_outputs(outputs)
+        assert set(outputs) >= {name for name in ("loss", "logits", "last_hidden_state") if name in permitted}
         judged = {name: budget for name, budget in permitted.items() if name in found}
-        assert {"logits", "start_logits", "last_hidden_state"} & set(judged)
         worst = max(compare_outputs(found, judged), key=lambda comparison: comparison.ratio)
         record_property(
-            "agreement",
-            {"head": pair.head, "engine": engine, "dtype": "float32", "error": worst.ratio, "limit": 1.0},
+            "agreement", {"head": pair.head, "engine": engine, "dtype": "float32", "error": worst.ratio, "limit": 1.0}
         )
         assert worst.passed, f"{engine}: {worst}"
+
+
+@pytest.mark.parametrize("name", NUMPY_ACTIVATIONS)
+def test_every_activation_is_the_peers_function_of_that_name(name: str) -> None:
+    x = torch.linspace(-12, 12, 997, dtype=torch.float64)
+    wanted = ACT2FN[name](x).numpy()
+    assert largest_error({name: NUMPY_ACTIVATIONS[name](x.numpy(), silent)}, {name: wanted}) < LIMIT
+    assert largest_error({name: TORCH_ACTIVATIONS[name](x)}, {name: wanted}) < LIMIT
+
+
+# -- losses and gradients ----------------------------------------------------------------------------------------------
+
+
+def peers_loss(head: str, peer: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
+    """The peer's loss; of a causal model its formula on its own float64 logits, which it would cast to float32."""
+    if head != "causal_lm":
+        return peer(**tensors(inputs)).loss
+    labels = torch.from_numpy(inputs["labels"])[:, 1:].flatten()
+    logits = peer(**tensors({name: value for name, value in inputs.items() if name != "labels"})).logits[:, :-1]
+    return F.cross_entropy(logits.flatten(0, 1), labels)
+
+
+@pytest.mark.parametrize("pair", [case for case in CASES if case[0] != "model"], ids="-".join, indirect=True)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_losses_agree_in_float64(pair: Pair, engine: str, record_property: Any) -> None:
+    inputs = with_source({**right_padded(pair.head), **labels_of(pair.head)}, pair.kind)
+    with torch.no_grad():
+        wanted = peers_loss(pair.head, pair.peer, inputs)
+        got = pair.ours(engine)(**inputs, output_attentions=engine == "torch").loss
+    require_agreement(record_property, pair.head, engine, {"loss": got}, {"loss": wanted})
+
+
+def test_the_causal_loss_is_the_peers_own_as_far_as_its_float32_goes(pairs: Any) -> None:
+    pair = pairs("causal_lm", "absolute", "decoder")
+    inputs = {**right_padded("causal_lm"), **labels_of("causal_lm")}
+    with torch.no_grad():
+        wanted = pair.peer(**tensors(inputs)).loss
+        logits = pair.ours("torch")(**inputs).logits
+        got = pair.ours("torch")(**inputs).loss
+    assert wanted.dtype == torch.float32
+    # The cast moves each of two terms of the loss (log-sum and chosen logit) by u |logit|; the sum of V, the mean of n
+    # and the difference are formed in float32 as well.
+    u, n = 2.0**-24, inputs["labels"].size
+    limit = u * (2 * logits.abs().max() + V + (n + 2) * got)
+    assert abs(got - wanted) <= limit
+
+
+PROBLEMS = {
+    "regression of one number": ("regression", 1, (B,), "float"),
+    "regression of one number, in a column": ("regression", 1, (B, 1), "float"),
+    "regression of L numbers": ("regression", L, (B, L), "float"),
+    "one label of L": ("single_label_classification", L, (B,), "int"),
+    "several labels of L": ("multi_label_classification", L, (B, L), "yes or no"),
+    "inferred from one label": (None, 1, (B,), "float"),
+    "inferred from integers": (None, L, (B,), "int"),
+    "inferred from numbers": (None, L, (B, L), "yes or no"),
+}
+
+
+@pytest.mark.parametrize("engine", ENGINES[:2])
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_sequence_classification_has_the_peers_loss_for_every_problem_type(
+    problem: str, engine: str, tmp_path: Path, record_property: Any
+) -> None:
+    kind, count, shape, values = PROBLEMS[problem]
+    head = "sequence_classification"
+    peer = random_peer(head, "absolute", "encoder", num_labels=count, problem_type=kind)
+    peer.save_pretrained(tmp_path)
+    rng = np.random.default_rng(8)
+    drawn = {"int": rng.integers(0, count, shape), "float": rng.standard_normal(shape)}
+    labels = drawn.get(values, rng.integers(0, 2, shape).astype(np.float64))
+    inputs = {**right_padded(head), "labels": labels}
+    with torch.no_grad():
+        wanted = peer(**tensors(inputs))
+        got = our_class(head).from_pretrained(tmp_path, backend=engine, dtype="float64")(**inputs)
+    require_agreement(record_property, head, engine, dict(got.items()), dict(wanted.items()))
+
+
+@pytest.mark.parametrize("engine", ENGINES[1:])
+def test_gradients_of_all_parameters_agree_in_float64(pair: Pair, engine: str, record_property: Any) -> None:
+    inputs = with_source({**right_padded(pair.head), **labels_of(pair.head)}, pair.kind)
+    ours = pair.ours(engine)
+    if pair.head == "model":
+        peer_output, output = pair.peer(**tensors(inputs)), ours(**inputs, output_attentions=engine == "torch")
+        wanted, got = (o.last_hidden_state.sin().sum() + o.pooler_output.sum() for o in (peer_output, output))
+    else:
+        wanted = peers_loss(pair.head, pair.peer, inputs)
+        got = ours(**inputs, output_attentions=engine == "torch").loss
+    gradients = [gradients_of(model, loss) for model, loss in ((ours, got), (pair.peer, wanted))]
+    assert list(gradients[0]) == list(gradients[1])
+    error = largest_gradient_error(*gradients)
+    place = {"head": pair.head, "engine": f"{engine} gradients", "dtype": "float64"}
+    record_property("agreement", {**place, "error": error, "limit": LIMIT})
+    assert error < LIMIT
+
+
+def gradients_of(model: Any, loss: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Parameter -> gradient, of those that the loss depends on."""
+    named = dict(model.named_parameters())
+    found = torch.autograd.grad(loss, list(named.values()), allow_unused=True)
+    return {name: gradient for name, gradient in zip(named, found, strict=True) if gradient is not None}
+
+
+def largest_gradient_error(got: Mapping[str, torch.Tensor], wanted: Mapping[str, torch.Tensor]) -> float:
+    """Relative to the largest gradient in the same block, such as query, key and value together.
+
+    Not in the same tensor: the gradient of a key's bias is 0, as a softmax does not see what all scores share; so are
+    those of query and key for a decoder's first token, which sees itself alone. What is left of them is rounding.
+    """
+    largest: dict[str, float] = {}
+    for name, gradient in wanted.items():
+        largest[block(name)] = max(largest.get(block(name), 0.0), float(gradient.abs().max()))
+    return max(float((got[name] - w).abs().max()) / largest[block(name)] for name, w in wanted.items())
+
+
+def block(name: str) -> str:
+    return name.rsplit(".", 2)[0]
+
+
+# -- the cache ---------------------------------------------------------------------------------------------------------
+
+DECODERS = [(head, p, kind) for head, p, kind in CASES if kind != "encoder" and head in {"model", "causal_lm"}]
+CACHED = pytest.mark.parametrize("case", DECODERS, ids="-".join)
+SPLITS = pytest.mark.parametrize("sizes", [(1, T - 1), (4, 7), (T - 1, 1), (2, 3, 6), (1,) * T], ids=str)
+
+
+def in_pieces(model: Any, inputs: Mapping[str, Any], sizes: tuple[int, ...]) -> np.ndarray:
+    """The first output of a decoder that sees its text in pieces, put together again."""
+    past, parts, start = None, [], 0
+    for size in sizes:
+        piece = slice(start, start + size)
+        given = dict(inputs)
+        for name in ("input_ids", "inputs_embeds", "token_type_ids", "position_ids"):
+            if name in given:
+                given[name] = given[name][:, piece]
+        if "attention_mask" in given:
+            given["attention_mask"] = given["attention_mask"][:, : start + size]
+        output = model(**given, past_key_values=past, use_cache=True)
+        past, start = output.past_key_values, start + size
+        parts.append(flat({"first": output[0]})["first"])
+    return np.concatenate(parts, axis=1)
+
+
+@SPLITS
+@CACHED
+@pytest.mark.parametrize("variant", ["plain", "padded on the left", "embeddings", "token types and positions"])
+@pytest.mark.parametrize("engine", ENGINES[:2])
+def test_a_text_in_pieces_is_the_peers_text_in_one_piece(
+    pairs: Any, case: tuple[str, str, str], variant: str, sizes: tuple[int, ...], engine: str, record_property: Any
+) -> None:
+    pair = pairs(*case)
+    inputs = with_source(VARIANTS[variant](pair.head), pair.kind)
+    # A masked row looks at nobody, and so uniformly at everybody there is: fewer keys, in pieces. It is never read.
+    is_read = np.asarray(inputs.get("attention_mask", np.ones((B, T)))) == 1
+    with torch.no_grad():
+        wanted = pair.ask_peer(inputs, use_cache=False)
+        got = in_pieces(pair.ours(engine), inputs, sizes)
+    first = next(iter(wanted.values())).numpy()
+    require_agreement(record_property, pair.head, engine, {"first": got[is_read]}, {"first": first[is_read]})
+
+
+@pytest.mark.parametrize("kind", ["decoder", "cross"])
+@pytest.mark.parametrize("head", ["model", "causal_lm"])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_next_piece_has_the_peers_outputs_attentions_and_cache(
+    pairs: Any, head: str, kind: str, engine: str, record_property: Any
+) -> None:
+    pair, P = pairs(head, "absolute", kind), 4
+    ids = token_ids(head)
+    source = with_source({}, kind)
+    shows_all = {} if engine == "torch fused" else {"output_attentions": True, "output_hidden_states": True}
+    ours = pair.ours(engine)
+    with torch.no_grad():
+        mine = ours(input_ids=ids[:, :P], **source).past_key_values
+        got = ours(input_ids=ids[:, P:], past_key_values=mine, **source, **shows_all)
+        theirs = pair.peer(**tensors({"input_ids": ids[:, :P], **source})).past_key_values
+        legacy = theirs.to_legacy_cache()
+        wanted = pair.peer(**tensors({"input_ids": ids[:, P:], **source}), past_key_values=theirs, **shows_all)
+        on_theirs = ours(input_ids=ids[:, P:], past_key_values=exchanged(legacy, engine), **source, **shows_all)
+    require_agreement(record_property, head, engine, dict(got.items()), dict(wanted.items()))
+    require_agreement(record_property, head, engine, dict(on_theirs.items()), dict(wanted.items()))
+
+
+def exchanged(legacy: Any, engine: str) -> Any:
+    """The peer's tuple of keys and values, as arrays of our engine; None where it has no cross-attention."""
+    layers = tuple(tuple(part for part in layer if part is not None) for layer in legacy)
+    return layers if engine != "numpy" else tuple(tuple(part.numpy() for part in layer) for layer in layers)
+
+
+# -- the way back ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("backend", ENGINES[:2])
+@pytest.mark.parametrize("case", CASES, ids="-".join)
+def test_a_folder_that_we_save_loads_in_the_peer_and_gives_the_same(
+    case: tuple[str, str, str], backend: str, tmp_path: Path, record_property: Any
+) -> None:
+    head, position, kind = case
+    config = roberta.RobertaConfig(**fields(position, kind, head, use_cache=position == "absolute"))
+    ours = our_class(head)(config, backend=backend, dtype="float64").eval()
+    ours.load_state_dict_numpy({name: random_value(name, p.shape) for name, p in ours.table.items()})
+    ours.save_pretrained(tmp_path)
+    peer, report = peer_class(head).from_pretrained(
+        tmp_path, output_loading_info=True, dtype=torch.float64, attn_implementation="eager"
+    )
+    assert not any(report.values()), report
+    inputs = with_source(right_padded(head), kind)
+    with torch.no_grad():
+        wanted = dict(peer.eval()(**tensors(inputs), output_attentions=True).items())
+        got = dict(ours(**inputs, output_attentions=True).items())
+    if position != "absolute":
+        got.pop("past_key_values", None)
+    require_agreement(record_property, head, backend, got, wanted)
+
+
+@pytest.mark.parametrize("backend", ENGINES[:2])
+def test_an_untied_language_model_goes_both_ways(backend: str, tmp_path: Path, record_property: Any) -> None:
+    head = "masked_lm"
+    peer = random_peer(head, "absolute", "encoder", tie_word_embeddings=False)
+    peer.save_pretrained(tmp_path / "theirs")
+    ours = our_class(head).from_pretrained(tmp_path / "theirs", backend=backend, dtype="float64", strict=True)
+    ours.save_pretrained(tmp_path / "ours")
+    again, report = peer_class(head).from_pretrained(
+        tmp_path / "ours", output_loading_info=True, dtype=torch.float64, attn_implementation="eager"
+    )
+    assert not any(report.values()), report
+    inputs = right_padded(head)
+    with torch.no_grad():
+        got, wanted = dict(ours(**inputs).items()), dict(peer(**tensors(inputs)).items())
+        require_agreement(record_property, head, backend, got, wanted)
+        assert torch.equal(again.eval()(**tensors(inputs)).logits, wanted["logits"])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
+@pytest.mark.parametrize("backend", ENGINES[:2])
+def test_a_file_of_any_precision_gives_the_peers_parameters_to_the_bit(
+    backend: str, dtype: str, tmp_path: Path
+) -> None:
+    peer = random_peer("masked_lm", "absolute", "encoder").to(getattr(torch, dtype))
+    peer.save_pretrained(tmp_path)
+    ours = our_class("masked_lm").from_pretrained(tmp_path, backend=backend, dtype="float64", strict=True)
+    state = ours.state_dict_numpy()
+    for name, tensor in peer.state_dict().items():
+        assert np.array_equal(state[name], tensor.double().numpy()), name
+
+
+@pytest.mark.parametrize("head", HEADS)
+def test_names_and_shapes_are_the_peers_in_its_order(pairs: Any, head: str) -> None:
+    for position, kind in product(POSITIONS, KINDS):
+        if (head, position, kind) in CASES:
+            pair = pairs(head, position, kind)
+            wanted = {name: tuple(tensor.shape) for name, tensor in pair.peer.state_dict().items()}
+            assert {name: p.shape for name, p in pair.ours("numpy").table.items()} == wanted
+            assert list(pair.ours("numpy").table) == list(wanted)
+            assert list(pair.ours("torch").state_dict()) == list(wanted)
+            trained = [name for name, _ in pair.peer.named_parameters()]
+            assert [name for name, _ in pair.ours("torch").named_parameters()] == trained

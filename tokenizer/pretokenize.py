@@ -10,20 +10,43 @@ import regex
 
 __all__ = ["split_pieces"]
 
-# One alternative per line, the first that matches wins. `\s+(?!\S)` leaves the last space of a run to the
-# word after it.
+# What is a letter or a number is a matter of the Unicode version. Vocabularies in use were made with Unicode 16 at
+# the latest, which is what `tokenizers` has; `regex` is ahead. These ranges hold no letter and no number of
+# Unicode 16, and all that later versions have added; they are treated as the peer does, as anything else.
+_UNASSIGNED_IN_UNICODE_16 = """
+    557-558 589-5CF 88F-89F C5B-C5C CBE-CDC 208A-208F 209D-2101 A7CE-A7CF A7D2-A7D2 A7D4-A7D4 A7DD-A7F1 AB6A-AB6F
+    107BB-107FF 1093A-1097F 10EC5-10EFF 11AF9-11BBF 11DAA-11EDF 1246F-1247F 12544-12F8F 16E97-16EFF 16FE4-16FFF
+    187F8-187FF 18CD6-18CFE 18D09-1AFEF 1B123-1B131 1B168-1B16F 1D6A6-1D6A7 1DF1F-1DF24 1DF2B-1E02F 1E5FB-1E7DF
+    2B73A-2B73F 2B81E-2B81F 2CEA2-2CEAF 323B0-10FFFF"""
+
+
+def _character_class(ranges: str) -> str:
+    r"""Write ranges of hexadecimal code points as a class of a pattern.
+
+    >>> _character_class("41-5A 61-7A")
+    '[\\U00000041-\\U0000005A\\U00000061-\\U0000007A]'
+    """
+    bounds = (bound.split("-") for bound in ranges.split())
+    return "[" + "".join(rf"\U{first:>08}-\U{last:>08}" for first, last in bounds) + "]"
+
+
+_LATER = _character_class(_UNASSIGNED_IN_UNICODE_16)
+_LETTER = rf"[\p{{L}}--{_LATER}]"
+_NUMBER = rf"[\p{{N}}--{_LATER}]"
+
+# One alternative a line; the first that matches wins.
 _UNICODE = regex.compile(
-    r"""'s|'t|'re|'ve|'m|'ll|'d   # English contractions, lower case only
-    |[ ]?\p{L}+                   # letters, with one space before them
-    |[ ]?\p{N}+                   # numbers
-    |[ ]?[^\s\p{L}\p{N}]+         # anything else that is not white space
-    |\s+(?!\S)                    # white space, but for its last character where text follows
+    rf"""'s|'t|'re|'ve|'m|'ll|'d      # English contractions, lower case only
+    |[ ]?{_LETTER}+                   # letters, with one space before them
+    |[ ]?{_NUMBER}+                   # numbers
+    |[ ]?[^\s{_LETTER}{_NUMBER}]+     # anything else that is not white space
+    |\s+(?!\S)                        # white space; but where text follows, its last character goes with that
     |\s+""",
-    regex.VERBOSE,
+    regex.VERBOSE | regex.V1,
 )
 
-# The same for ASCII text, where the standard library's engine is several times faster. re.ASCII, or `\s`
-# would hold \x1c to \x1f.
+# The same for ASCII, where the standard library's engine is several times faster. Without re.ASCII, `\s` would hold
+# the separators \x1c to \x1f, which are no white space to Unicode.
 _ASCII = re.compile(
     r"'s|'t|'re|'ve|'m|'ll|'d|[ ]?[A-Za-z]+|[ ]?[0-9]+|[ ]?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII
 )

@@ -111,7 +111,8 @@ class Attention(nn.Module):
         key, value = key_value  # B H S K
         if not context.is_explicit and "distance_embedding" not in self.self:
             return at("context", merge_heads(self.fused(query, key, value, context))), None  # B T HK
-        table = self.self["distance_embedding"] if "distance_embedding" in self.self else None
+        # a ModuleDict has no `get`
+        table = self.self["distance_embedding"] if "distance_embedding" in self.self else None  # noqa: SIM401
         relative = relative_scores(query, key, table, self.config)  # B H T S  # pyright: ignore[reportArgumentType]
         scores = at("scores", (query @ key.transpose(-1, -2) + relative) / sqrt(self.config.head_size))  # B H T S
         probs = at("probs", masked_softmax(scores, context.is_attended))  # B H T S
@@ -121,15 +122,17 @@ class Attention(nn.Module):
     def fused(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
         """The same by one fused kernel: (B, H, T, K).
 
-        The mask is additive with the lowest finite number, not boolean: there a row that may look at nobody would
-        become zeros or NaN, depending on the kernel.
+        What a row that may look at nobody becomes depends on the kernel (zeros, NaN, or the softmax of its scores, where
+        half precision is summed in single). Here such a row is let through and then given the mean of all values.
         """
-        bias = None
-        if context.is_attended is not None:
-            bias = torch.zeros((), dtype=query.dtype, device=query.device)
-            bias = bias.masked_fill(~context.is_attended, torch.finfo(query.dtype).min)  # B 1 T S
         rate = self.drop_probs.p if self.training else 0.0
-        return F.scaled_dot_product_attention(query, key, value, attn_mask=bias, dropout_p=rate)  # B H T K
+        attended = context.is_attended
+        if attended is None:
+            return F.scaled_dot_product_attention(query, key, value, dropout_p=rate)  # B H T K
+        looks_at_nobody = ~attended.any(-1, keepdim=True)  # B 1 T 1
+        mask = attended | looks_at_nobody  # B 1 T S
+        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)  # B H T K
+        return torch.where(looks_at_nobody, value.mean(2, keepdim=True), mixed)  # B H T K
 
     def keys_and_values(self, x: Tensor, tap: Tap = silent) -> tuple[Tensor, Tensor]:
         """What the tokens x (B, S, D) offer to those that look at them: key and value, each (B, H, S, K)."""

@@ -142,7 +142,8 @@ class MultipleChoice(Head):
         """`Inputs` -> `MultipleChoiceModelOutput`."""
         B, C = inputs.tokens.shape[:2]
         result = self.roberta(inputs.flattened(), scope(tap, "roberta"))
-        pooled = self.roberta.pooler(result.last_hidden_state, scope(tap, "roberta.pooler"))  # BC D
+        x = result.last_hidden_state  # BC T D
+        pooled = self.roberta.pooler(x, scope(tap, "roberta.pooler"))  # BC D  # pyright: ignore[reportOptionalCall]
         logits = tap("classifier.logits", self.classifier(self.drop(pooled)))  # BC 1
         return MultipleChoiceModelOutput(
             logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions

@@ -21,15 +21,19 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
     own = model.state_dict()
     with torch.no_grad():
         for name, array in state.items():
-            own[name].copy_(torch.from_numpy(np.ascontiguousarray(array)))
+            own[name].copy_(_tensor(array))
+
+
+def _tensor(array: Any) -> Tensor:
+    """An array as a tensor, which shares its memory where PyTorch can: a bfloat16 or read-only one is copied."""
+    return torch.from_numpy(np.require(array, np.float32 if array.dtype.name == "bfloat16" else None, ["C", "W"]))
 
 
 def to_native(value: Any, model: nn.Module) -> Tensor:
     """An array, list or tensor on the model's device: integers and booleans as int64, numbers in the model's dtype."""
     if isinstance(value, Tensor):
         return value
-    array = np.asarray(value)
-    tensor = torch.from_numpy(np.ascontiguousarray(array))
+    tensor = _tensor(np.asarray(value))
     parameter = next(model.parameters())
     return tensor.to(parameter.device, parameter.dtype if tensor.is_floating_point() else torch.int64)
 
@@ -47,7 +51,7 @@ def dtype_name(model: nn.Module) -> str:
 
 def is_tracing() -> bool:
     """Whether values are unknown because a compiler looks at the program."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()
+    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
 
 
 def devices() -> list[str]:

@@ -6,7 +6,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-
 from roberta.tokenizer import RobertaTokenizer
 
 ROOT = Path(__file__).resolve().parents[2]

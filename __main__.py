@@ -1,0 +1,166 @@
+"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, list engines.
+
+Exit status: 0 all is well, 1 a check failed, 2 the command was given something it cannot use.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from . import __version__
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    name="roberta",
+    help="An executable specification of RoBERTa, and the engines that are held to it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+WHERE = "A folder, the name of a shipped checkpoint, or an id on the hub; by default austen, which is shipped."
+Engines = Annotated[str | None, typer.Option(help="Engines, separated by commas; by default all that are available.")]
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        typer.echo(f"roberta {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """What stands before the name of a command."""
+
+
+@app.command()
+def fill_mask(
+    text: Annotated[str, typer.Argument(help="A text with one <mask> or more.", show_default=False)],
+    model: Annotated[str | None, typer.Option(help=WHERE)] = None,
+    backend: Annotated[str | None, typer.Option(help="The engine; by default numpy, or ROBERTA_BACKEND.")] = None,
+    top: Annotated[int, typer.Option(help="How many candidates for each mask.")] = 5,
+) -> None:
+    """Guess the words that are hidden behind <mask>."""
+    from rich.table import Table
+
+    from .dispatch.tasks import fill_mask as fill
+
+    fillings = fill(text, model, top=top, backend=backend)
+    for number, candidates in enumerate(fillings, 1):
+        table = Table(title=f"mask {number} of {len(fillings)}" if len(fillings) > 1 else None)
+        table.add_column("probability", justify="right")
+        table.add_column("token")
+        table.add_column("sentence")
+        for filling in candidates:
+            table.add_row(f"{filling.probability:.1%}", repr(filling.token), filling.sentence)
+        _console().print(table)
+
+
+@app.command()
+def parity(
+    checkpoint: Annotated[str | None, typer.Argument(help=WHERE)] = None,
+    backends: Engines = None,
+    heads: Annotated[str | None, typer.Option(help="Heads, separated by commas; by default all seven.")] = None,
+    dtype: Annotated[str, typer.Option(help="The precision of the engines.")] = "float32",
+    json: Annotated[Path | None, typer.Option(help="A file to write the report to.", show_default=False)] = None,
+) -> None:
+    """Hold every head on every engine against the spec.
+
+    The spec computes in float64. Exit status 1 where an engine exceeds the error that its precision accounts for.
+    """
+    from .dispatch.checkpoint import DEFAULT_CHECKPOINT
+    from .parity import check
+    from .reference.files import write_atomically
+
+    report = check(checkpoint or DEFAULT_CHECKPOINT, backends=_split(backends), heads=_split(heads), dtype=dtype)
+    _console().print(report.table())
+    if json is not None:
+        write_atomically(json, report.to_json().encode())
+    _exit(report.passed)
+
+
+@app.command()
+def selftest(
+    false_alarms: Annotated[int, typer.Option(help="How many configurations to draw; 0 for none.", min=0)] = 500,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Test the test itself.
+
+    Every mutant, an engine with a known mistake, must be caught, and no honest engine may be. Exit status 1 otherwise.
+    """
+    from .parity.selftest import run_false_alarms, run_mutants
+
+    results: list[Any] = [run_mutants()]
+    _console().print(results[0].table())
+    if false_alarms:
+        results.append(run_false_alarms(false_alarms, seed=seed))
+        _console().print(results[1].table())
+    _exit(all(result.passed for result in results))
+
+
+@app.command()
+def backends() -> None:
+    """List the engines, and how to install what is missing."""
+    from rich.table import Table
+
+    from .dispatch.registry import available_backends, get_default_backend
+
+    table = Table("engine", "version", "devices", "remark")
+    default = get_default_backend()
+    for name, status in available_backends().items():
+        missing = None if status.is_available else f"{status.reason}; {status.install}"
+        remark = missing or ("the default" if name == default else "")
+        table.add_row(name, status.version or "-", ", ".join(status.devices) or "-", remark)
+    _console().print(table)
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _split(names: str | None) -> list[str] | None:
+    return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def _console() -> Console:
+    """Where results go: texts as they are, no markup in them; wide enough for every table where no window limits it."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
+
+
+def _exit(passed: bool) -> None:
+    if not passed:
+        raise typer.Exit(1)
+
+
+def _tell(message: object) -> None:
+    typer.echo(f"roberta: {message}", err=True)
+
+
+def main() -> None:
+    """Run the command; misuse ends with one message on stderr and exit status 2, without a traceback.
+
+    What the library raises for misuse is meant to be read as it is: what was required, what came, what to type next.
+    """
+    warnings.showwarning = lambda message, *_, **__: _tell(message)
+    try:
+        app()
+    except (ValueError, TypeError, OSError, ImportError) as error:
+        _tell(error)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,174 @@
+"""Tasks: a text in, an answer in words out. Above the engine everything is NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..reference.embeddings import Integers
+from ..reference.layers import Array, softmax
+from ..tokenizer import RobertaTokenizer
+from . import checkpoint
+from .api import RobertaForMaskedLM
+
+
+@dataclass(frozen=True)
+class Filling:
+    """One candidate for one mask.
+
+    Attributes:
+        token: its text, with the space in front where it begins a word.
+        token_id: its id.
+        probability: the model's, in [0, 1]; over the whole vocabulary they sum to 1.
+        sentence: the text with the token in place of this mask; other masks stay.
+    """
+
+    token: str
+    token_id: int
+    probability: float
+    sentence: str
+
+
+def fill_mask(
+    text: str,
+    model: Any = None,
+    tokenizer: Any = None,
+    top: int = 5,
+    backend: str | None = None,
+) -> list[list[Filling]]:
+    """The most probable tokens at each mask of a text.
+
+    Equation: softmax(logits at the mask), each mask by itself, given all other tokens.
+
+    Args:
+        text: with at least one mask, which is written `<mask>`.
+        model: a checkpoint (a folder, the name of a shipped one, an id on the hub) or a `RobertaForMaskedLM`; None for
+            the shipped checkpoint.
+        tokenizer: a `RobertaTokenizer` or a folder of one; None for the one beside the checkpoint.
+        top: how many candidates, from the most probable on.
+        backend: the engine; None for the model's own, or the default one.
+
+    Returns:
+        One list per mask, in the order of the text, of `top` records.
+
+    Raises:
+        ValueError: no mask in the text, more tokens than the model takes, `top` out of range, or a tokenizer whose
+            vocabulary is not the model's.
+        TypeError: something else than a text, or than a masked language model.
+        FileNotFoundError: no such checkpoint.
+
+    Source: Liu et al. (2019), section 2.2: the task that RoBERTa is trained on.
+
+    Example:
+        >>> text = "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be "
+        >>> fillings = fill_mask(text + "in want of a <mask>.")
+        >>> fillings[0][0].token
+        ' wife'
+    """
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        message = f"text: required a str, got {type(text).__name__}; for several texts call once for each"
+        raise TypeError(message)
+    model, tokenizer = _resolve(model, tokenizer, backend)
+    ids, places = _encode(text, model, tokenizer)
+    with _evaluation(model):
+        logits = model(input_ids=ids[None]).numpy()["logits"][0, places]  # M V
+    probabilities = softmax(logits.astype(np.float64))  # M V
+    _require_top(top, limit=min(len(tokenizer), probabilities.shape[1]))
+    return [_best(text, index, row, top, tokenizer) for index, row in enumerate(probabilities)]
+
+
+# -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _resolve(model: Any, tokenizer: Any, backend: str | None) -> tuple[Any, Any]:
+    """The model and the tokenizer that are meant, loaded."""
+    model = checkpoint.DEFAULT_CHECKPOINT if model is None else model
+    if isinstance(model, str | Path):
+        folder = checkpoint.locate(model)
+        tokenizer = folder if tokenizer is None else tokenizer
+        # A guess by random weights is worth nothing: a checkpoint without this head is an error.
+        model = RobertaForMaskedLM.from_pretrained(folder, backend=backend, strict=True)
+    elif not isinstance(model, RobertaForMaskedLM):
+        message = f"model: required a RobertaForMaskedLM or a checkpoint of one, got {type(model).__name__}"
+        raise TypeError(message)
+    elif tokenizer is None:
+        message = "tokenizer: required beside a model object, got None; pass its RobertaTokenizer or their folder"
+        raise TypeError(message)
+    elif backend is not None:
+        model = model.to_backend(backend)
+    if isinstance(tokenizer, str | Path):
+        tokenizer = RobertaTokenizer.from_pretrained(checkpoint.locate(tokenizer))
+    return model, tokenizer
+
+
+def _encode(text: str, model: Any, tokenizer: Any) -> tuple[Integers, Integers]:
+    """The ids of the text, (T,), and the places of its masks, (M,)."""
+    ids = np.array(tokenizer(text, verbose=False)["input_ids"])  # T
+    places = np.flatnonzero(ids == tokenizer.mask_token_id)  # M
+    if not len(places):
+        message = (
+            f"text: required at least one mask, got {text!r}. "
+            f"Write {tokenizer.mask_token} for each word to be guessed: 'She was {tokenizer.mask_token} to see him.'"
+        )
+        raise ValueError(message)
+    limit = model.config.usable_length
+    if len(ids) > limit:
+        message = (
+            f"text: required at most {limit} tokens, <s> and </s> included, got {len(ids)}. "
+            "Shorten it, or cut it into parts around each mask."
+        )
+        raise ValueError(message)
+    if ids.max() >= model.config.vocab_size:
+        message = (
+            f"tokenizer: required the model's own, with ids below vocab_size = {model.config.vocab_size}, "
+            f"got one that gives {ids.max()}; pass the tokenizer that the model was trained with"
+        )
+        raise ValueError(message)
+    return ids, places
+
+
+def _require_top(top: int, limit: int) -> None:
+    if not 1 <= top <= limit:
+        message = f"top: required an integer in [1, {limit}] (the vocabulary), got {top}"
+        raise ValueError(message)
+
+
+@contextmanager
+def _evaluation(model: Any) -> Generator[None]:
+    """Dropout off, and afterwards as it was."""
+    was_training = getattr(model, "training", False)
+    model.train(False)
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _best(text: str, index: int, probabilities: Array, top: int, tokenizer: Any) -> list[Filling]:
+    """The `top` candidates for one mask. Ids beyond the tokenizer's, which a padded word table has, spell nothing."""
+    spelled = probabilities[: len(tokenizer)]  # V
+    order = np.argsort(-spelled, kind="stable")[:top]  # top
+    return [
+        Filling(token, int(i), float(spelled[i]), _completed(text, index, token, tokenizer.mask_token))
+        for i in order
+        for token in [tokenizer.decode([int(i)])]
+    ]
+
+
+def _completed(text: str, index: int, token: str, mask: str) -> str:
+    """The text with one of its masks replaced.
+
+    A mask takes the space at its left for its own, so what fills it brings its own.
+
+    Example:
+        >>> _completed("a <mask> of a <mask>.", 1, " wife", "<mask>")
+        'a <mask> of a wife.'
+    """
+    parts = text.split(mask)
+    before, after = mask.join(parts[: index + 1]), mask.join(parts[index + 1 :])
+    return before.rstrip() + token + after
