@@ -44,7 +44,7 @@ class Mutant:
     state: Callable[[State, RobertaConfig], State] | None = None
     inputs: Callable[[dict[str, Any], RobertaConfig], dict[str, Any]] | None = None
     outputs: Callable[[dict[str, Array]], dict[str, Array]] | None = None
-    case: Mapping[str, Any] = field(default_factory=lambda: {})
+    case: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     def mutated(self, case: Case) -> Case:
         """The case as the wrong engine sees it."""

@@ -189,6 +189,11 @@ def relative_scores(query: Array, key: Array, p: Any, config: RobertaConfig) -> 
     return by_query + np.einsum("bhsk,tsk->bhts", key, relation)  # B H T S
 
 
+def masked_heads(probs: Array, head_mask: Array | None) -> Array:
+    """Multiply each head's probabilities by its entry of the head mask: 0 silences the head. Shape (B, H, T, S)."""
+    return probs if head_mask is None else probs * head_mask
+
+
 def attention(x: Array, key_value: tuple[Array, Array], p: Any, context: Context, tap: Tap = silent) -> Attended:
     """Attention of one layer, with its output layer and residual connection.
 
@@ -219,11 +224,6 @@ def attention(x: Array, key_value: tuple[Array, Array], p: Any, context: Context
     norm = scope(tap, "output.LayerNorm")
     output = layer_norm(total, **p["output"]["LayerNorm"], eps=config.layer_norm_eps, tap=norm)  # B T D
     return Attended(output, probs, key, value)
-
-
-def masked_heads(probs: Array, head_mask: Array | None) -> Array:
-    """Multiply each head's probabilities by its entry of the head mask: 0 silences the head. Shape (B, H, T, S)."""
-    return probs if head_mask is None else probs * head_mask
 
 
 def keys_and_values(x: Array, p: Any, head_size: int, tap: Tap = silent) -> tuple[Array, Array]:

@@ -24,6 +24,7 @@ from roberta.dispatch import registry
 from roberta.dispatch.api import FACES
 from roberta.reference.parameters import Parameter, parameter_table
 
+ROOT = Path(__file__).resolve().parent.parent
 REQUESTED = os.environ.get("ROBERTA_TEST_BACKENDS", "all")
 BACKENDS = (
     list(registry.backends())
@@ -57,6 +58,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for marker, backend in (("torch", "torch"), ("hf", "torch")):
             if item.get_closest_marker(marker) and backend not in BACKENDS:
                 item.add_marker(pytest.mark.skip(reason=_reason(backend)))
+
+
+class _RootIsNoTestPackage:
+    """Keeps pytest from importing the root, which has an `__init__.py`, a second time under the checkout's name."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collect_directory(self, path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+        return pytest.Dir.from_parent(parent, path=path) if path == ROOT else None
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register it as a plugin: a hook of this file itself would not be asked about the folder above."""
+    config.pluginmanager.register(_RootIsNoTestPackage())
 
 
 class _LeftOut(pytest.Module):

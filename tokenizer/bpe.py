@@ -62,9 +62,7 @@ class ByteLevelBPE:
     def encode_piece(self, piece: str) -> list[int]:
         """Return the ids of one piece, as `split_pieces` cuts them."""
         ids = list(map(self._id_of_byte.__getitem__, piece.encode()))
-        return (
-            _merge_by_scan(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_by_heap(ids, self.merges)
-        )
+        return _merge_by_scan(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_by_heap(ids, self.merges)
 
 
 class _PieceCache(dict[str, tuple[int, ...]]):

@@ -200,8 +200,7 @@ class Encoder(Vocabulary):
             return mask if token_ids_1 is None else [*mask, 1, *([0] * len(token_ids_1)), 1]
         if token_ids_1 is not None:
             raise ValueError(
-                "token_ids_1: expected None with already_has_special_tokens=True, got ids; pass the whole "
-                "row first"
+                "token_ids_1: expected None with already_has_special_tokens=True, got ids; pass the whole row first"
             )
         special = set(self.all_special_ids)
         return [int(index in special) for index in token_ids_0]
@@ -220,9 +219,7 @@ class Encoder(Vocabulary):
         """
         return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
 
-    def batch_decode(
-        self, sequences: Iterable[Any], skip_special_tokens: bool = False, **options: Any
-    ) -> list[str]:
+    def batch_decode(self, sequences: Iterable[Any], skip_special_tokens: bool = False, **options: Any) -> list[str]:
         """Decode several rows.
 
         Args:
@@ -245,16 +242,10 @@ class Encoder(Vocabulary):
         pad_rows(rows, plan)
         return self._record(rows, plan, is_batch)
 
-    def _encode_sample(
-        self, pair: tuple[Source, Source | None], index: int, frame: Frame, plan: Plan
-    ) -> list[Row]:
+    def _encode_sample(self, pair: tuple[Source, Source | None], index: int, frame: Frame, plan: Plan) -> list[Row]:
         """Encode one text or pair: one row, or one for each window."""
         align = partial(self._align, split_special_tokens=plan.split_special_tokens)
-        texts = [
-            EncodedText(source, self._encode_source(source, plan), align)
-            for source in pair
-            if source is not None
-        ]
+        texts = [EncodedText(source, self._encode_source(source, plan), align) for source in pair if source is not None]
         special_count = 2 * len(texts) if frame.cls_sep else 0
         return [Row(parts, frame, index) for parts in cut(texts, special_count, plan)]
 
@@ -268,14 +259,10 @@ class Encoder(Vocabulary):
                 "space, got add_prefix_space=False; load it with from_pretrained(folder, "
                 "add_prefix_space=True)"
             )
-        return list(
-            chain.from_iterable(self._pipeline.encode(word, plan.split_special_tokens) for word in source)
-        )
+        return list(chain.from_iterable(self._pipeline.encode(word, plan.split_special_tokens) for word in source))
 
     def _frame(self, plan: Plan) -> Frame:
-        cls_sep = (
-            (self._required("cls_token"), self._required("sep_token")) if plan.add_special_tokens else None
-        )
+        cls_sep = (self._required("cls_token"), self._required("sep_token")) if plan.add_special_tokens else None
         pad_id = self._required("pad_token") if plan.padding else None
         return Frame(cls_sep, pad_id, self.convert_ids_to_tokens)
 

@@ -104,16 +104,12 @@ class BatchEncoding(dict[str, Any]):
         """Return 0 or 1 for tokens of the first or second text; None for special tokens and padding."""
         return self._row(batch_index).sequence_ids
 
-    def char_to_token(
-        self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0
-    ) -> int | None:
+    def char_to_token(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
         """Return the index of the first token that holds a code point of a text; None where none does."""
         row, char = self._at(row_or_char, char_index)
         return row.char_to_token(char, sequence_index)
 
-    def char_to_word(
-        self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0
-    ) -> int | None:
+    def char_to_word(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
         """Return the index of the word that holds a code point of a text; None where no token does."""
         row, char = self._at(row_or_char, char_index)
         return row.char_to_word(char, sequence_index)
@@ -169,9 +165,7 @@ class BatchEncoding(dict[str, Any]):
         Returns:
             This record.
         """
-        self.update(
-            {name: value.to(device) if hasattr(value, "to") else value for name, value in self.items()}
-        )
+        self.update({name: value.to(device) if hasattr(value, "to") else value for name, value in self.items()})
         return self
 
     def _at(self, row_or_index: int, index: int | None) -> tuple[Row, int]:

@@ -145,9 +145,7 @@ def read_json_object(path: StrPath) -> dict[str, Any]:
     try:
         value = json.loads(_read_text(path), object_pairs_hook=_object_without_repeats)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path}: expected a JSON object, got a damaged file ({error}); fetch it again"
-        ) from None
+        raise ValueError(f"{path}: expected a JSON object, got a damaged file ({error}); fetch it again") from None
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}; fetch the file again")
     return cast("dict[str, Any]", value)

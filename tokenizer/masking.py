@@ -65,8 +65,7 @@ def mask_tokens(
     drawable = np.setdiff1d(np.arange(vocab_size), special_ids)  # V'
     if drawable.size == 0:
         raise ValueError(
-            f"special_ids: expected to leave a token to draw, got all of vocab_size = {vocab_size}; pass "
-            "fewer"
+            f"special_ids: expected to leave a token to draw, got all of vocab_size = {vocab_size}; pass fewer"
         )
     chosen = (rng.random(ids.shape) < probability) & ~np.isin(ids, special_ids)  # B T
     fate = rng.random(ids.shape)  # B T, uniform: which of the three things happens to a chosen token

@@ -41,9 +41,7 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
     fillers = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
     wanted = plan.padded_length(lengths)
     padded = {
-        name: [_pad(row, wanted, fillers[name], plan.padding_side) for row in rows]
-        if name in fillers
-        else rows
+        name: [_pad(row, wanted, fillers[name], plan.padding_side) for row in rows] if name in fillers else rows
         for name, rows in columns.items()
     }
     return padded if is_batch or plan.return_tensors else {name: rows[0] for name, rows in padded.items()}

@@ -148,8 +148,7 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
     if padding == "longest" and truncation is None and max_length is not None:
         _warn(
             options,
-            f"max_length = {max_length} is ignored: padding=True pads to the longest row; use "
-            "padding='max_length'",
+            f"max_length = {max_length} is ignored: padding=True pads to the longest row; use padding='max_length'",
         )
     if max_length is None and (padding == "max_length" or truncation):
         max_length = _model_limit(tokenizer, options)
@@ -217,8 +216,7 @@ def _truncation(options: CallOptions, padding: Padding | None) -> Truncation | N
     if given is None and padding is None and options.get("max_length") is not None:
         _warn(
             options,
-            "max_length is given without truncation: rows are cut, longest first; say so with "
-            "truncation=True",
+            "max_length is given without truncation: rows are cut, longest first; say so with truncation=True",
         )
         return "longest_first"
     choices = {False: None, None: None, "do_not_truncate": None, True: "longest_first"}
@@ -256,8 +254,7 @@ def _model_limit(tokenizer: _Defaults, options: CallOptions) -> int | None:
         return tokenizer.model_max_length
     _warn(
         options,
-        "no max_length is given and the tokenizer has no model_max_length: rows are neither cut nor padded "
-        "to it",
+        "no max_length is given and the tokenizer has no model_max_length: rows are neither cut nor padded to it",
     )
     return None
 

@@ -47,9 +47,7 @@ _UNICODE = regex.compile(
 
 # The same for ASCII, where the standard library's engine is several times faster. Without re.ASCII, `\s` would hold
 # the separators \x1c to \x1f, which are no white space to Unicode.
-_ASCII = re.compile(
-    r"'s|'t|'re|'ve|'m|'ll|'d|[ ]?[A-Za-z]+|[ ]?[0-9]+|[ ]?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII
-)
+_ASCII = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[ ]?[A-Za-z]+|[ ]?[0-9]+|[ ]?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 
 
 def split_pieces(text: str) -> list[str]:

@@ -119,15 +119,11 @@ class Row:
 
     def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
         """Return the first token that holds a code point of a text; None where no token of the row does."""
-        return next(
-            (at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None
-        )
+        return next((at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None)
 
     def char_to_word(self, char_index: int, sequence_index: int = 0) -> int | None:
         """Return the word that holds a code point of a text; None where no token of the row does."""
-        found = (
-            word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end
-        )
+        found = (word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end)
         return next(found, None)
 
     def token_to_chars(self, token_index: int) -> Span | None:

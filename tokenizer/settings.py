@@ -81,7 +81,5 @@ def config_of(tokenizer: Encoder) -> dict[str, Any]:
     added = {str(index): asdict(token) for index, token in tokenizer.added_tokens_decoder.items()}
     settings = {name: getattr(tokenizer, name) for name in _STORED}
     return (
-        settings
-        | tokenizer.special_tokens_map
-        | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
+        settings | tokenizer.special_tokens_map | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
     )

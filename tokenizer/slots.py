@@ -93,9 +93,7 @@ class SpecialTokenSlots:
     @property
     def special_tokens_map(self) -> dict[str, str | list[str]]:
         """Role -> token, for the roles that are played, and the additional tokens where there are some."""
-        roles: dict[str, str | list[str]] = {
-            role: token for role in SLOTS if (token := self._roles[role]) is not None
-        }
+        roles: dict[str, str | list[str]] = {role: token for role in SLOTS if (token := self._roles[role]) is not None}
         more = self.additional_special_tokens
         return roles | {"additional_special_tokens": more} if more else roles
 

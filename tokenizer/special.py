@@ -123,9 +123,7 @@ class SpecialSplitter:
                 segments = [
                     part
                     for segment in segments
-                    for part in (
-                        [segment] if segment.token else matcher.split(text, segment, split_special_tokens)
-                    )
+                    for part in ([segment] if segment.token else matcher.split(text, segment, split_special_tokens))
                 ]
         return segments
 
@@ -148,9 +146,7 @@ class _Matcher:
         for match in self._pattern.finditer(text, done, limit):
             token = self._tokens[match[0]]
             start, end = match.span()
-            if (token.special and split_special_tokens) or (
-                token.single_word and _touches_word(text, match, within)
-            ):
+            if (token.special and split_special_tokens) or (token.single_word and _touches_word(text, match, within)):
                 continue
             if token.lstrip:
                 start = _start_of_space_before(text, done, start)

@@ -168,8 +168,7 @@ class RobertaTokenizer(Encoder):
         folder, prefix = Path(save_directory), f"{filename_prefix}-" if filename_prefix else ""
         if not folder.is_dir():
             raise FileNotFoundError(
-                f"save_directory: expected a folder, found none at {folder}; create it, or use "
-                "save_pretrained"
+                f"save_directory: expected a folder, found none at {folder}; create it, or use save_pretrained"
             )
         vocab_path, merges_path = folder / f"{prefix}{VOCAB_FILE}", folder / f"{prefix}{MERGES_FILE}"
         write_json(vocab_path, dict(sorted(self._base.items(), key=lambda entry: entry[1])))

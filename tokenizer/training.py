@@ -118,9 +118,7 @@ def _learn(pieces: Counter[str], symbols: list[str], room: int, min_frequency: i
     return list(merges)
 
 
-def _count_pairs(
-    words: list[list[int]], frequency: list[int]
-) -> tuple[Counter[Pair], defaultdict[Pair, set[int]]]:
+def _count_pairs(words: list[list[int]], frequency: list[int]) -> tuple[Counter[Pair], defaultdict[Pair, set[int]]]:
     """Return how often each pair occurs in the texts, and in which words."""
     counts: Counter[Pair] = Counter()
     where: defaultdict[Pair, set[int]] = defaultdict(set)

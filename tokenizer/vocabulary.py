@@ -71,9 +71,7 @@ class Vocabulary(SpecialTokenSlots):
         self._added: dict[int, AddedToken] = {}
         self._roles = dict.fromkeys(SLOTS)
         self._additional_special_tokens = []
-        for index, token in sorted(
-            (int(index), AddedToken.read(token)) for index, token in (added or {}).items()
-        ):
+        for index, token in sorted((int(index), AddedToken.read(token)) for index, token in (added or {}).items()):
             self._lay(index, token)
         for role, token in roles.items():
             if token is not None:
@@ -164,9 +162,7 @@ class Vocabulary(SpecialTokenSlots):
                 self._play(role, AddedToken.read(token, normalized=False, special=True))
             else:
                 roles = ", ".join((*SLOTS, "additional_special_tokens"))
-                raise ValueError(
-                    f"special_tokens_dict: expected the roles {roles}, got {role!r}; pass one of these"
-                )
+                raise ValueError(f"special_tokens_dict: expected the roles {roles}, got {role!r}; pass one of these")
         self._refresh()
         return len(self._added) - before
 
@@ -182,11 +178,7 @@ class Vocabulary(SpecialTokenSlots):
         Raises:
             ValueError: a token is lacking, and there is no ``unk_token``.
         """
-        return (
-            self._id_or_unk(tokens)
-            if isinstance(tokens, str)
-            else [self._id_or_unk(token) for token in tokens]
-        )
+        return self._id_or_unk(tokens) if isinstance(tokens, str) else [self._id_or_unk(token) for token in tokens]
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """Spell ids as the vocabulary does.
@@ -239,11 +231,7 @@ class Vocabulary(SpecialTokenSlots):
         ids = self._checked(token_ids, skip_special_tokens)
         text = self.convert_tokens_to_string(map(self._tokens.__getitem__, ids))
         clean_up = clean_up_tokenization_spaces
-        return (
-            clean_up_spaces(text)
-            if (self.clean_up_tokenization_spaces if clean_up is None else clean_up)
-            else text
-        )
+        return clean_up_spaces(text) if (self.clean_up_tokenization_spaces if clean_up is None else clean_up) else text
 
     def _align(self, source: Source, split_special_tokens: bool) -> Alignment:
         """Say where the tokens of a text, or of its words, came from."""
@@ -254,7 +242,7 @@ class Vocabulary(SpecialTokenSlots):
 
     def _byte_count(self, index: int) -> int:
         # Within plain text <unk> stands for a byte that the vocabulary lacks.
-        return 1 if index in self._added else len(self._tokens[index])
+        return 1 if index == self._pipeline.bpe.unk_id else len(self._tokens[index])
 
     def _make_bpe(self) -> ByteLevelBPE:
         lacking = [symbol for symbol in BYTE_TO_SYMBOL if symbol not in self._base]
@@ -264,7 +252,11 @@ class Vocabulary(SpecialTokenSlots):
                 f"{256 - len(lacking)} of them ({lacking[0]!r} is the first that is lacking); pass "
                 "unk_token='<unk>'"
             )
-        return ByteLevelBPE(self._base, self._merges, self.unk_token_id or 0)
+        return ByteLevelBPE(self._base, self._merges, self._id_of_lacking_byte())
+
+    def _id_of_lacking_byte(self) -> int:
+        # Without unk_token no byte is lacking, and -1 never comes out.
+        return -1 if self.unk_token_id is None else self.unk_token_id
 
     def _checked(self, ids: Any, skip_special_tokens: bool) -> list[int]:
         """Return ids as a list of int, all in the vocabulary, without the special ones if so wanted."""
@@ -298,8 +290,7 @@ class Vocabulary(SpecialTokenSlots):
         index = self._ids.get(token, self.unk_token_id)
         if index is None:
             raise ValueError(
-                f"tokens: expected tokens of the vocabulary, got {token!r} and no unk_token; set "
-                "tokenizer.unk_token"
+                f"tokens: expected tokens of the vocabulary, got {token!r} and no unk_token; set tokenizer.unk_token"
             )
         return index
 
@@ -307,8 +298,7 @@ class Vocabulary(SpecialTokenSlots):
         token = self._roles[role]
         if token is None:
             raise ValueError(
-                f"{role}: expected a token for this call, got None; set tokenizer.{role} to a token of the "
-                "vocabulary"
+                f"{role}: expected a token for this call, got None; set tokenizer.{role} to a token of the vocabulary"
             )
         return self._ids[token]
 
@@ -339,7 +329,8 @@ class Vocabulary(SpecialTokenSlots):
     def _play(self, role: str, token: TokenLike) -> None:
         """Give a role to a token. One given as text keeps how it is matched, where that is known."""
         known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
-        added = known or AddedToken.read(token, lstrip=role == "mask_token", normalized=False)
+        is_mask = role == "mask_token"
+        added = known or AddedToken.read(token, lstrip=is_mask, normalized=not is_mask)
         self._add(replace(added, special=True))
         self._roles[role] = added.content
 
@@ -371,7 +362,7 @@ class Vocabulary(SpecialTokenSlots):
     def _refresh(self) -> None:
         """Let the pipeline know of changed tokens."""
         self._pipeline.splitter = SpecialSplitter(self._added.values())
-        if self.unk_token_id != self._pipeline.bpe.unk_id:
+        if self._pipeline.bpe.unk_id != self._id_of_lacking_byte():
             self._pipeline.bpe = self._make_bpe()
 
 

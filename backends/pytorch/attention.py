@@ -79,6 +79,11 @@ def relative_scores(query: Tensor, key: Tensor, table: nn.Embedding | None, conf
     return by_query + torch.einsum("bhsk,tsk->bhts", key, relation)  # B H T S
 
 
+def masked_heads(probs: Tensor, head_mask: Tensor | None) -> Tensor:
+    """Multiply each head's probabilities by its entry of the head mask: 0 silences the head. Shape (B, H, T, S)."""
+    return probs if head_mask is None else probs * head_mask
+
+
 class Attention(nn.Module):
     """LayerNorm(x + W_o concat_h(softmax((q k' + relative) / sqrt(K)) v) + b_o), with q = x W_q' + b_q."""
 
@@ -140,11 +145,6 @@ class Attention(nn.Module):
         key = tap("key", split_heads(self.self["key"](x), K))  # B H S K
         value = tap("value", split_heads(self.self["value"](x), K))  # B H S K
         return key, value
-
-
-def masked_heads(probs: Tensor, head_mask: Tensor | None) -> Tensor:
-    """Multiply each head's probabilities by its entry of the head mask: 0 silences the head. Shape (B, H, T, S)."""
-    return probs if head_mask is None else probs * head_mask
 
 
 class SelfAttention(Attention):

@@ -70,3 +70,10 @@ def slow(transformers, real_folder):
 def tiny():
     """Byte-level, 256 bytes, a few merges: what tests can use that need no real vocabulary."""
     return RobertaTokenizer.train(["the cat sat on the mat, the cat sat"] * 2, vocab_size=280)
+
+
+@pytest.fixture(scope="session")
+def tiny_fast(transformers, tiny, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny.save_vocabulary(folder)
+    return transformers.RobertaTokenizerFast.from_pretrained(folder)

@@ -20,9 +20,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 TEXT = st.lists(st.one_of(st.sampled_from(SPECIALS), st.sampled_from(FRAGMENTS), ANY_TEXT), max_size=8).map("".join)
 # transformers' fast class takes \x1c to \x1f for no white space, as we do; nothing is left out of the texts.
 
-QUIET = settings(
-    derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow]
-)
+QUIET = settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
 
 
 @QUIET
@@ -46,7 +44,10 @@ def test_untrimmed_offsets(ours, fast, text):
         fast.backend_tokenizer.post_processor = processors.RobertaProcessing(
             ("</s>", 2), ("<s>", 0), trim_offsets=False, add_prefix_space=False
         )
-        assert ours(text, return_offsets_mapping=True).offset_mapping == fast(text, return_offsets_mapping=True).offset_mapping
+        assert (
+            ours(text, return_offsets_mapping=True).offset_mapping
+            == fast(text, return_offsets_mapping=True).offset_mapping
+        )
     finally:
         ours.trim_offsets = True
         fast.backend_tokenizer.post_processor = post

@@ -48,9 +48,9 @@ def test_a_whole_word_of_the_vocabulary_is_not_reached_without_merges():
 
 
 # Any table of merges over few ids, ranks in any order: merges may be known before their parts, pairs may come twice.
-TABLE = st.dictionaries(
-    st.tuples(st.integers(0, 5), st.integers(0, 5)), st.integers(0, 9), max_size=12
-).flatmap(lambda table: st.permutations(list(table.items())))
+TABLE = st.dictionaries(st.tuples(st.integers(0, 5), st.integers(0, 5)), st.integers(0, 9), max_size=12).flatmap(
+    lambda table: st.permutations(list(table.items()))
+)
 
 
 @settings(derandomize=True, deadline=None, max_examples=300)
@@ -94,5 +94,7 @@ def test_cost_is_linear_in_the_length_of_a_piece(ours):
 
 
 def test_a_merge_that_the_vocabulary_lacks_is_named():
-    with pytest.raises(ValueError, match=r"merges: expected .* got merge 1 \('ab', 'c'\) while vocab lacks 'abc'; .* fetch"):
+    with pytest.raises(
+        ValueError, match=r"merges: expected .* got merge 1 \('ab', 'c'\) while vocab lacks 'abc'; .* fetch"
+    ):
         ByteLevelBPE(LETTERS | {"ab": 4}, [("a", "b"), ("ab", "c")], unk_id=0)

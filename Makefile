@@ -1,0 +1,47 @@
+# make demo        the core only: fill a mask, and prove that the engines agree with the spec
+# make test        all engines, their peer, and the tools: lint, types, tests
+# make test-numpy  the tests that need no framework, where none is installed
+#
+# Each has an environment of its own, made once and again when what it depends on changes. It needs Python 3.11 or
+# later (make demo PYTHON=python3.12) and a package index.
+
+PYTHON ?= python3
+SENTENCE := It is a truth universally acknowledged, that a single man in possession of a good fortune, \
+must be in want of a <mask>.
+SOURCES := $(filter-out tests/% examples/% benchmarks/%,$(wildcard *.py */*.py */*/*.py checkpoints/austen/*))
+
+# $(call install,folder,what): an environment with exactly the pinned versions. Left-overs of an earlier build would
+# find their way into the installed package.
+define install
+rm -rf build
+$(PYTHON) -m venv $(1)
+$(1)/bin/python -m pip install --quiet --constraint constraints.txt $(2)
+touch $@
+endef
+
+.PHONY: demo test test-numpy clean
+
+demo: .venv-demo/.stamp
+	.venv-demo/bin/roberta fill-mask "$(SENTENCE)"
+	.venv-demo/bin/roberta parity
+
+test: .venv/.stamp
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/basedpyright --pythonpath .venv/bin/python
+	.venv/bin/python -m pytest
+
+test-numpy: .venv-numpy/.stamp
+	ROBERTA_TEST_BACKENDS=numpy .venv-numpy/bin/python -m pytest
+
+clean:
+	rm -rf .venv .venv-demo .venv-numpy build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+
+.venv-demo/.stamp: pyproject.toml constraints.txt $(SOURCES)
+	$(call install,.venv-demo,.)
+
+.venv/.stamp: pyproject.toml constraints.txt
+	$(call install,.venv,--editable ".[dev]")
+
+.venv-numpy/.stamp: pyproject.toml constraints.txt
+	$(call install,.venv-numpy,--editable ".[test-core]")

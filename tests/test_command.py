@@ -1,0 +1,145 @@
+"""The command: what it prints, its exit status, and that misuse ends in one message and no traceback."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import warnings
+
+import pytest
+import roberta
+from roberta import __main__ as command
+from roberta.dispatch import tasks
+from roberta.parity import report, selftest
+
+SENTENCE = "She was glad to see him, and he was glad to see her."
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A checkpoint of random weights with a vocabulary of a few words."""
+    path = tmp_path_factory.mktemp("checkpoint")
+    tokenizer = roberta.RobertaTokenizer.train([SENTENCE] * 3, vocab_size=277)
+    config = roberta.RobertaConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=21,
+        num_attention_heads=3,
+        num_hidden_layers=2,
+        intermediate_size=31,
+        max_position_embeddings=37,
+        type_vocab_size=1,
+        layer_norm_eps=1e-5,
+        initializer_range=0.3,
+    )
+    roberta.RobertaForMaskedLM(config, backend="numpy").save_pretrained(path)
+    tokenizer.save_pretrained(path)
+    return str(path)
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    """Run the command as a shell would: (exit status, stdout, stderr)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["roberta", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            command.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_version(call):
+    assert call("--version") == (0, f"roberta {roberta.__version__}\n", "")
+
+
+def test_it_runs_as_a_module():
+    result = subprocess.run([sys.executable, "-m", "roberta", "--version"], capture_output=True, text=True, check=True)
+    assert result.stdout == f"roberta {roberta.__version__}\n"
+
+
+def test_fill_mask_prints_a_table_for_each_mask(call, folder, backend):
+    status, out, err = call("fill-mask", "She was <mask> to <mask> him.", "--model", folder, "--backend", backend)
+    assert (status, err) == (0, "")
+    assert "mask 1 of 2" in out
+    assert "mask 2 of 2" in out
+
+
+def test_fill_mask_prints_as_many_as_asked_for(call, folder):
+    _, out, _ = call("fill-mask", "She was <mask> to see him.", "--model", folder, "--top", "3")
+    assert out.count("%") == 3
+
+
+def test_texts_are_printed_as_they_are(call, folder):
+    _, out, _ = call("fill-mask", "[b]She[/b] :smile: <mask>", "--model", folder)
+    assert "[b]She[/b] :smile:" in out
+
+
+def test_parity_passes_and_writes_json(call, folder, tmp_path, backend):
+    file = tmp_path / "new" / "report.json"
+    status, out, _ = call("parity", folder, "--backends", backend, "--heads", "masked_lm", "--json", str(file))
+    assert (status, "masked_lm" in out) == (0, True)
+    assert json.loads(file.read_text())["passed"] is True
+
+
+def test_parity_ends_with_1_where_a_budget_is_exceeded(call, folder, monkeypatch):
+    monkeypatch.setattr(report.Row, "passed", False)
+    assert call("parity", folder, "--backends", "numpy", "--heads", "masked_lm")[0] == 1
+
+
+def test_selftest_ends_with_1_where_a_mutant_survives(call, monkeypatch):
+    hunted = selftest.Hunts([selftest.hunt(selftest.MUTANTS[0], "numpy", (0,), "float32")])
+    monkeypatch.setattr(selftest, "run_mutants", lambda: hunted)
+    assert call("selftest", "--false-alarms", "0")[0] == 0
+    monkeypatch.setattr(selftest.Hunt, "passed", False)
+    assert call("selftest", "--false-alarms", "0")[0] == 1
+
+
+def test_backends_lists_every_engine(call):
+    status, out, _ = call("backends")
+    assert status == 0
+    assert all(name in out for name in roberta.available_backends())
+
+
+#: What is wrong -> what was typed, and what the message must hold: what was required, what came, what to do.
+MISUSE = {
+    "no mask": (["fill-mask", "no mask"], ["text", "at least one mask", "'no mask'", "Write <mask>"]),
+    "too long": (["fill-mask", "<mask> " * 99], ["text", "at most", "tokens", "Shorten"]),
+    "no candidates": (["fill-mask", "a <mask>", "--top", "0"], ["top", "required", "got 0"]),
+    "misspelt engine": (["fill-mask", "<mask>", "--backend", "trch"], ["numpy", "got 'trch'", "Did you mean 'torch'?"]),
+    "unknown head": (["parity", "--heads", "masked"], ["heads", "masked_lm", "got 'masked'"]),
+    "no head": (["parity", "--heads", ""], ["heads", "got ''"]),
+    "unknown dtype": (["parity", "--dtype", "float8"], ["dtype", "float32", "got 'float8'"]),
+    "dtype of others": (["parity", "--backends", "numpy", "--dtype", "bfloat16"], ["numpy", "float64", "'bfloat16'"]),
+}
+
+
+@pytest.mark.parametrize(("arguments", "parts"), MISUSE.values(), ids=MISUSE)
+def test_misuse_ends_with_2_and_a_message(call, folder, arguments, parts):
+    where = [folder] if arguments[0] == "parity" else ["--model", folder]
+    status, out, err = call(*arguments, *where)
+    assert (status, out) == (2, "")
+    assert [part for part in parts if part not in err] == []
+    assert "Traceback" not in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", ["fill-mask", "fil-mask x", "parity --nonsense", "parity /nowhere"])
+def test_wrong_usage_ends_with_2(call, arguments):
+    status, _, err = call(*arguments.split())
+    assert status == 2
+    assert "Traceback" not in err
+
+
+def test_warnings_are_one_line_without_source(call, folder, monkeypatch, capsys):
+    def warn(*_: object, **__: object) -> list[object]:
+        warnings.warn("something to know", stacklevel=1)
+        return []
+
+    monkeypatch.setattr(tasks, "fill_mask", warn)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert call("fill-mask", "<mask>", "--model", folder) == (0, "", "roberta: something to know\n")

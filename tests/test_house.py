@@ -1,0 +1,244 @@
+"""The house stands as ARCHITECTURE says: arrows point down, mirrored files mirror, the wheel holds every room."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import roberta
+from roberta.dispatch import registry
+
+ROOT = Path(roberta.__file__).resolve().parent
+PACKAGE = "roberta"
+#: Floor -> the floors that its files may import from, besides their own.
+FLOORS = {
+    "reference": set(),
+    "tokenizer": set(),
+    "backends/numpy": {"reference"},
+    "backends/pytorch": {"reference"},
+    "dispatch": {"reference", "tokenizer", "backends"},
+    "parity": {"reference", "tokenizer", "backends", "dispatch"},
+    "": {"reference", "tokenizer", "backends", "dispatch", "parity"},
+}
+FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax", "flax", "numba"})
+#: What an engine's folder may import of these.
+OWN = {"backends/numpy": set(), "backends/pytorch": {"torch"}}
+MIRRORED = ("layers", "embeddings", "attention", "encoder", "heads", "losses", "weights")
+
+
+def package_folders() -> list[Path]:
+    """Every folder of the package, the root first: those with an `__init__.py`, outside environments and builds."""
+    rooms = [path.parent.relative_to(ROOT) for path in ROOT.rglob("__init__.py")]
+    return [ROOT / room for room in sorted(rooms) if not any(part.startswith((".", "build")) for part in room.parts)]
+
+
+FILES = sorted(path for folder in package_folders() for path in folder.glob("*.py"))
+
+
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def floor_of(path: Path) -> str:
+    """The floor on which a file of the package lies, "" for the face."""
+    folder = path.parent.relative_to(ROOT).as_posix()
+    return "" if folder == "." else folder
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports at any level, by its full name; `from . import x` names the module x."""
+    folder = (PACKAGE, *path.parent.relative_to(ROOT).parts)
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            start = ".".join(folder[: len(folder) - node.level + 1]) if node.level else ""
+            module = ".".join(part for part in (start, node.module) if part)
+            yield from ([f"{module}.{alias.name}" for alias in node.names] if node.module is None else [module])
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What a command prints; where it fails, that is the message."""
+    result = subprocess.run(command, capture_output=True, text=True, check=False, cwd=cwd)  # noqa: S603  # our own
+    assert result.returncode == 0, f"{' '.join(map(str, command))}\n{result.stdout}\n{result.stderr}"
+    return result.stdout
+
+
+# -- arrows ------------------------------------------------------------------------------------------------------------
+
+
+def test_every_folder_of_the_package_has_its_floor():
+    found = {relative(folder) for folder in package_folders()} - {"."}
+    assert found - {"backends"} == set(FLOORS) - {""}
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_imports_point_down(path):
+    floor = floor_of(path)
+    allowed = FLOORS.get(floor, set())
+    inner = [name.removeprefix(f"{PACKAGE}.") for name in imports(path) if name.startswith(f"{PACKAGE}.")]
+    for name in inner:
+        target = name.replace(".", "/")
+        is_own = bool(floor) and (target == floor or target.startswith(f"{floor}/"))
+        is_face = target == "__version__" and not floor
+        assert is_own or is_face or target.split("/")[0] in allowed, f"{floor or 'the face'} may not import {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_frameworks_stay_in_their_engine(path):
+    tops = {name.partition(".")[0] for name in imports(path)}
+    assert tops & FRAMEWORKS <= OWN.get(floor_of(path), set())
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_nothing_imports_the_peer(path):
+    assert "transformers" not in {name.partition(".")[0] for name in imports(path)}
+
+
+@pytest.mark.parametrize("path", FILES, ids=relative)
+def test_no_file_is_a_drawer_for_everything(path):
+    assert path.stem not in {"utils", "util", "common", "helpers", "misc"}
+
+
+# -- mirrors -----------------------------------------------------------------------------------------------------------
+
+
+def definitions(path: Path) -> list[str]:
+    """Functions, classes, methods and tables in the order of the file, without case and underscores."""
+    found = [name for node in ast.parse(path.read_text(encoding="utf-8")).body for name in defined(node)]
+    return [name.lower().replace("_", "") for name in found]
+
+
+def defined(node: ast.stmt) -> list[str]:
+    """What one statement defines. A class stands where its `forward` stands: that is the function that it mirrors."""
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.ClassDef):
+        methods = [part.name for part in node.body if isinstance(part, ast.FunctionDef)]
+        inside = [node.name if name == "forward" else name for name in methods]
+        return inside if "forward" in methods else [node.name, *inside]
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    return [target.id for target in targets if isinstance(target, ast.Name) and target.id.isupper()]
+
+
+def firsts(names: list[str], wanted: set[str]) -> list[str]:
+    """The names that are wanted, each where it comes first: a class and its method of one name are one definition."""
+    return list(dict.fromkeys(name for name in names if name in wanted))
+
+
+@pytest.mark.parametrize("name", MIRRORED)
+@pytest.mark.parametrize("engine", ["pytorch"])
+def test_definitions_stand_in_the_order_of_the_spec(engine, name):
+    spec, own = definitions(ROOT / f"reference/{name}.py"), definitions(ROOT / f"backends/{engine}/{name}.py")
+    twins = set(spec) & set(own)
+    assert twins or name == "weights", "nothing in common: the mirror is blind"
+    assert firsts(own, twins) == firsts(spec, twins)
+
+
+@pytest.mark.parametrize("engine", ["numpy", "pytorch"])
+def test_engines_have_the_same_verbs(engine):
+    assert exported(engine) == exported("numpy")
+
+
+def exported(engine: str) -> list[str]:
+    tree = ast.parse((ROOT / f"backends/{engine}/__init__.py").read_text(encoding="utf-8"))
+    values = [node.value for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
+    return ast.literal_eval(values[0])
+
+
+def test_every_verb_is_there(backend):
+    engine = registry.load(backend)
+    assert [name for name in engine.__all__ if not hasattr(engine, name)] == []
+
+
+# -- importing ---------------------------------------------------------------------------------------------------------
+
+HEAVY = frozenset({"torch", "tensorflow", "jax", "flax", "numba", "scipy", "transformers", "tokenizers", "numpy"})
+
+
+def fresh(code: str) -> str:
+    """What a new interpreter prints, started in another folder."""
+    return run(sys.executable, "-W", "error", "-c", code, cwd=Path(ROOT.anchor))
+
+
+@pytest.mark.parametrize("module", ["roberta", "roberta.__main__", "roberta.dispatch.registry"])
+def test_importing_the_face_loads_nothing_heavy(module):
+    code = f"import json, sys; before = set(sys.modules); import {module}; print(json.dumps(sorted(sys.modules)))"
+    loaded = set(json.loads(fresh(code)))
+    assert module in loaded
+    assert loaded & HEAVY == set()
+
+
+def test_importing_the_package_loads_few_modules():
+    code = "import sys; before = set(sys.modules); import roberta; print(len(set(sys.modules) - before))"
+    assert int(fresh(code)) < 30
+
+
+def test_the_spec_and_the_tokenizer_load_no_framework():
+    code = (
+        "import json, sys, roberta; roberta.RobertaConfig; roberta.RobertaTokenizer; roberta.RobertaForMaskedLM;"
+        "roberta.fill_mask; roberta.parity; print(json.dumps(sorted(sys.modules)))"
+    )
+    assert set(json.loads(fresh(code))) & (HEAVY - {"numpy", "scipy"}) == set()
+
+
+def test_the_root_is_imported_once_and_under_its_own_name():
+    homes = {str(Path(module.__file__).resolve()) for module in list(sys.modules.values()) if has_file(module)}
+    twice = [
+        name
+        for name, module in list(sys.modules.items())
+        if has_file(module) and Path(module.__file__).resolve() == ROOT / "__init__.py" and name != PACKAGE
+    ]
+    assert str(ROOT / "__init__.py") in homes
+    assert twice == []
+
+
+def has_file(module: object) -> bool:
+    return isinstance(getattr(module, "__file__", None), str)
+
+
+# -- the wheel ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """The wheel, built from a copy of the tree: a build leaves folders behind."""
+    folder = tmp_path_factory.mktemp("wheel")
+    unwanted = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "build", "dist", "runs")
+    shutil.copytree(ROOT, folder / "tree", ignore=unwanted)
+    run(sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "./tree", cwd=folder)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_every_folder_of_the_package_and_its_data(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    expected = {f"{PACKAGE}/{relative(path)}" for path in FILES}
+    data = [ROOT / "py.typed", *(ROOT / "checkpoints/austen").iterdir()]
+    expected |= {f"{PACKAGE}/{relative(path)}" for path in data}
+    inside = {name for name in names if name.startswith(f"{PACKAGE}/")}
+    assert inside == expected
+    assert [name for name in names - inside if ".dist-info/" not in name] == []
+
+
+@pytest.mark.slow
+def test_the_wheel_works_in_an_empty_environment_without_a_framework(wheel, tmp_path):
+    home = tmp_path / "environment"
+    venv.create(home, with_pip=True)
+    binaries = home / ("Scripts" if os.name == "nt" else "bin")
+    python, command = binaries / "python", binaries / "roberta"
+    run(python, "-m", "pip", "install", "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
+    installed = json.loads(run(python, "-m", "pip", "list", "--format", "json", cwd=tmp_path))
+    assert {package["name"].lower() for package in installed} & FRAMEWORKS == set()
+    assert "wife" in run(command, "fill-mask", "must be in want of a <mask>.", cwd=tmp_path)
+    assert "masked_lm" in run(command, "parity", cwd=tmp_path)
