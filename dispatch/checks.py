@@ -15,6 +15,7 @@ import numpy as np
 from ..reference.config import RobertaConfig
 from ..reference.inputs import LABELS, SIGNATURES
 from ..reference.losses import IGNORE_INDEX, problem_type
+from ..reference.outputs import to_numpy
 from ..reference.parameters import CLASS_NAMES
 
 Sizes = dict[str, int]
@@ -108,6 +109,18 @@ def _require_range(name: str, value: Any, limit: int, meaning: str, ignored: int
         raise _fail(name, f"integers in [0, {limit}){also} ({meaning})", f"{int(value[index])} at {list(index)}")
 
 
+def _require_vectors(name: str, value: Any, width: int) -> None:
+    """Finite floating-point numbers, and as many in the last axis as the model is wide."""
+    if value.shape[-1] != width:
+        raise _fail(name, f"a last axis D = {width} (hidden_size)", _describe(value))
+    if not np.issubdtype(value.dtype, np.floating):
+        message = f"{name}: expected floating-point numbers, got {_describe(value)}"
+        raise TypeError(message)
+    if not np.isfinite(value).all():
+        index = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
+        raise _fail(name, "finite numbers", f"{value[tuple(index)]} at {index}")
+
+
 # -- tokens --------------------------------------------------------------------------------------------------------
 
 
@@ -132,7 +145,7 @@ def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) ->
     if ids is not None:
         _require_range(name, ids, config.vocab_size, "vocab_size")
     else:
-        _check_embeds(embeds, sizes)
+        _require_vectors("inputs_embeds", embeds, sizes["D"])
     past = given.get("past_key_values")
     # The rows that the encoder sees, and the tokens that they may attend to.
     sizes["rows"] = sizes["B"] * sizes.get("C", 1)
@@ -141,17 +154,6 @@ def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) ->
         _require_shape("token_type_ids", given["token_type_ids"], (" ".join(axes),), sizes)
         _require_range("token_type_ids", given["token_type_ids"], config.type_vocab_size, "type_vocab_size")
     return sizes
-
-
-def _check_embeds(embeds: Any, sizes: Sizes) -> None:
-    if embeds.shape[-1] != sizes["D"]:
-        raise _fail("inputs_embeds", f"a last axis D = {sizes['D']} (hidden_size)", _describe(embeds))
-    if not np.issubdtype(embeds.dtype, np.floating):
-        message = f"inputs_embeds: expected floating-point numbers, got {_describe(embeds)}"
-        raise TypeError(message)
-    if not np.isfinite(embeds).all():
-        index = [int(i) for i in np.argwhere(~np.isfinite(embeds))[0]]
-        raise _fail("inputs_embeds", "finite numbers", f"{embeds[tuple(index)]} at {index}")
 
 
 def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
@@ -167,7 +169,7 @@ def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Siz
         return
     ids, past = given.get("input_ids"), given.get("past_key_values")
     count = np.full(sizes["rows"], sizes["T"]) if ids is None else (ids != pad).sum(-1).reshape(-1)
-    count = count if past is None else count + np.asarray(past.token_count)
+    count = count if past is None else count + to_numpy(past.token_count)
     if count.size and count.max() > config.usable_length:
         reason = f"max_position_embeddings - pad_token_id - 1 = {M} - {pad} - 1"
         raise _fail(
@@ -199,9 +201,12 @@ def _check_masks(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
         _require_mask("attention_mask", mask, shapes, sizes)
     if head_mask is not None:
         H, N = sizes["H"], sizes["N"]
-        is_full = head_mask.ndim == 5 and head_mask.shape[0] == N and head_mask.shape[2] in (1, H)
+        full = (sizes["rows"], H, sizes["T"], sizes["S"])
+        varies = zip(head_mask.shape[1:], full, strict=False)
+        is_full = head_mask.ndim == 5 and len(head_mask) == N and all(size in (1, most) for size, most in varies)
         if not is_full and tuple(head_mask.shape) not in {(H,), (N, H)}:
-            raise _fail("head_mask", f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S)", _describe(head_mask))
+            what = f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S) = {(N, *full)}, with axes of 1 where it is the same"
+            raise _fail("head_mask", what, _describe(head_mask))
         if not np.isfinite(np.asarray(head_mask, float)).all():
             raise _fail("head_mask", "finite numbers", "NaN or infinity")
 
@@ -215,9 +220,10 @@ def _check_cross(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
             raise _fail("encoder_hidden_states", "a config with add_cross_attention", "one without", remedy)
         if states.ndim != 3 or states.shape[0] != sizes["B"] or states.shape[2] != sizes["D"]:
             raise _fail("encoder_hidden_states", f"(B, E, D) = ({sizes['B']}, E, {sizes['D']})", _describe(states))
+        _require_vectors("encoder_hidden_states", states, sizes["D"])
         sizes["E"] = states.shape[1]
-    elif past is not None and len(past) and len(past[0]) == 4:
-        sizes["E"] = past[0][2].shape[2]
+    if past is not None and len(past) and len(past[0]) == 4:
+        sizes["E"] = past[0][2].shape[2]  # what is cached is looked at, whatever the states are now
     if mask is not None:
         if "E" not in sizes:
             raise _fail("encoder_attention_mask", "encoder_hidden_states beside it", "the mask alone")
@@ -237,10 +243,11 @@ def _check_cache(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
             raise _fail(
                 f"past_key_values[{i}]", "(key, value) or (key, value, cross_key, cross_value)", f"{len(layer)}"
             )
-        expected = (sizes["B"], config.attention_head_count(i), past.length, config.head_size)
-        for part, name in zip(layer[:2], ("key", "value"), strict=True):
-            if tuple(part.shape) != expected:
-                raise _fail(f"past_key_values[{i}].{name}", f"(B, H, P, K) = {expected}", str(tuple(part.shape)))
+        kept = {"B": sizes["B"], "H": config.attention_head_count(i), "P": past.length, "K": config.head_size}
+        crossed = {"B": sizes["B"], "H": sizes["H"], "E": sizes.get("E", 0), "K": config.head_size}
+        for part, name in zip(layer, ("key", "value", "cross_key", "cross_value"), strict=False):
+            own = crossed if name.startswith("cross") else kept
+            _require_shape(f"past_key_values[{i}].{name}", part, (" ".join(own),), own)
 
 
 def _warn_of_padding(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> None:

@@ -119,7 +119,12 @@ class PublicModel:
         return np.asarray(value) if isinstance(value, list | tuple | int | float) else _host(value, self.engine)
 
     def _native(self, name: str, value: Any) -> Any:
-        return value if value is None or name in FLAGS else self.engine.to_native(value, self)
+        """An argument as the engine's own array; flags and caches as they are."""
+        if value is None or name in FLAGS:
+            return value
+        if name == "head_mask" and isinstance(value, list | tuple | np.ndarray):
+            value = np.asarray(value, np.float64)  # it multiplies: a number, also where it is written as 0 or 1
+        return self.engine.to_native(value, self)
 
     def _as_cache(self, past: Any, attention_mask: Any) -> Cache | None:
         """A cache as it is; HF's tuple of layers as one whose real tokens are counted from the mask."""

@@ -152,8 +152,8 @@ def masked_softmax(scores: Array, is_attended: Booleans | None) -> Array:
 
 def split_heads(x: Array, head_size: int) -> Array:
     """(B, T, HK) -> (B, H, T, K)."""
-    B, T, _ = x.shape
-    return x.reshape(B, T, -1, head_size).swapaxes(1, 2)  # B H T K
+    B, T, HK = x.shape
+    return x.reshape(B, T, HK // head_size, head_size).swapaxes(1, 2)  # B H T K
 
 
 def merge_heads(x: Array) -> Array:

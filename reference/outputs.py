@@ -21,6 +21,10 @@ class Output(Mapping[str, Any]):
         (['logits'], True, (1, 2, 3))
     """
 
+    # A mapping would compare its values, and arrays have no one truth: a record is equal to itself.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
             value = getattr(self, key) if key in self.names() else None

@@ -156,9 +156,9 @@ def _embeddings() -> tuple[Symbol, ...]:
 
 def _attention(path: str) -> tuple[Symbol, ...]:
     return (
-        Symbol(f"{path}.self.query", "B H T K", "x W_q' + b_q, by head", terms="K"),
         Symbol(f"{path}.self.key", "B H S K", "x W_k' + b_k, by head", terms="K"),
         Symbol(f"{path}.self.value", "B H S K", "x W_v' + b_v, by head"),
+        Symbol(f"{path}.self.query", "B H T K", "x W_q' + b_q, by head", terms="K"),
         Symbol(f"{path}.self.scores", "B H T S", "(query key' + relative terms) / sqrt(K)"),
         Symbol(f"{path}.self.probs", "B H T S", "softmax over S of the attended scores", terms="S"),
         Symbol(f"{path}.self.context", "B T D", "probs value, heads side by side"),

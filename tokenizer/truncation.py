@@ -133,7 +133,8 @@ def windows(length: int, kept: int, stride: int, side: str) -> list[tuple[int, i
         return [(0, length)]
     if stride >= kept:
         raise ValueError(
-            f"stride: expected windows of more than stride = {stride} tokens, so that they advance, got windows of {kept}; "
+            f"stride: expected windows of more than stride = {stride} tokens, so that they advance, got windows of "
+            f"{kept}; "
             "lower stride or raise max_length"
         )
     # A window that begins within the last `stride` tokens would add nothing to the one before it.

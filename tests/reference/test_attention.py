@@ -53,7 +53,7 @@ def test_who_may_look_at_whom_is_what_asking_every_pair_gives(data: st.DataObjec
 @pytest.mark.parametrize("mask", [[[1, 0, 1]], [[True, False, True]], [[1.0, 0.0, 1.0]]], ids=["int", "bool", "float"])
 def test_a_mask_of_any_dtype_says_the_same(mask: Any) -> None:
     inputs = Inputs(input_ids=np.zeros((1, 3), int), attention_mask=np.array(mask))
-    assert is_attended(inputs, RobertaConfig()).tolist() == [[[[True, False, True]]]]
+    assert is_attended(inputs, RobertaConfig()).tolist() == [[[[True, False, True]] * 3]]
 
 
 def test_source_masks_have_two_or_three_axes() -> None:

@@ -132,7 +132,7 @@ def test_tied_names_share_one_array(config: RobertaConfig) -> None:
     assert values["lm_head.decoder.bias"] is values["lm_head.bias"]
 
 
-def test_a_golden_draw() -> None:
-    """The first numbers of a seed: a change of these changes everybody's seeded weights, so it belongs in the changelog."""
+def test_the_golden_first_numbers_of_a_seed() -> None:
+    # A change of these changes everybody's seeded weights: it would be a change for the changelog.
     values = initial_values({"x": Parameter("x", (3,), "normal")}, RobertaConfig(), seed=0)
-    assert values["x"].tolist() == initial_values({"x": Parameter("x", (3,), "normal")}, RobertaConfig(), 0)["x"].tolist()
+    assert values["x"].tolist() == [-0.012970777228474617, 0.021634327247738838, 0.01993386633694172]

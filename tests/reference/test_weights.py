@@ -4,7 +4,8 @@ from roberta.reference.parameters import HEADS, parameter_table
 from roberta.reference.weights import flatten, nest
 
 names = st.text("abc0123", min_size=1, max_size=3)
-trees = st.dictionaries(names, st.recursive(st.integers(), lambda leaf: st.dictionaries(names, leaf, min_size=1)), min_size=1)
+leaves = st.dictionaries(names, st.integers(), min_size=1, max_size=3)
+trees = st.dictionaries(names, st.integers() | leaves | st.dictionaries(names, leaves, min_size=1, max_size=3), max_size=3)
 
 
 @given(trees)

@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def pytest_make_parametrize_id(val):
     """Show texts in test ids as Python would write them, so that spaces and control characters can be told apart."""
-    return ascii(val) if isinstance(val, str) else None
+    return ascii(val[:40]) if isinstance(val, str) else None
 
 
 @pytest.fixture(scope="session")

@@ -11,16 +11,15 @@ pytestmark = pytest.mark.hf
 
 SPECIALS = ["<s>", "</s>", "<pad>", "<unk>", "<mask>", "<mask", "mask>", "<s", "s>", "<<mask>>", "<mask>.", " <mask> "]
 FRAGMENTS = [
-    "", " ", "  ", "   ", "\n", "\t", "\r\n", "\x0b", "\x0c", "\x00", "\x7f", "\x85", "\xa0", "\u3000", "\u2028", "\ufeff",
-    "'s", "'S", "n't", "'ll", "'", "’s", "Hello", " world", "a", "I", "naïve", "é", "e\u0301", "ß", "日本", "語", "한국어", "हिन्दी",
-    "عربى", "עברית", "😀", "👩‍👩‍👧", "🇬🇧", "½", "²", "٣", "1234567", ".", "...", "!?", "—", "$", "#", "_", "__init__", "http://a.b/c?d=e",
-    "ﬁ", "𝔘", "\U000e0001", "\u200b", "\u200d",
+    "", " ", "  ", "   ", "\n", "\t", "\r\n", "\x0b", "\x0c", "\x00", "\x7f", "\x85", "\xa0", "\u3000", "\u2028",
+    "\ufeff", "'s", "'S", "n't", "'ll", "'", "’s", "Hello", " world", "a", "I", "naïve", "é", "e\u0301", "ß",
+    "日本", "語", "한국어", "हिन्दी", "عربى", "עברית", "😀", "👩‍👩‍👧", "🇬🇧", "½", "²", "٣", "1234567", ".", "...", "!?",
+    "—", "$", "#", "_", "__init__", "http://a.b/c?d=e", "ﬁ", "𝔘", "\U000e0001", "\u200b", "\u200d",
 ]  # fmt: skip
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
 TEXT = st.lists(st.one_of(st.sampled_from(SPECIALS), st.sampled_from(FRAGMENTS), ANY_TEXT), max_size=8).map("".join)
-# transformers' fast class takes \x1c to \x1f for no white space, as we do; nothing is left out of the texts.
 
-QUIET = settings(derandomize=True, deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+QUIET = settings(derandomize=True, deadline=None, max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 
 
 @QUIET
@@ -130,7 +129,7 @@ def test_every_field_under_every_option(ours, fast, data):
     except BaseException as error:
         if isinstance(error, KeyboardInterrupt):
             raise
-        with pytest.raises(ValueError, match="truncation: only_|stride"):
+        with pytest.raises(ValueError, match=r"truncation: only_|stride"):
             ours(batch, truncation_side=side, **options)
         return
     finally:

@@ -1,5 +1,4 @@
 import pytest
-
 from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL, SYMBOL_TO_BYTE, bytes_to_symbols, symbols_to_bytes
 
 

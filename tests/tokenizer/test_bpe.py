@@ -3,7 +3,6 @@ import time
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from roberta.tokenizer.bpe import ByteLevelBPE, _merge_by_heap, _merge_by_scan
 
 LETTERS = {"<unk>": 0, "a": 1, "b": 2, "c": 3}

@@ -1,7 +1,6 @@
 import json
 
 import pytest
-
 from roberta.tokenizer.files import read_merges, read_settings, read_vocab, write_json, write_merges, write_text
 
 PAIRS = [("Ġ", "t"), ("Ġt", "he"), ("#", "#")]

@@ -39,15 +39,16 @@ def test_the_ascii_pattern_is_the_unicode_pattern(text):
 
 
 @pytest.mark.hf
+@pytest.mark.slow
 def test_every_code_point_is_cut_as_the_library_cuts_it(transformers):
-    """All 1,112,064 code points that can be encoded, beside a letter, a digit, a space, a sign and each other."""
+    """All 1,112,064 code points that can be encoded, beside a letter, a digit and a space: that tells each class."""
     from tokenizers import pre_tokenizers
 
     peer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)
     points = [chr(point) for point in range(0x110000) if not 0xD800 <= point <= 0xDFFF]
     assert len(points) == 1_112_064
     for begin in range(0, len(points), 8192):
-        text = "".join(f"a{point}1{point} {point}." for point in points[begin : begin + 8192])
+        text = "".join(f"a{point}1 {point}" for point in points[begin : begin + 8192])
         cuts = [end for _, (_, end) in peer.pre_tokenize_str(text)]
         mine = split_pieces(text)
         starts = [0, *cuts[:-1]]

@@ -3,7 +3,6 @@ import copy
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from roberta.tokenizer import RobertaTokenizer
 from roberta.tokenizer.special import AddedToken, SpecialSplitter
 

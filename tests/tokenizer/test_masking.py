@@ -1,0 +1,150 @@
+"""Masking. Counts are held to binomial bounds whose false alarm probability is stated; the seeds are fixed on top."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from roberta.tokenizer import DynamicMasker, mask_tokens
+from roberta.tokenizer.masking import IGNORED
+
+MASK, SIZE, SPECIAL = 999, 1000, (0, 1, 2, 3, 999)
+OPTIONS = {"mask_id": MASK, "vocab_size": SIZE, "special_ids": SPECIAL}
+
+FALSE_ALARM = 1e-9
+"""Chance, per count, that right code would fail a test here if the seed were drawn anew."""
+
+
+def within_bounds(count, trials, probability):
+    """Say whether a binomial count is within the two-sided Bernstein bound of false alarm probability `FALSE_ALARM`.
+
+    P(|X - np| >= t) <= 2 exp(-t² / (2 (np(1 - p) + t / 3))); solved for t.
+    """
+    log = np.log(2 / FALSE_ALARM)
+    deviation = log / 3 + np.sqrt(log**2 / 9 + 2 * log * trials * probability * (1 - probability))
+    return abs(count - trials * probability) <= deviation
+
+
+def batch(rows=500, columns=400, seed=7):
+    ids = np.random.default_rng(seed).integers(4, 999, size=(rows, columns))
+    ids[:, 0], ids[:, -1], ids[:, -2] = 0, 1, 2
+    return ids
+
+
+@pytest.mark.parametrize(
+    ("probability", "mask_share", "random_share"), [(0.15, 0.8, 0.1), (0.3, 0.5, 0.5), (0.5, 0.0, 0.0)]
+)
+def test_shares(probability, mask_share, random_share):
+    ids = batch()
+    masked, labels = mask_tokens(
+        ids, np.random.default_rng(11), **OPTIONS,
+        probability=probability, mask_share=mask_share, random_share=random_share,
+    )  # fmt: skip
+    free = ~np.isin(ids, SPECIAL)
+    chosen = labels != IGNORED
+    assert within_bounds(chosen.sum(), free.sum(), probability)
+    became_mask = masked[chosen] == MASK
+    # A random token is the true one with probability 1 in 995: it then counts as kept.
+    changed = (masked[chosen] != ids[chosen]) & ~became_mask
+    assert within_bounds(became_mask.sum(), chosen.sum(), mask_share)
+    assert within_bounds(changed.sum(), chosen.sum(), random_share * 994 / 995)
+
+
+def test_the_bound_is_no_empty_one():
+    """At the size of these tests it tells 15 % from 14.4 %, and 80 from 78."""
+    trials = 500 * 397
+    assert not within_bounds(round(0.144 * trials), trials, 0.15)
+    assert not within_bounds(round(0.78 * 0.15 * trials), round(0.15 * trials), 0.8)
+
+
+def test_strangers_are_spread_over_all_ordinary_tokens():
+    """Each of 995 tokens is as likely; the union over them keeps the false alarm below 1e-6."""
+    masked, _ = mask_tokens(
+        np.full((1000, 400), 4), np.random.default_rng(13), **OPTIONS, probability=1, mask_share=0, random_share=1
+    )
+    counts = np.bincount(masked.ravel(), minlength=SIZE)
+    assert counts[list(SPECIAL)].sum() == 0
+    ordinary = np.setdiff1d(np.arange(SIZE), SPECIAL)
+    assert all(within_bounds(count, masked.size, 1 / 995) for count in counts[ordinary])
+
+
+def test_choices_in_a_row_are_independent():
+    """Neighbours are chosen together as often as chance has it, along both axes."""
+    _, labels = mask_tokens(np.full((500, 401), 4), np.random.default_rng(17), **OPTIONS, probability=0.5)
+    chosen = labels != IGNORED
+    # Disjoint pairs, so that the trials are independent.
+    across = chosen[:, 0:400:2] & chosen[:, 1:400:2]
+    down = chosen[0::2] & chosen[1::2]
+    assert within_bounds(across.sum(), across.size, 0.25)
+    assert within_bounds(down.sum(), down.size, 0.25)
+
+
+IDS = st.lists(st.lists(st.sampled_from([*SPECIAL, 4, 5, 6, 998]), min_size=7, max_size=7), max_size=5)
+
+
+@settings(derandomize=True, deadline=None)
+@given(rows=IDS, seed=st.integers(0, 2**32), probability=st.sampled_from([0.0, 0.15, 1.0]))
+def test_laws_that_hold_for_every_draw(rows, seed, probability):
+    ids = np.array(rows, dtype=np.int64).reshape(-1, 7)
+    before = ids.copy()
+    ids.flags.writeable = False
+    masked, labels = mask_tokens(ids, np.random.default_rng(seed), **OPTIONS, probability=probability)
+    chosen = labels != IGNORED
+    assert masked.shape == labels.shape == ids.shape
+    assert masked.dtype == labels.dtype == np.int64
+    assert (ids == before).all()
+    assert (masked[~chosen] == ids[~chosen]).all()  # what is not guessed is not touched
+    assert (labels[chosen] == ids[chosen]).all()  # and what is guessed is the truth
+    assert not np.isin(ids[chosen], SPECIAL).any()
+    assert not np.isin(masked[chosen & (masked != MASK)], SPECIAL).any()
+    if probability == 1.0:
+        assert (chosen == ~np.isin(ids, SPECIAL)).all()
+    if probability == 0.0:
+        assert not chosen.any()
+
+
+def test_a_new_mask_each_epoch_and_batch_and_the_same_for_the_same(tiny):
+    ids = np.tile(tiny.encode("the cat sat on the mat" * 9), (4, 1))
+    drawn = {}
+    for seed, epoch, index in [(0, 0, 0), (0, 0, 1), (0, 1, 0), (1, 0, 0), (0, 1, 1)]:
+        masked, labels = DynamicMasker(tiny, seed)(ids, epoch=epoch, index=index)
+        again = DynamicMasker(tiny, seed)(ids, epoch=epoch, index=index)
+        assert (masked == again[0]).all()
+        assert (labels == again[1]).all()
+        drawn[seed, epoch, index] = labels.tobytes()
+    assert len(set(drawn.values())) == len(drawn)
+
+
+def test_a_masker_knows_its_tokenizer(tiny):
+    ids = np.tile(tiny.encode("the cat<unk> <mask>"), (300, 1))
+    masked, labels = DynamicMasker(tiny, 5, probability=1.0)(ids, epoch=0, index=0)
+    special = np.isin(ids, tiny.all_special_ids)
+    assert (labels == np.where(special, IGNORED, ids)).all()
+    assert (masked[special] == ids[special]).all()
+    assert (masked[~special] == tiny.mask_token_id).any()
+    assert masked.max() < len(tiny)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"probability": 1.5}, "probability: expected 0 to 1, got 1.5; the paper"),
+        ({"probability": float("nan")}, "probability: expected 0 to 1, got nan"),
+        ({"mask_share": -0.1}, r"mask_share, random_share: expected .*, got \(-0.1, 0.1\)"),
+        ({"mask_share": 0.8, "random_share": 0.3}, r"mask_share, random_share: .* sum of at most 1, got \(0.8, 0.3\)"),
+        ({"vocab_size": 5}, r"input_ids: expected 0 to vocab_size - 1 = 4, got 4 to 7; pass"),
+        (
+            {"special_ids": range(1000)},
+            "special_ids: expected to leave a token to draw, got all of vocab_size = 1000; pass",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_said(changes, message):
+    with pytest.raises(ValueError, match=message):
+        mask_tokens([[4, 7]], np.random.default_rng(0), **(OPTIONS | changes))
+
+
+def test_a_tokenizer_without_mask_is_refused(tiny):
+    from roberta.tokenizer import RobertaTokenizer
+
+    with pytest.raises(ValueError, match="tokenizer: expected one with a mask token, got one without; load"):
+        DynamicMasker(RobertaTokenizer(tiny._base, tiny._merges, mask_token=None), 0)

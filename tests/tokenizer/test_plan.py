@@ -1,0 +1,158 @@
+import re
+import warnings
+
+import pytest
+from roberta.tokenizer import RobertaTokenizer
+from roberta.tokenizer.plan import UNLIMITED, CallOptions, reject_unknown, resolve
+
+
+class Defaults:
+    model_max_length = UNLIMITED
+    padding_side = truncation_side = "right"
+    split_special_tokens = False
+    model_input_names = ("input_ids", "attention_mask")
+
+
+def plan(**options):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        return resolve(Defaults(), options)
+
+
+@pytest.mark.parametrize(
+    ("padding", "meaning"),
+    [
+        (False, None),
+        (None, None),
+        ("do_not_pad", None),
+        (True, "longest"),
+        ("longest", "longest"),
+        ("max_length", "max_length"),
+    ],
+)
+def test_padding(padding, meaning):
+    assert plan(padding=padding, max_length=5, truncation=True).padding == meaning
+
+
+@pytest.mark.parametrize(
+    ("truncation", "meaning"),
+    [
+        (False, None),
+        ("do_not_truncate", None),
+        (True, "longest_first"),
+        ("longest_first", "longest_first"),
+        ("only_first", "only_first"),
+        ("only_second", "only_second"),
+    ],
+)
+def test_truncation(truncation, meaning):
+    assert plan(truncation=truncation, max_length=5).truncation == meaning
+
+
+@pytest.mark.hf
+def test_the_peers_enumerations_are_understood(transformers):
+    from transformers.tokenization_utils_base import TruncationStrategy
+    from transformers.utils import PaddingStrategy
+
+    found = plan(padding=PaddingStrategy.MAX_LENGTH, truncation=TruncationStrategy.ONLY_FIRST, max_length=5)
+    assert (found.padding, found.truncation) == ("max_length", "only_first")
+
+
+def test_a_length_alone_cuts_and_warns():
+    with pytest.warns(UserWarning, match="max_length is given without truncation.*truncation=True"):
+        assert resolve(Defaults(), {"max_length": 5}).truncation == "longest_first"
+    assert plan(max_length=5, truncation=False).truncation is None
+    assert plan(max_length=5, padding="max_length").truncation is None
+    assert plan(max_length=5, verbose=False).truncation == "longest_first"
+
+
+def test_a_length_that_padding_ignores_warns():
+    with pytest.warns(UserWarning, match="max_length = 5 is ignored.*padding='max_length'"):
+        resolve(Defaults(), {"max_length": 5, "padding": True})
+
+
+def test_no_length_at_all_warns():
+    for options in ({"truncation": True}, {"padding": "max_length"}):
+        with pytest.warns(UserWarning, match="no max_length is given and the tokenizer has no model_max_length"):
+            found = resolve(Defaults(), options)
+        assert (found.padding, found.truncation) == (None, None)
+
+
+def test_the_models_length_is_the_default():
+    class Known(Defaults):
+        model_max_length = 512
+
+    assert resolve(Known(), {"truncation": True}).max_length == 512
+    assert resolve(Known(), {"padding": "max_length"}).max_length == 512
+    assert resolve(Known(), {"truncation": True, "max_length": 0}).max_length == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"padding": "longst"}, r"padding: expected one of False, None, .*'max_length', got 'longst'; pass"),
+        ({"padding": 3}, "padding: .* got 3"),
+        ({"truncation": "first"}, "truncation: expected one of .*'only_first', 'only_second', got 'first'"),
+        ({"truncation": 1.0, "max_length": 5}, "truncation: .* got 1.0"),
+        ({"max_length": -1, "truncation": True}, "max_length: expected an integer of at least 0, got -1"),
+        ({"max_length": 5.0, "truncation": True}, "max_length: .* got 5.0"),
+        ({"stride": -1}, "stride: expected an integer of at least 0, got -1"),
+        ({"pad_to_multiple_of": 0}, "pad_to_multiple_of: expected an integer of at least 1, got 0"),
+        ({"padding_side": "top"}, "padding_side: expected 'left' or 'right', got 'top'"),
+        ({"truncation_side": "both"}, "truncation_side: expected 'left' or 'right', got 'both'"),
+        (
+            {"max_length": 10, "truncation": True, "padding": True, "pad_to_multiple_of": 8},
+            "max_length: expected a multiple of pad_to_multiple_of = 8 .*, got 10; use 8",
+        ),
+    ],
+)
+def test_values_that_do_not_exist(options, message):
+    with pytest.raises(ValueError, match=message):
+        plan(**options)
+
+
+def test_names_that_do_not_exist():
+    with pytest.raises(TypeError, match="tokenizer call: 'paddding' is not an option; did you mean 'padding'"):
+        reject_unknown("tokenizer call", {"paddding": True}, CallOptions)
+    with pytest.raises(TypeError, match=r"'zzz' is not an option; choose from add_special_tokens, padding, "):
+        reject_unknown("tokenizer call", {"zzz": 1}, CallOptions)
+
+
+def test_fields():
+    assert list(plan().fields) == ["input_ids", "attention_mask"]
+    assert list(plan(return_attention_mask=False, return_token_type_ids=True).fields) == ["input_ids", "token_type_ids"]
+    every = {
+        f"return_{name}": True for name in ("special_tokens_mask", "offsets_mapping", "length", "overflowing_tokens")
+    }
+    assert list(plan(**every).fields)[2:] == [
+        "special_tokens_mask",
+        "offset_mapping",
+        "length",
+        "overflow_to_sample_mapping",
+    ]
+
+
+def test_every_option_is_documented():
+    documented = set(re.findall(r"^        (\w+): ", CallOptions.__doc__, flags=re.MULTILINE))
+    assert documented == set(CallOptions.__annotations__)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "options", "wanted"),
+    [
+        ([3, 5], {}, 0),
+        ([3, 5], {"padding": True}, 5),
+        ([3, 5], {"padding": True, "pad_to_multiple_of": 4}, 8),
+        ([4], {"padding": True, "pad_to_multiple_of": 4}, 4),
+        ([3], {"padding": "max_length", "max_length": 6}, 6),
+        ([3], {"padding": "max_length", "max_length": 6, "pad_to_multiple_of": 4}, 8),
+        ([], {"padding": True}, 0),
+    ],
+)
+def test_padded_length(lengths, options, wanted):
+    assert plan(**options).padded_length(lengths) == wanted
+
+
+def test_a_wrong_side_is_reported_when_the_tokenizer_is_made(tiny):
+    with pytest.raises(ValueError, match="padding_side: expected 'left' or 'right', got 'up'"):
+        RobertaTokenizer(tiny._base, tiny._merges, padding_side="up")

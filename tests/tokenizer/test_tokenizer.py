@@ -1,0 +1,137 @@
+import json
+import shutil
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from roberta.tokenizer import AddedToken, RobertaTokenizer
+from roberta.tokenizer.plan import UNLIMITED
+
+TEXT = st.lists(
+    st.sampled_from(["<mask>", " <mask>", "<new>", "the", " cat", " ", "é", "日", "\n", "Xy"]), max_size=8
+).map("".join)
+
+
+@pytest.fixture
+def special(tiny):
+    """A tokenizer none of whose settings is the default."""
+    tokenizer = RobertaTokenizer(
+        tiny._base, tiny._merges, "ignore", add_prefix_space=True, model_max_length=77, padding_side="left",
+        truncation_side="left", trim_offsets=False, clean_up_tokenization_spaces=True,
+        model_input_names=["input_ids"], additional_special_tokens=["<x>"],
+    )  # fmt: skip
+    tokenizer.add_tokens([AddedToken("<new>", rstrip=True)])
+    return tokenizer
+
+
+def test_defaults(tiny):
+    assert tiny.model_max_length == UNLIMITED
+    assert (tiny.padding_side, tiny.truncation_side) == ("right", "right")
+    assert (tiny.errors, tiny.add_prefix_space, tiny.trim_offsets) == ("replace", False, True)
+    assert "RobertaTokenizer(name_or_path='', vocab_size=273" in repr(tiny)
+
+
+def test_a_folder_comes_back_as_it_was_saved(special, tmp_path):
+    names = [path.rsplit("/", 1)[1] for path in special.save_pretrained(tmp_path / "new" / "folder")]
+    assert names == [
+        "tokenizer_config.json",
+        "special_tokens_map.json",
+        "vocab.json",
+        "merges.txt",
+        "added_tokens.json",
+    ]
+    again = RobertaTokenizer.from_pretrained(tmp_path / "new" / "folder")
+    names = ["errors", "add_prefix_space", "model_max_length", "padding_side", "truncation_side", "trim_offsets"]
+    names += ["clean_up_tokenization_spaces", "model_input_names", "all_special_tokens", "added_tokens_decoder"]
+    for name in names:
+        assert getattr(again, name) == getattr(special, name), name
+    assert again.get_vocab() == special.get_vocab()
+    assert again._merges == special._merges
+    assert again.name_or_path == str(tmp_path / "new" / "folder")
+
+
+def test_arguments_win_over_the_folder(special, tmp_path):
+    special.save_pretrained(tmp_path)
+    again = RobertaTokenizer.from_pretrained(str(tmp_path), errors="strict", padding_side="right", pad_token=None)
+    assert (again.errors, again.padding_side, again.pad_token) == ("strict", "right", None)
+
+
+@pytest.mark.hf
+@pytest.mark.parametrize("kind", ["RobertaTokenizer", "RobertaTokenizerFast"])
+@settings(derandomize=True, deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_what_we_save_transformers_loads_with_the_same_ids(transformers, tiny, tmp_path, kind, data):
+    if not (tmp_path / "vocab.json").exists():
+        mine = RobertaTokenizer(tiny._base, tiny._merges, model_max_length=77, additional_special_tokens=["<x>"])
+        mine.add_tokens([AddedToken("<new>", rstrip=True)])
+        mine.save_pretrained(tmp_path)
+    mine = RobertaTokenizer.from_pretrained(tmp_path)
+    peer = getattr(transformers, kind).from_pretrained(tmp_path)
+    text = data.draw(TEXT)
+    assert peer.model_max_length == 77
+    assert peer(text).input_ids == mine(text).input_ids
+    assert peer.all_special_tokens == mine.all_special_tokens
+
+
+@pytest.mark.hf
+@pytest.mark.parametrize("kind", ["RobertaTokenizer", "RobertaTokenizerFast"])
+def test_what_transformers_saves_we_load_with_the_same_ids(transformers, tiny, tmp_path, kind):
+    tiny.save_pretrained(tmp_path / "ours")
+    peer = getattr(transformers, kind).from_pretrained(tmp_path / "ours", model_max_length=77, padding_side="left")
+    peer.add_tokens([transformers.AddedToken("<new>", rstrip=True), "<other>"])
+    peer.add_special_tokens({"additional_special_tokens": ["<x>"]})
+    peer.save_pretrained(tmp_path / "theirs")
+    mine = RobertaTokenizer.from_pretrained(tmp_path / "theirs")
+    assert (mine.model_max_length, mine.padding_side) == (77, "left")
+    assert mine.get_vocab() == peer.get_vocab()
+    assert mine.all_special_tokens == peer.all_special_tokens
+    for text in ("the <new>  cat <mask><x>the", "<other><x> <mask> é"):
+        assert mine(text).input_ids == peer(text).input_ids
+
+
+def test_a_folder_with_only_the_two_files(tiny, tmp_path):
+    tiny.save_vocabulary(tmp_path)
+    assert RobertaTokenizer.from_pretrained(tmp_path)("the <mask>").input_ids == tiny("the <mask>").input_ids
+    shutil.copy(tmp_path / "merges.txt", tmp_path / "other.txt")
+    by_name = RobertaTokenizer(tmp_path / "vocab.json", str(tmp_path / "other.txt"))
+    assert by_name("the <mask>").input_ids == tiny("the <mask>").input_ids
+
+
+def test_the_vocabulary_is_saved_in_the_order_of_ids(tiny, tmp_path):
+    vocab_path, merges_path = tiny.save_vocabulary(tmp_path, filename_prefix="my")
+    assert (vocab_path, merges_path) == (str(tmp_path / "my-vocab.json"), str(tmp_path / "my-merges.txt"))
+    saved = json.loads((tmp_path / "my-vocab.json").read_text(encoding="utf-8"))
+    assert list(saved.values()) == list(range(273))
+    with pytest.raises(FileNotFoundError, match=r"save_directory: expected a folder, found none at .*; create it"):
+        tiny.save_vocabulary(tmp_path / "nowhere")
+
+
+def test_what_is_missing_is_named(tiny, tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"folder: expected a folder with vocab.json and merges.txt, found nothing at"
+    ):
+        RobertaTokenizer.from_pretrained(tmp_path / "nowhere")
+    tiny.save_vocabulary(tmp_path)
+    with pytest.raises(FileNotFoundError, match="found a file at"):
+        RobertaTokenizer.from_pretrained(tmp_path / "vocab.json")
+    (tmp_path / "merges.txt").unlink()
+    with pytest.raises(FileNotFoundError, match=r"merges.txt: expected a file at .*, found nothing"):
+        RobertaTokenizer.from_pretrained(tmp_path)
+
+
+def test_a_setting_that_does_not_exist(tiny):
+    with pytest.raises(
+        TypeError, match="RobertaTokenizer: 'model_max_lenght' is not an option; did you mean 'model_max_length'"
+    ):
+        RobertaTokenizer(tiny._base, tiny._merges, model_max_lenght=5)
+
+
+def test_a_mask_given_as_a_token_need_not_swallow_space(tiny):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, mask_token=AddedToken("<mask>", normalized=False))
+    assert tokenizer.tokenize("a <mask>") == ["a", "Ġ", "<mask>"]
+
+
+def test_a_setting_changed_later_counts(tiny):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
+    tokenizer.add_prefix_space = True
+    assert tokenizer.tokenize("x") == ["Ġ", "x"]

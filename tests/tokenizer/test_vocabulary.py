@@ -1,0 +1,173 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from roberta.tokenizer import AddedToken, RobertaTokenizer
+from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL
+
+BYTES = {symbol: index for index, symbol in enumerate(BYTE_TO_SYMBOL, 4)}
+SPECIAL = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
+
+
+@pytest.fixture
+def tokenizer(tiny):
+    return RobertaTokenizer(tiny._base, tiny._merges)
+
+
+def test_every_entry_of_the_real_vocabulary(ours):
+    """Each of the 50,265 ids: id -> token -> id, and the token's text, encoded again, spells the same."""
+    assert len(ours) == ours.vocab_size == len(ours.get_vocab()) == 50_265
+    for index in range(50_265):
+        token = ours.convert_ids_to_tokens(index)
+        assert ours.convert_tokens_to_ids(token) == index
+        text = ours.convert_tokens_to_string([token])
+        assert text == ours.decode(index)
+        if "\ufffd" not in text:
+            assert ours.decode(ours.encode(text, add_special_tokens=False)) == text
+
+
+def test_fillers_of_the_real_vocabulary_are_not_reached_as_words(ours):
+    for word in ("madeupword0000", "madeupword0001", "madeupword0002"):
+        assert ours.get_vocab()[word] in (50261, 50262, 50263)
+        assert ours.encode(word, add_special_tokens=False) != [ours.get_vocab()[word]]
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(text=st.text())
+def test_decoding_gives_the_text_back(tiny, text):
+    assert tiny.decode(tiny.encode(text, add_special_tokens=False)) == text
+
+
+@pytest.mark.parametrize(
+    ("errors", "text"), [("replace", "a\ufffd"), ("ignore", "a"), ("backslashreplace", "a\\xf0\\x9f")]
+)
+def test_incomplete_utf_8_is_decoded_as_errors_says(tiny, errors, text):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, errors)
+    ids = tokenizer.encode("a😀", add_special_tokens=False)[:3]
+    assert tokenizer.decode(ids) == text
+
+
+def test_strict_decoding(tiny):
+    strict = RobertaTokenizer(tiny._base, tiny._merges, "strict")
+    with pytest.raises(UnicodeDecodeError):
+        strict.decode(strict.encode("😀", add_special_tokens=False)[:2])
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, iter])
+def test_ids_of_any_kind_are_decoded(tiny, kind):
+    ids = tiny.encode("the cat", add_special_tokens=False)
+    assert tiny.decode(kind(ids)) == "the cat"
+    assert tiny.decode(np.int64(ids[0])) == tiny.decode(ids[0])
+
+
+def test_special_tokens_can_be_left_out(tiny):
+    ids = tiny.encode("the <mask> cat<unk>")
+    assert tiny.decode(ids) == "<s>the<mask> cat<unk></s>"
+    assert tiny.decode(ids, skip_special_tokens=True) == "the cat"
+    assert tiny.convert_ids_to_tokens(ids[:2], skip_special_tokens=True) == tiny.tokenize("the")[:1]
+
+
+@pytest.mark.parametrize("wrong", [273, -1, -100, 10**9])
+def test_an_id_outside_the_vocabulary_is_named(tiny, wrong):
+    message = rf"ids: expected ids of the vocabulary, 0 to 272, got {wrong} at position 1; take out"
+    with pytest.raises(ValueError, match=message):
+        tiny.decode([5, wrong])
+    with pytest.raises(ValueError, match=message):
+        tiny.convert_ids_to_tokens([5, wrong])
+    with pytest.raises(ValueError, match=f"got {wrong} at position 0"):
+        tiny.convert_ids_to_tokens(wrong)
+
+
+def test_a_token_outside_the_vocabulary_is_unk(tiny):
+    assert tiny.convert_tokens_to_ids("nonsense") == 3
+    assert tiny.convert_tokens_to_ids(["a", "nonsense"]) == [tiny.get_vocab()["a"], 3]
+    assert tiny.convert_tokens_to_ids([]) == []
+
+
+def test_without_unk_it_is_named():
+    tokenizer = RobertaTokenizer(SPECIAL | BYTES, [], unk_token=None)
+    with pytest.raises(ValueError, match=r"tokens: expected .* got 'nonsense' and no unk_token; set"):
+        tokenizer.convert_tokens_to_ids("nonsense")
+
+
+def test_a_vocabulary_that_lacks_bytes_needs_unk():
+    lacking = {token: index for token, index in (SPECIAL | BYTES).items() if token not in {"x", "y"}}
+    assert RobertaTokenizer(lacking, []).encode("axb", add_special_tokens=False)[1] == 3
+    with pytest.raises(
+        ValueError, match=r"vocab: expected all 256 byte symbols, or an unk_token.*254.*'x'.*; pass unk"
+    ):
+        RobertaTokenizer(lacking, [], unk_token=None)
+
+
+def test_special_tokens_that_the_vocabulary_lacks_are_laid_behind_it():
+    tokenizer = RobertaTokenizer(BYTES, [])
+    assert (tokenizer.vocab_size, len(tokenizer)) == (256, 261)
+    assert tokenizer.bos_token_id == 260
+    assert tokenizer.get_added_vocab() == {"<s>": 260, "</s>": 261, "<unk>": 262, "<pad>": 263, "<mask>": 264}
+
+
+def test_clean_up(tiny):
+    text = "Yes , I 'm done . Is n't it ?"
+    ids = tiny.encode(text, add_special_tokens=False)
+    assert tiny.decode(ids) == text
+    assert tiny.decode(ids, clean_up_tokenization_spaces=True) == "Yes, I'm done. Isn't it?"
+    tiny.clean_up_tokenization_spaces = True
+    try:
+        assert tiny.decode(ids) == "Yes, I'm done. Isn't it?"
+        assert tiny.decode(ids, clean_up_tokenization_spaces=False) == text
+    finally:
+        tiny.clean_up_tokenization_spaces = False
+
+
+def test_added_tokens(tokenizer):
+    assert tokenizer.add_tokens(["<new>", "", "<new>", AddedToken("añb", lstrip=True)]) == 2
+    assert (len(tokenizer), tokenizer.vocab_size) == (275, 273)
+    assert tokenizer.add_tokens("<new>") == 0
+    assert tokenizer.add_tokens("the") == 1  # in the base vocabulary: it keeps its id, and is matched as a whole
+    assert len(tokenizer) == 275
+    assert tokenizer.tokenize("a <new>s") == ["a", "Ġ", "<new>", "s"]
+    assert tokenizer.decode(tokenizer.encode("x  añb", add_special_tokens=False)) == "xañb"  # ñ is no symbol here
+    assert list(tokenizer.added_tokens_decoder)[-2:] == [273, 274]
+
+
+def test_added_special_tokens_are_skipped_in_decoding(tokenizer):
+    assert tokenizer.add_tokens(["<new>"], special_tokens=True) == 1
+    assert tokenizer.decode(tokenizer.encode("a<new>b"), skip_special_tokens=True) == "ab"
+    assert tokenizer.tokenize("a<new>") == ["a", "<new>"]
+    assert len(tokenizer.encode("<new>", split_special_tokens=True)) > 3
+
+
+def test_roles_for_new_tokens(tokenizer):
+    assert tokenizer.add_special_tokens({"mask_token": "<m>", "additional_special_tokens": ["<x>"]}) == 2
+    assert (tokenizer.mask_token, tokenizer.mask_token_id) == ("<m>", 273)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<y>"]})
+    assert tokenizer.additional_special_tokens == ["<y>"]
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<z>"]}, replace_additional_special_tokens=False)
+    assert tokenizer.additional_special_tokens == ["<y>", "<z>"]
+    with pytest.raises(
+        ValueError, match=r"special_tokens_dict: expected the roles bos_token, .*, got 'masc_token'; pass"
+    ):
+        tokenizer.add_special_tokens({"masc_token": "<m>"})
+
+
+@pytest.mark.parametrize("wrong", [7, [7], [None]])
+def test_an_added_token_must_be_text(tokenizer, wrong):
+    with pytest.raises(
+        TypeError, match="token: expected a str or an AddedToken" if isinstance(wrong, list) else "iterable"
+    ):
+        tokenizer.add_tokens(wrong)
+
+
+def test_added_tokens_that_contradict_the_vocabulary(tiny):
+    message = r"added_tokens_decoder: expected ids that agree with vocab.json, got 5 for '<new>', where .*; .*fetch"
+    with pytest.raises(ValueError, match=message):
+        RobertaTokenizer(tiny._base, tiny._merges, added_tokens_decoder={5: "<new>"})
+    with pytest.raises(ValueError, match="got 999 for '<s>'"):
+        RobertaTokenizer(tiny._base, tiny._merges, added_tokens_decoder={"999": "<s>"})
+
+
+def test_an_error_handler_that_does_not_exist(tiny):
+    with pytest.raises(
+        ValueError, match=r"errors: expected the name of an error handler, got 'replacement'; use 'replace'"
+    ):
+        RobertaTokenizer(tiny._base, tiny._merges, "replacement")
