@@ -120,12 +120,13 @@ def _weight_files(folder: Path) -> list[Path]:
         raise FileNotFoundError(message)
     try:
         shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
+        paths = [folder / shard for shard in shards]
     except (ValueError, KeyError, AttributeError, TypeError) as error:
         message = f'{folder / INDEX}: required a JSON object with "weight_map": name -> file, got {error!r}'
         raise ValueError(message) from error
     for shard in shards:
         _require_inside(folder, shard)
-    return [folder / shard for shard in shards]
+    return paths
 
 
 def _require_inside(folder: Path, shard: str) -> None:
@@ -183,7 +184,7 @@ def match(
         value = found.pop(name, None)
         if value is not None:
             found.setdefault(source, value)
-    mismatched = [name for name in found if tuple(found[name].shape) != table[name].shape]
+    mismatched = [name for name in table if name in found and tuple(found[name].shape) != table[name].shape]
     if mismatched and not ignore_mismatched_sizes:
         raise ValueError(_mismatch_message(mismatched, found, table))
     state = {name: array for name, array in found.items() if name not in mismatched}

@@ -205,10 +205,14 @@ def _check_masks(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
         varies = zip(head_mask.shape[1:], full, strict=False)
         is_full = head_mask.ndim == 5 and len(head_mask) == N and all(size in (1, most) for size, most in varies)
         if not is_full and tuple(head_mask.shape) not in {(H,), (N, H)}:
-            what = f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S) = {(N, *full)}, with axes of 1 where it is the same"
+            what = f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S) = {(N, *full)} with any axis but N of 1"
             raise _fail("head_mask", what, _describe(head_mask))
         if not np.isfinite(np.asarray(head_mask, float)).all():
             raise _fail("head_mask", "finite numbers", "NaN or infinity")
+        if config.add_cross_attention and config.pruned_heads:
+            # One mask serves both attentions, and pruning narrows the one.
+            whole = "a model whose heads are all there, or one without cross-attention"
+            raise _fail("head_mask", whole, f"pruned_heads={config.pruned_heads}")
 
 
 def _check_cross(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:

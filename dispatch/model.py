@@ -127,10 +127,12 @@ class PublicModel:
         return self.engine.to_native(value, self)
 
     def _as_cache(self, past: Any, attention_mask: Any) -> Cache | None:
-        """A cache as it is; HF's tuple of layers as one whose real tokens are counted from the mask."""
-        if past is None or isinstance(past, Cache):
-            return past
-        layers = tuple(tuple(layer) for layer in past)
+        """A cache in the engine's own arrays; HF's tuple becomes one whose real tokens are counted from the mask."""
+        if past is None:
+            return None
+        layers = tuple(tuple(self.engine.to_native(part, self) for part in layer) for layer in past)
+        if isinstance(past, Cache):
+            return Cache(layers, self.engine.to_native(past.token_count, self))
         B, _, P, _ = layers[0][0].shape
         mask = self._visible("attention_mask", attention_mask)
         count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B

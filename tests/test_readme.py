@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import roberta
 from roberta.dispatch import registry
+from roberta.reference.heads import HEAD_FUNCTIONS
+from roberta.reference.parameters import CLASS_NAMES
 
 ROOT = Path(roberta.__file__).resolve().parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -43,8 +45,15 @@ def test_every_make_target_that_readme_names_exists():
 
 
 def test_the_table_of_heads_is_complete():
-    from roberta.reference.heads import HEAD_FUNCTIONS
-    from roberta.reference.parameters import CLASS_NAMES
-
     rows = HEAD_ROW.findall(PAGES[0].read_text(encoding="utf-8"))
     assert [(CLASS_NAMES[head], head) for head in HEAD_FUNCTIONS] == [(name, function) for name, function in rows]
+
+
+def test_the_table_of_engines_is_complete():
+    names = re.findall(r"^\| [^|]+ \| `(\w+)` \| cpu", PAGES[0].read_text(encoding="utf-8"), re.MULTILINE)
+    assert names == [backend.name for backend in registry.BUILT_IN]
+
+
+def test_the_table_of_verbs_is_complete():
+    verbs = re.findall(r"^\| `(\w+)", (ROOT / "docs" / "backends.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(verbs) == sorted(registry.load("numpy").__all__)

@@ -88,7 +88,7 @@ def _learn(pieces: Counter[str], symbols: list[str], room: int, min_frequency: i
     counts, where = _count_pairs(words, frequency)
     heap = [(-count, pair) for pair, count in counts.items()]
     heapq.heapify(heap)
-    merges: dict[tuple[str, str], None] = {}
+    merges: list[tuple[str, str]] = []
     while heap and len(symbols) < room:
         negative, pair = heapq.heappop(heap)
         count = counts[pair]
@@ -99,12 +99,11 @@ def _learn(pieces: Counter[str], symbols: list[str], room: int, min_frequency: i
         if count < min_frequency:
             break
         left, right = symbols[pair[0]], symbols[pair[1]]
-        # "abc" may come from (a, bc) and from (ab, c): it stays one symbol.
+        # A special token may be spelled the same: it stays one symbol.
         joined = ids.setdefault(left + right, len(symbols))
         if joined == len(symbols):
             symbols.append(left + right)
-        merges.pop((left, right), None)
-        merges[left, right] = None
+        merges.append((left, right))
         grown: set[Pair] = set()
         for index in where.pop(pair, ()):
             for changed, step in _join(words[index], pair, joined):
@@ -115,7 +114,7 @@ def _learn(pieces: Counter[str], symbols: list[str], room: int, min_frequency: i
         for changed in grown:
             if counts[changed] > 0:
                 heapq.heappush(heap, (-counts[changed], changed))
-    return list(merges)
+    return merges
 
 
 def _count_pairs(words: list[list[int]], frequency: list[int]) -> tuple[Counter[Pair], defaultdict[Pair, set[int]]]:

@@ -30,11 +30,11 @@ def _tensor(array: Any) -> Tensor:
 
 
 def to_native(value: Any, model: nn.Module) -> Tensor:
-    """An array, list or tensor on the model's device: integers and booleans as int64, numbers in the model's dtype."""
-    if isinstance(value, Tensor):
-        return value
-    tensor = _tensor(np.asarray(value))
+    """An array, list or tensor as a tensor: numbers in the model's dtype. What is no tensor yet goes to its device."""
     parameter = next(model.parameters())
+    if isinstance(value, Tensor):
+        return value.to(parameter.dtype) if value.is_floating_point() else value
+    tensor = _tensor(np.asarray(value))
     return tensor.to(parameter.device, parameter.dtype if tensor.is_floating_point() else torch.int64)
 
 

@@ -28,8 +28,8 @@ def embeds(value: float = 0.5, index: Any = (1, 2, 3)) -> np.ndarray:
     return changed(np.ones((B, T, D), np.float32), index, value)
 
 
-def cache(B: int = B, H: int = H, P: int = 4, K: int = K, layers: int = N, parts: int = 2) -> Cache:
-    return Cache(((np.zeros((B, H, P, K), np.float32),) * parts,) * layers, np.full(B, P))
+def cache(B: int = B, H: int = H, P: int = 4, layers: int = N, parts: int = 2, cross: Any = ()) -> Cache:
+    return Cache(((*(np.zeros((B, H, P, K), np.float32),) * parts, *cross),) * layers, np.full(B, P))
 
 
 #: What is wrong -> head, configuration, arguments, error, and parts that the message must have.
@@ -51,19 +51,23 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "multiple_choice", {}, {"input_ids": IDS}, ValueError, ["input_ids", "rank 3, (B, C, T)", "shape (3, 5)"]),
     "no tokens": ("model", {}, {"input_ids": IDS[:, :0]}, ValueError, ["input_ids", "at least one token", "(3, 0)"]),
     "no choices": (
-        "multiple_choice", {}, {"input_ids": CHOICES[:, :0]}, ValueError, ["at least one token and choice", "(3, 0, 5)"]),
+        "multiple_choice", {}, {"input_ids": CHOICES[:, :0]}, ValueError,
+        ["at least one token and choice", "(3, 0, 5)"]),
     "ids and embeddings": (
         "model", {}, {"input_ids": IDS, "inputs_embeds": embeds()}, ValueError,
         ["RobertaModel", "exactly one of input_ids and inputs_embeds", "got both"]),
     "neither ids nor embeddings": (
-        "multiple_choice", {}, {"attention_mask": IDS}, ValueError, ["RobertaForMultipleChoice", "exactly one", "neither"]),
+        "multiple_choice", {}, {"attention_mask": IDS}, ValueError,
+        ["RobertaForMultipleChoice", "exactly one", "neither"]),
     "more tokens than positions": (
         "model", {}, {"input_ids": changed(np.full((B, 22), 5), (0, slice(20)), 1)}, ValueError,
         ["input_ids", "at most 21 tokens a row", "23 - 1 - 1", "got 22 in row 1", "truncation=True"]),
     "more embeddings than positions": (
-        "model", {}, {"inputs_embeds": np.ones((B, 22, D))}, ValueError, ["inputs_embeds", "at most 21", "got 22 in row 0"]),
+        "model", {}, {"inputs_embeds": np.ones((B, 22, D))}, ValueError,
+        ["inputs_embeds", "at most 21", "got 22 in row 0"]),
     "more tokens than positions with the cached ones": (
-        "model", DECODER, {"input_ids": IDS, "past_key_values": cache(P=17)}, ValueError, ["at most 21", "got 22 in row 0"]),
+        "model", DECODER, {"input_ids": IDS, "past_key_values": cache(P=17)}, ValueError,
+        ["at most 21", "got 22 in row 0"]),
     "more tokens than distances": (
         "model", {"position_embedding_type": "relative_key"}, {"input_ids": np.full((B, 24), 5)}, ValueError,
         ["max_position_embeddings = 23", "got 24", "Truncate"]),
@@ -71,13 +75,16 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "model", {}, {"inputs_embeds": np.ones((B, T, 20))}, ValueError,
         ["inputs_embeds", "last axis D = 21 (hidden_size)", "shape (3, 5, 20)"]),
     "embeddings without a batch": (
-        "model", {}, {"inputs_embeds": np.ones((T, D))}, ValueError, ["inputs_embeds", "rank 3, (B, T, D)", "shape (5, 21)"]),
+        "model", {}, {"inputs_embeds": np.ones((T, D))}, ValueError,
+        ["inputs_embeds", "rank 3, (B, T, D)", "shape (5, 21)"]),
     "NaN in embeddings": (
         "model", {}, {"inputs_embeds": embeds(np.nan)}, ValueError, ["inputs_embeds", "finite", "nan at [1, 2, 3]"]),
     "infinity in embeddings": (
-        "token_classification", {}, {"inputs_embeds": embeds(-np.inf)}, ValueError, ["inputs_embeds", "-inf at [1, 2, 3]"]),
+        "token_classification", {}, {"inputs_embeds": embeds(-np.inf)}, ValueError,
+        ["inputs_embeds", "-inf at [1, 2, 3]"]),
     "embeddings of integers": (
-        "model", {}, {"inputs_embeds": np.ones((B, T, D), int)}, TypeError, ["inputs_embeds", "floating-point", "int64"]),
+        "model", {}, {"inputs_embeds": np.ones((B, T, D), int)}, TypeError,
+        ["inputs_embeds", "floating-point", "int64"]),
     "a token type beyond its table": (
         "model", {}, {"input_ids": IDS, "token_type_ids": changed(IDS * 0, (0, 4), TYPES)}, ValueError,
         ["token_type_ids", "[0, 5)", "type_vocab_size", "got 5 at [0, 4]"]),
@@ -95,7 +102,8 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "model", {}, {"input_ids": IDS, "attention_mask": np.ones((B, 9))}, ValueError,
         ["attention_mask", "(B, S) = (3, 5) or (B, T, S) = (3, 5, 5)", "got (3, 9)"]),
     "a mask of another batch": (
-        "masked_lm", {}, {"input_ids": IDS[:1], "attention_mask": np.ones((2, T))}, ValueError, ["(1, 5)", "got (2, 5)"]),
+        "masked_lm", {}, {"input_ids": IDS[:1], "attention_mask": np.ones((2, T))}, ValueError,
+        ["(1, 5)", "got (2, 5)"]),
     "a mask without a batch": (
         "model", {}, {"input_ids": IDS, "attention_mask": np.ones(T)}, ValueError, ["attention_mask", "got (5,)"]),
     "a mask with four axes": (
@@ -104,7 +112,8 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "model", {}, {"input_ids": IDS, "attention_mask": changed(IDS * 0, (1, 1), 2)}, ValueError,
         ["attention_mask", "zeros and ones (1 attend, 0 do not)", "got 2 at [1, 1]"]),
     "a mask of halves": (
-        "model", {}, {"input_ids": IDS, "attention_mask": np.full((B, T), 0.5)}, ValueError, ["zeros and ones", "0.5 at [0, 0]"]),
+        "model", {}, {"input_ids": IDS, "attention_mask": np.full((B, T), 0.5)}, ValueError,
+        ["zeros and ones", "0.5 at [0, 0]"]),
     "a mask of choices of another shape": (
         "multiple_choice", {}, {"input_ids": CHOICES, "attention_mask": np.ones((B, T))}, ValueError,
         ["attention_mask", "(B, C, S) = (3, 2, 5)", "got (3, 5)"]),
@@ -123,6 +132,9 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         ["head_mask", "(N, B, H, T, S)", "shape (2, 4, 3, 1, 1)"]),
     "NaN in the head mask": (
         "model", {}, {"input_ids": IDS, "head_mask": [1, np.nan, 1]}, ValueError, ["head_mask", "finite", "NaN"]),
+    "a head mask where self-attention has fewer heads than cross-attention": (
+        "model", {**CROSS, "pruned_heads": {1: [0]}}, {"input_ids": IDS, "head_mask": np.ones(H)}, ValueError,
+        ["head_mask", "without cross-attention", "pruned_heads={1: [0]}"]),
     # -- encoder states
     "encoder states that nobody looks at": (
         "model", DECODER, {"input_ids": IDS, "encoder_hidden_states": STATES}, ValueError,
@@ -131,7 +143,8 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "causal_lm", CROSS, {"input_ids": IDS, "encoder_hidden_states": STATES[..., :20]}, ValueError,
         ["encoder_hidden_states", "(B, E, D) = (3, E, 21)", "shape (3, 7, 20)"]),
     "encoder states of another batch": (
-        "model", CROSS, {"input_ids": IDS, "encoder_hidden_states": STATES[:2]}, ValueError, ["(3, E, 21)", "(2, 7, 21)"]),
+        "model", CROSS, {"input_ids": IDS, "encoder_hidden_states": STATES[:2]}, ValueError,
+        ["(3, E, 21)", "(2, 7, 21)"]),
     "NaN in encoder states": (
         "model", CROSS, {"input_ids": IDS, "encoder_hidden_states": changed(STATES, (0, 0, 0), np.nan)}, ValueError,
         ["encoder_hidden_states", "finite", "nan at [0, 0, 0]"]),
@@ -154,12 +167,13 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "model", DECODER, {"input_ids": IDS, "past_key_values": cache(B=2)}, ValueError,
         ["past_key_values[0].key", "(B, H, P, K) = (3, 3, 4, 7)", "got (2, 3, 4, 7)"]),
     "a cache of other heads": (
-        "causal_lm", DECODER, {"input_ids": IDS, "past_key_values": cache(H=4)}, ValueError, ["(3, 3, 4, 7)", "(3, 4, 4, 7)"]),
+        "causal_lm", DECODER, {"input_ids": IDS, "past_key_values": cache(H=4)}, ValueError,
+        ["(3, 3, 4, 7)", "(3, 4, 4, 7)"]),
     "a cache of three parts": (
         "model", DECODER, {"input_ids": IDS, "past_key_values": cache(parts=3)}, ValueError,
         ["past_key_values[0]", "(key, value, cross_key, cross_value)", "got 3"]),
     "cached cross keys of another batch": (
-        "model", CROSS, {"input_ids": IDS, "past_key_values": Cache(((*cache()[0], *cache(B=2)[0]),) * N, np.full(B, 4))},
+        "model", CROSS, {"input_ids": IDS, "past_key_values": cache(cross=cache(B=2)[0])},
         ValueError, ["past_key_values[0].cross_key", "(B, H, E, K) = (3, 3, 4, 7)", "got (2, 3, 4, 7)"]),
     # -- labels
     "labels of the bare model": (
@@ -168,11 +182,14 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "masked_lm", {}, {"input_ids": IDS, "labels": changed(IDS, (0, 1), V)}, ValueError,
         ["labels", "[0, 53) or -100", "vocab_size", "got 53 at [0, 1]"]),
     "a label of -1": (
-        "causal_lm", {}, {"input_ids": IDS, "labels": changed(IDS, (0, 1), -1)}, ValueError, ["[0, 53) or -100", "got -1"]),
+        "causal_lm", {}, {"input_ids": IDS, "labels": changed(IDS, (0, 1), -1)}, ValueError,
+        ["[0, 53) or -100", "got -1"]),
     "labels of another shape": (
-        "masked_lm", {}, {"input_ids": IDS, "labels": IDS[:, 1:]}, ValueError, ["labels", "(B, T) = (3, 5)", "got (3, 4)"]),
+        "masked_lm", {}, {"input_ids": IDS, "labels": IDS[:, 1:]}, ValueError,
+        ["labels", "(B, T) = (3, 5)", "got (3, 4)"]),
     "labels that are no integers": (
-        "token_classification", {}, {"input_ids": IDS, "labels": IDS * 0.5}, TypeError, ["labels", "integers", "float64"]),
+        "token_classification", {}, {"input_ids": IDS, "labels": IDS * 0.5}, TypeError,
+        ["labels", "integers", "float64"]),
     "a label beyond the classes": (
         "token_classification", {"num_labels": L}, {"input_ids": IDS, "labels": np.full((B, T), L)}, ValueError,
         ["labels", "[0, 4) or -100", "num_labels", "got 4 at [0, 0]"]),
@@ -198,7 +215,8 @@ BAD: dict[str, tuple[str, dict[str, Any], dict[str, Any], type[Exception], list[
         "question_answering", {}, {"input_ids": IDS, "start_positions": [0, 1, 2]}, ValueError,
         ["both start_positions and end_positions", "start_positions alone"]),
     "a negative position": (
-        "question_answering", {}, {"input_ids": IDS, "start_positions": [0, 1, 2], "end_positions": [0, -1, 2]}, ValueError,
+        "question_answering", {}, {"input_ids": IDS, "start_positions": [0, 1, 2], "end_positions": [0, -1, 2]},
+        ValueError,
         ["end_positions", "or -100", "got -1 at [1]"]),
     "positions of another batch": (
         "question_answering", {}, {"input_ids": IDS, "start_positions": [0, 1], "end_positions": [0, 1]}, ValueError,
@@ -217,7 +235,9 @@ def test_the_message_says_what_was_required_what_came_and_where(
     assert [part for part in parts if part not in str(error.value)] == [], str(error.value)
 
 
-@pytest.mark.parametrize("case", ["an id beyond the vocabulary", "a mask of twos", "NaN in embeddings", "a label of -1"])
+@pytest.mark.parametrize(
+    "case", ["an id beyond the vocabulary", "a mask of twos", "NaN in embeddings", "a label of -1"]
+)
 @pytest.mark.parametrize("form", ["list", "tensor"])
 def test_lists_and_tensors_are_checked_as_arrays_are(case: str, form: str, make_config: Any, make_model: Any) -> None:
     head, fields, arguments, kind, parts = BAD[case]
@@ -252,7 +272,9 @@ def test_arguments_bind_by_position_in_the_heads_own_order(head: str) -> None:
 
 
 def test_an_argument_that_nobody_knows_is_refused_with_the_nearest() -> None:
-    with pytest.raises(TypeError, match=r"RobertaForMaskedLM: unknown argument 'atention_mask'. Did you mean 'attention_mask'"):
+    with pytest.raises(
+        TypeError, match=r"RobertaForMaskedLM: unknown argument 'atention_mask'. Did you mean 'attention_mask'"
+    ):
         bind("masked_lm", (), {"atention_mask": 1})
     with pytest.raises(TypeError, match=r"unknown argument 'zzz'. It takes input_ids, .*return_dict"):
         bind("masked_lm", (), {"zzz": 1})

@@ -53,9 +53,7 @@ def table(make_state: Any, config: Any) -> Any:
 
 
 def test_the_embedding_is_the_norm_of_the_sum_of_three_rows(table: Any, config: Any) -> None:
-    inputs = Inputs(
-        input_ids=np.array([[7, 1]]), token_type_ids=np.array([[3, 0]]), position_ids=np.array([[5, 11]])
-    )
+    inputs = Inputs(input_ids=np.array([[7, 1]]), token_type_ids=np.array([[3, 0]]), position_ids=np.array([[5, 11]]))
     tape = Recorder()
     embeddings(inputs, table, config, tape)
     word, position, kind = (table[f"{n}_embeddings"]["weight"] for n in ("word", "position", "token_type"))

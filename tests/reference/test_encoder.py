@@ -66,7 +66,7 @@ def in_pieces(model: Any, inputs: Mapping[str, Any], cuts: tuple[int, ...]) -> n
 
 
 def require_the_same(model: Any, inputs: Mapping[str, Any], cuts: tuple[int, ...]) -> None:
-    """Equal to the pass without a cache, within what float64 may round; rows of masked tokens, which see nobody, apart."""
+    """Equal to the pass without a cache, within what float64 may round, but for masked tokens, which see nobody."""
     budget = budgets(model, {**inputs, "use_cache": False}, "float64")[0]["last_hidden_state"]
     is_read = np.asarray(inputs.get("attention_mask", np.ones((B, T)))) == 1
     got = np.where(is_read[..., None], in_pieces(model, inputs, cuts), budget.truth)
@@ -95,7 +95,9 @@ def test_a_text_token_by_token_is_the_text_in_one_piece(decoder: Any, kind: str)
 @given(cuts=st.sets(st.integers(1, T - 1)), seed=st.integers(0, 9))
 def test_any_cuts_give_the_text_in_one_piece(cuts: set[int], seed: int) -> None:
     config = RobertaConfig(53, 21, 1, 3, 31, max_position_embeddings=23, is_decoder=True, initializer_range=0.3)
-    require_the_same(FACES["model"](config, backend="numpy", seed=seed, dtype="float64"), texts("decoder"), tuple(sorted(cuts)))
+    require_the_same(
+        FACES["model"](config, backend="numpy", seed=seed, dtype="float64"), texts("decoder"), tuple(sorted(cuts))
+    )
 
 
 def test_a_causal_token_does_not_see_the_next_ones(decoder: Any, kind: str) -> None:
@@ -136,10 +138,11 @@ def test_a_cache_is_extended_and_never_written_to(make_config: Any, make_model: 
     model = make_model("model", make_config(**KINDS["decoder"]), "numpy")
     inputs = texts("decoder")
     past = model(**piece(inputs, 0, 3)).past_key_values
-    before = [part.copy() for layer in past.layers for part in layer]
+    parts = [part for layer in past.layers for part in layer]
+    before = [part.copy() for part in parts]
     one, again = (model(**piece(inputs, 3, T), past_key_values=past) for _ in range(2))
     assert past.length == 3
-    assert all(np.array_equal(b, part) for b, part in zip(before, [p for l in past.layers for p in l], strict=True))
+    assert all(np.array_equal(part, old) for part, old in zip(parts, before, strict=True))
     assert np.array_equal(one.last_hidden_state, again.last_hidden_state)
 
 

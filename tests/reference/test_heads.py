@@ -29,7 +29,9 @@ B, T, C, E = 3, 11, 2, 7
 
 @pytest.fixture
 def model_of(make_config: Any, make_model: Any) -> Any:
-    def model_of(head: str, position: str = "absolute", kind: str = "encoder", dtype: str = "float64", **more: Any) -> Any:
+    def model_of(
+        head: str, position: str = "absolute", kind: str = "encoder", dtype: str = "float64", **more: Any
+    ) -> Any:
         labels = {} if head == "question_answering" else {"num_labels": 13}
         config = make_config(position_embedding_type=position, **KINDS[kind], **labels, **more)
         return make_model(head, config, "numpy", dtype=dtype)
@@ -148,7 +150,9 @@ def test_padding_on_the_right_changes_no_real_token(model_of: Any, case: Any) ->
     for name, filling in (("input_ids", 1), ("attention_mask", 0), ("token_type_ids", 3)):
         padded[name] = np.concatenate([padded[name], np.full((*padded[name].shape[:-1], 4), filling)], axis=-1)
     short = inputs_of(model, padding="none", has_labels=False)
-    wanted, _ = budgets(model, {**short, "use_cache": False} if model.head in {"model", "causal_lm"} else short, "float64")
+    wanted, _ = budgets(
+        model, {**short, "use_cache": False} if model.head in {"model", "causal_lm"} else short, "float64"
+    )
     got = flat_outputs(model(**padded))
     for name, budget in wanted.items():
         is_by_token = budget.truth.shape[:2] == (B, T)
@@ -212,7 +216,9 @@ def test_each_choice_is_scored_as_a_text_of_its_own(model_of: Any) -> None:
     model = model_of("multiple_choice")
     inputs = inputs_of(model, has_labels=False)
     budget = budgets(model, inputs, "float64")[0]["logits"]
-    alone = [model(**{n: v[b : b + 1, c : c + 1] for n, v in inputs.items()}).logits for b in range(B) for c in range(C)]
+    alone = [
+        model(**{n: v[b : b + 1, c : c + 1] for n, v in inputs.items()}).logits for b in range(B) for c in range(C)
+    ]
     assert compare_array("logits", np.concatenate(alone).reshape(B, C), budget).passed
 
 

@@ -99,7 +99,9 @@ def test_one_token_has_no_next_one_and_costs_nothing() -> None:
 def test_positions_beyond_the_text_and_minus_100_do_not_count(column: bool) -> None:
     output = QuestionAnsweringModelOutput(start_logits=logits_of((B, T)), end_logits=logits_of((B, T), seed=1))
     start, end = np.array([1, T, 4]), np.array([T + 9, IGNORE_INDEX, 0])
-    wanted = (cross_entropy(output.start_logits[[0, 2]], start[[0, 2]]) + cross_entropy(output.end_logits[[2]], end[[2]])) / 2
+    wanted = (
+        cross_entropy(output.start_logits[[0, 2]], start[[0, 2]]) + cross_entropy(output.end_logits[[2]], end[[2]])
+    ) / 2
     if column:
         start, end = start[:, None], end[:, None]
     assert span_loss(output, start, end, RobertaConfig()) == wanted
@@ -157,7 +159,9 @@ def test_regression_is_the_mean_squared_error_over_all_numbers(dtype: str) -> No
 def test_regression_of_one_number_never_broadcasts_a_column_against_a_row() -> None:
     logits, labels = logits_of((B, 1)), np.arange(3.0)
     config = RobertaConfig(num_labels=1)
-    flat, column = (sequence_loss(SequenceClassifierOutput(logits=logits), x, config) for x in (labels, labels[:, None]))
+    flat, column = (
+        sequence_loss(SequenceClassifierOutput(logits=logits), x, config) for x in (labels, labels[:, None])
+    )
     assert flat == column == mean_squared_error(logits[:, 0], labels)
 
 

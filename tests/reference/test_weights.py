@@ -5,7 +5,9 @@ from roberta.reference.weights import flatten, nest
 
 names = st.text("abc0123", min_size=1, max_size=3)
 leaves = st.dictionaries(names, st.integers(), min_size=1, max_size=3)
-trees = st.dictionaries(names, st.integers() | leaves | st.dictionaries(names, leaves, min_size=1, max_size=3), max_size=3)
+trees = st.dictionaries(
+    names, st.integers() | leaves | st.dictionaries(names, leaves, min_size=1, max_size=3), max_size=3
+)
 
 
 @given(trees)

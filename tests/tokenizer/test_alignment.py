@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer import RobertaTokenizer
+from roberta.tokenizer import AddedToken, RobertaTokenizer
 
 TEXT = st.lists(
     st.sampled_from(
@@ -96,6 +96,14 @@ def test_a_byte_that_the_vocabulary_lacks_has_its_character():
     encoding = tokenizer("aéa", return_offsets_mapping=True)
     assert encoding.input_ids == [0, 4, 3, 3, 4, 2]
     assert encoding.offset_mapping == [(0, 0), (0, 1), (1, 2), (1, 2), (2, 3), (0, 0)]
+
+
+def test_white_space_that_a_token_swallowed_is_trimmed_at_both_sides(tiny):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
+    tokenizer.add_tokens([AddedToken("<r>", lstrip=True, rstrip=True)])
+    assert tokenizer._align("a \t<r>\n b", False).offsets == [(0, 1), (3, 6), (8, 9)]
+    tokenizer.trim_offsets = False
+    assert tokenizer._align("a \t<r>\n b", False).offsets == [(0, 1), (1, 8), (8, 9)]
 
 
 def test_words_are_pieces(ours):

@@ -27,6 +27,8 @@ def bpe(*merges, cache_size=100):
         (["b c", "a bc"], "abcabc", "abc abc"),
         (["a b", "ab ab"], "ababab", "abab ab"),
         (["ab c", "a b"], "abc", "abc"),  # a rank lower than its part's
+        (["a b", "c c", "ab cc"], "abcc", "abcc"),
+        (["c c", "a b", "ab cc"], "abcc", "abcc"),
         ([], "cab", "c a b"),
         (["a b"], "", ""),
     ],
@@ -34,6 +36,8 @@ def bpe(*merges, cache_size=100):
 def test_merges_with_a_pencil(merges, text, tokens):
     encoder, spelling = bpe(*merges)
     assert [spelling[index] for index in encoder.encode(text)] == tokens.split()
+    ids = [LETTERS[letter] for letter in text]
+    assert [spelling[index] for index in _merge_by_heap(ids, encoder.merges)] == tokens.split()
 
 
 def test_a_byte_that_the_vocabulary_lacks_is_unk_each_time():

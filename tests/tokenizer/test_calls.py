@@ -56,6 +56,11 @@ def test_padding_without_special_tokens_pads_an_empty_text_too(tiny):
     assert tiny("", **options).attention_mask == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("side", "ids"), [(None, [0, 2, 1, 1]), ("right", [0, 2, 1, 1]), ("left", [1, 1, 0, 2])])
+def test_a_call_may_name_the_side(tiny, side, ids):
+    assert tiny("", padding="max_length", max_length=4, padding_side=side).input_ids == ids
+
+
 def test_the_tokenizers_own_sides_and_lengths(tiny):
     tokenizer = RobertaTokenizer(
         tiny._base, tiny._merges, padding_side="left", truncation_side="left", model_max_length=5,

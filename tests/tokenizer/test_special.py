@@ -31,6 +31,7 @@ def cut(tokens, text, **options):
         ([AddedToken("bcd"), AddedToken("ab")], "abcd", [("ab", "ab"), ("cd", None)]),  # but first the leftmost
         ([AddedToken("r", rstrip=True)], "r \n x", [("r \n ", "r"), ("x", None)]),
         ([AddedToken("w", single_word=True)], "w ww w.", [("w", "w"), (" ww ", None), ("w", "w"), (".", None)]),
+        ([AddedToken("b", normalized=False), AddedToken("sw", single_word=True)], "bsw", [("b", "b"), ("sw", "sw")]),
         # A token that is not normalized is looked for first, even where another begins further left.
         ([AddedToken("a<s"), BOS], "a<s>", [("a", None), ("<s>", "<s>")]),
     ],

@@ -107,13 +107,13 @@ def test_special_tokens_that_the_vocabulary_lacks_are_laid_behind_it():
 
 
 def test_clean_up(tiny):
-    text = "Yes , I 'm done . Is n't it ?"
+    text = "Yes , I 'm done . Is n't it ? o ' clock"
     ids = tiny.encode(text, add_special_tokens=False)
     assert tiny.decode(ids) == text
-    assert tiny.decode(ids, clean_up_tokenization_spaces=True) == "Yes, I'm done. Isn't it?"
+    assert tiny.decode(ids, clean_up_tokenization_spaces=True) == "Yes, I'm done. Isn't it? o'clock"
     tiny.clean_up_tokenization_spaces = True
     try:
-        assert tiny.decode(ids) == "Yes, I'm done. Isn't it?"
+        assert tiny.decode(ids) == "Yes, I'm done. Isn't it? o'clock"
         assert tiny.decode(ids, clean_up_tokenization_spaces=False) == text
     finally:
         tiny.clean_up_tokenization_spaces = False
@@ -125,6 +125,7 @@ def test_added_tokens(tokenizer):
     assert tokenizer.add_tokens("<new>") == 0
     assert tokenizer.add_tokens("the") == 1  # in the base vocabulary: it keeps its id, and is matched as a whole
     assert len(tokenizer) == 275
+    assert tokenizer.decode(tokenizer.encode("a<new>"), skip_special_tokens=True) == "a<new>"  # added, but not special
     assert tokenizer.tokenize("a <new>s") == ["a", "Ġ", "<new>", "s"]
     assert tokenizer.decode(tokenizer.encode("x  añb", add_special_tokens=False)) == "xañb"  # ñ is no symbol here
     assert list(tokenizer.added_tokens_decoder)[-2:] == [273, 274]
@@ -140,6 +141,7 @@ def test_added_special_tokens_are_skipped_in_decoding(tokenizer):
 def test_roles_for_new_tokens(tokenizer):
     assert tokenizer.add_special_tokens({"mask_token": "<m>", "additional_special_tokens": ["<x>"]}) == 2
     assert (tokenizer.mask_token, tokenizer.mask_token_id) == ("<m>", 273)
+    assert tokenizer.tokenize("a<m><x>") == ["a", "<m>", "<x>"]
     tokenizer.add_special_tokens({"additional_special_tokens": ["<y>"]})
     assert tokenizer.additional_special_tokens == ["<y>"]
     tokenizer.add_special_tokens({"additional_special_tokens": ["<z>"]}, replace_additional_special_tokens=False)

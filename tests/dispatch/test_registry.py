@@ -1,0 +1,247 @@
+"""Which engine is meant, and what is said where it is missing."""
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+import roberta
+from roberta.dispatch import registry
+
+ROOT = Path(roberta.__file__).parent
+
+
+@pytest.fixture(autouse=True)
+def _no_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "_default", None)
+    monkeypatch.delenv("ROBERTA_BACKEND", raising=False)
+
+
+def in_a_new_process(code: str, tmp_path: Path, **environment: str) -> str:
+    """Run code where `roberta` is importable (by a link, as it may not be installed); what it prints."""
+    link = tmp_path / "path" / "roberta"
+    if not link.exists():
+        link.parent.mkdir()
+        link.symlink_to(ROOT, target_is_directory=True)
+    paths = os.pathsep.join([str(link.parent), str(tmp_path)])
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-W", "error", "-c", code],
+        env={**os.environ, "PYTHONPATH": paths, **environment},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+# -- which one is meant ------------------------------------------------------------------------------------------------
+
+TORCH = pytest.param("torch", marks=pytest.mark.torch)
+
+
+def test_numpy_is_meant_where_nobody_says_otherwise() -> None:
+    assert roberta.get_default_backend() == "numpy"
+
+
+def test_the_environment_yields_to_the_process_that_to_the_context_and_that_to_the_argument(
+    monkeypatch: pytest.MonkeyPatch, config: Any
+) -> None:
+    monkeypatch.setenv("ROBERTA_BACKEND", "pt")
+    assert roberta.get_default_backend() == "torch"
+    roberta.set_default_backend("np")
+    assert roberta.get_default_backend() == "numpy"
+    with roberta.use_backend("torch"):
+        assert roberta.get_default_backend() == "torch"
+        assert roberta.RobertaModel(config, backend="numpy").backend == "numpy"
+        with roberta.use_backend("numpy"):
+            assert roberta.RobertaModel(config).backend == "numpy"
+        assert roberta.get_default_backend() == "torch"
+    assert roberta.get_default_backend() == "numpy"
+
+
+@pytest.mark.torch
+def test_a_model_is_built_on_the_default_engine_and_loaded_on_it(config: Any, tmp_path: Path) -> None:
+    roberta.RobertaModel(config).save_pretrained(tmp_path)
+    with roberta.use_backend("torch"):
+        assert roberta.RobertaModel(config).backend == "torch"
+        assert roberta.RobertaModel.from_pretrained(tmp_path).backend == "torch"
+        assert roberta.RobertaModel.from_pretrained(tmp_path, backend="numpy").backend == "numpy"
+        assert roberta.RobertaModel.on("np").backend == "numpy"
+
+
+def test_a_context_ends_with_its_block_even_by_an_error() -> None:
+    with pytest.raises(ZeroDivisionError), roberta.use_backend("torch"):
+        _ = 1 / 0
+    assert roberta.get_default_backend() == "numpy"
+
+
+def test_a_context_holds_in_its_own_thread_only() -> None:
+    seen: list[str] = []
+    with roberta.use_backend("torch"):
+        thread = threading.Thread(target=lambda: seen.append(roberta.get_default_backend()))
+        thread.start()
+        thread.join()
+    assert seen == ["numpy"]
+
+
+@pytest.mark.parametrize(
+    ("alias", "name"), [("np", "numpy"), ("pytorch", "torch"), ("pt", "torch"), ("torch", "torch")]
+)
+def test_aliases_mean_the_engine(alias: str, name: str) -> None:
+    assert registry.canonical_name(alias) == name
+
+
+@pytest.mark.parametrize("use", [roberta.set_default_backend, registry.canonical_name, registry.load])
+def test_an_unknown_engine_is_refused_with_a_list_and_the_nearest(use: Any) -> None:
+    with pytest.raises(ValueError, match=r"required one of \['numpy', 'torch'.*got 'torhc'\. Did you mean 'torch'\?"):
+        use("torhc")
+
+
+def test_an_unknown_engine_in_the_environment_or_a_context_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="got 'nonsense'"), roberta.use_backend("nonsense"):
+        pass
+    monkeypatch.setenv("ROBERTA_BACKEND", "nonsense")
+    with pytest.raises(ValueError, match="got 'nonsense'"):
+        roberta.get_default_backend()
+
+
+# -- what there is -----------------------------------------------------------------------------------------------------
+
+
+def test_the_engines_of_this_lane_are_available_with_version_and_devices(backend: str) -> None:
+    status = roberta.available_backends()[backend]
+    assert status.is_available
+    assert status.reason is None
+    assert "cpu" in status.devices
+    assert status.version[0].isdigit()
+
+
+MISSING = """
+import sys
+sys.modules["torch"] = None  # as if it were not installed
+import roberta
+config = roberta.RobertaConfig(11, 4, 1, 2, 7)
+try:
+    roberta.RobertaModel(config, backend="torch")
+except ImportError as error:
+    print(error)
+status = roberta.available_backends()
+print(status["torch"].is_available, status["numpy"].is_available, status["torch"].install)
+print(roberta.RobertaModel(config)([[2, 3]]).last_hidden_state.shape)
+"""
+
+
+def test_a_missing_framework_is_an_import_error_with_the_line_that_installs_it(tmp_path: Path) -> None:
+    said, status, shape = in_a_new_process(MISSING, tmp_path).splitlines()
+    assert "backend 'torch' needs torch" in said
+    assert 'pip install "roberta[torch]"' in said
+    assert status == 'False True pip install "roberta[torch]"'
+    assert shape == "(1, 2, 4)"
+
+
+def test_importing_looking_and_choosing_load_no_framework(tmp_path: Path) -> None:
+    code = (
+        "import roberta, sys; roberta.set_default_backend('torch'); roberta.RobertaConfig(); "
+        "print(sorted({'torch', 'numba', 'tensorflow', 'jax', 'transformers'} & set(sys.modules)))"
+    )
+    assert in_a_new_process(code, tmp_path) == "[]"
+
+
+# -- third parties -----------------------------------------------------------------------------------------------------
+
+ENGINE = '''
+"""An engine of somebody else's: the NumPy one, counting its calls."""
+from roberta.backends.numpy import *
+from roberta.backends import numpy as base
+from roberta.backends.numpy import DTYPES, ENTRY, LOSSES
+
+calls = []
+
+
+def counting(native):
+    class Counting(native):
+        def run(self, inputs, *rest):
+            calls.append(self.head)
+            return super().run(inputs, *rest)
+
+    return Counting
+
+
+HEADS = {head: counting(native) for head, native in base.HEADS.items()}
+'''
+
+#: Loading PyTorch takes seconds, and these tests are not about it.
+WITHOUT_TORCH = "import sys; sys.modules['torch'] = None\n"
+USE = """
+import roberta, numpy as np
+config = roberta.RobertaConfig(11, 4, 1, 2, 7)
+model = roberta.RobertaForMaskedLM(config, backend="counting", seed=3)
+spec = roberta.RobertaForMaskedLM(config, seed=3)
+assert np.array_equal(model([[2, 3]]).logits, spec([[2, 3]]).logits)
+assert isinstance(model, roberta.RobertaForMaskedLM)
+assert model.to_backend("numpy").to_backend("counting").backend == "counting"
+try:
+    model([[99]])
+except ValueError as error:
+    assert "vocab_size" in str(error)
+import counting_engine
+print(counting_engine.calls, roberta.available_backends()["counting"])
+"""
+
+
+def installed_engine(tmp_path: Path, target: str = "counting_engine") -> None:
+    """A distribution, as pip would leave it: a module, and a dist-info folder with its entry point."""
+    (tmp_path / "counting_engine.py").write_text(ENGINE)
+    info = tmp_path / "roberta_counting-1.2.3.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: roberta-counting\nVersion: 1.2.3\n")
+    (info / "entry_points.txt").write_text(f"[roberta.backends]\ncounting = {target}\n")
+
+
+def test_an_engine_that_a_third_party_installs_is_an_engine_like_any_other(tmp_path: Path) -> None:
+    installed_engine(tmp_path)
+    said = in_a_new_process(WITHOUT_TORCH + USE, tmp_path)
+    assert said.startswith("['masked_lm']")
+    assert "version='1.2.3'" in said
+    assert "devices=('cpu',)" in said
+
+
+def test_a_broken_third_party_breaks_nobody_else(tmp_path: Path) -> None:
+    installed_engine(tmp_path, target="not_there_at_all")
+    code = (
+        "import roberta\n"
+        "found = roberta.available_backends()\n"
+        "print(found['numpy'].is_available, found['counting'].is_available, found['counting'].reason)"
+    )
+    said = in_a_new_process(WITHOUT_TORCH + code, tmp_path)
+    assert said.startswith("True False")
+    assert "not_there_at_all" in said
+    assert "pip install roberta-counting" in said
+
+
+def test_a_failed_load_is_tried_again(tmp_path: Path) -> None:
+    installed_engine(tmp_path)
+    engine = tmp_path / "counting_engine.py"
+    engine.write_text("import framework_of_mine\n" + engine.read_text())
+    code = (
+        "import importlib, pathlib, roberta\n"
+        "config = roberta.RobertaConfig(11, 4, 1, 2, 7)\n"
+        "for _ in range(2):\n"
+        "    try:\n"
+        "        roberta.RobertaModel(config, backend='counting')\n"
+        "    except ImportError as error:\n"
+        "        print(type(error).__name__, error)\n"
+        f"pathlib.Path({str(tmp_path / 'framework_of_mine.py')!r}).write_text('')\n"
+        "importlib.invalidate_caches()\n"
+        "print(roberta.RobertaModel(config, backend='counting').backend)"
+    )
+    first, second, third = in_a_new_process(code, tmp_path).splitlines()
+    assert first == second
+    assert first.startswith("BackendUnavailableError backend 'counting' needs roberta-counting")
+    assert "No module named 'framework_of_mine'" in first
+    assert third == "counting"

@@ -1,0 +1,190 @@
+"""Other sizes: of the vocabulary, and of attention."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import roberta
+from roberta.dispatch.api import FACES
+from roberta.parity.compare import compare_outputs
+from roberta.parity.tolerances import budgets, flat_outputs
+from roberta.reference.parameters import CLASS_NAMES, HEADS
+
+HEAD = pytest.mark.parametrize("head", HEADS)
+IDS = np.arange(2, 17).reshape(3, 5)
+WORD = "roberta.embeddings.word_embeddings.weight"
+
+
+def ids_of(head: str) -> Any:
+    return IDS[:, None] if head == "multiple_choice" else IDS
+
+
+# -- vocabulary --------------------------------------------------------------------------------------------------------
+
+
+@HEAD
+@pytest.mark.parametrize("size", [40, 53, 67])
+def test_old_rows_stay_and_new_ones_are_drawn(head: str, size: int, backend: str, config: Any, make_model: Any) -> None:
+    model = make_model(head, config, backend)
+    before = model.state_dict_numpy()
+    assert model.resize_token_embeddings(size, seed=5) is model
+    after, kept = model.state_dict_numpy(), min(size, 53)
+    assert model.config.vocab_size == size
+    assert {name: array.shape for name, array in after.items()} == {name: p.shape for name, p in model.table.items()}
+    for name, array in after.items():
+        old = before[name]
+        assert np.array_equal(array[:kept], old[:kept]) if array.shape != old.shape else np.array_equal(array, old)
+    word = next(after[name] for name in after if name.endswith("word_embeddings.weight"))
+    assert np.abs(word[kept:]).sum(-1).all()
+    assert all(np.isfinite(array).all() for array in flat_outputs(model(ids_of(head))).values())
+
+
+def test_logits_and_ties_follow_the_vocabulary(backend: str, config: Any, make_model: Any) -> None:
+    model, old = make_model("masked_lm", config, backend), make_model("masked_lm", config, "numpy", dtype="float64")
+    model.resize_token_embeddings(67)
+    logits, state = model(IDS).numpy()["logits"], model.state_dict_numpy()
+    assert logits.shape == (3, 5, 67)
+    for spec, part in ((old, logits[..., :53]), (model.to_backend("numpy", "float64"), logits)):
+        assert compare_outputs({"logits": part}, budgets(spec, {"input_ids": IDS}, "float32")[0])[0].passed
+    assert np.array_equal(state["lm_head.decoder.weight"], state[WORD])
+    assert np.array_equal(state["lm_head.decoder.bias"], state["lm_head.bias"])
+    assert not state["lm_head.bias"][53:].any()
+    model(IDS + 50)
+    with pytest.raises(ValueError, match=r"\[0, 67\)"):
+        model(IDS + 60)
+
+
+def test_the_same_seed_draws_the_same_new_rows_on_every_engine(backend: str, config: Any, make_model: Any) -> None:
+    one, other = (make_model("masked_lm", config, b).resize_token_embeddings(67, seed=5) for b in (backend, "numpy"))
+    assert np.array_equal(one.state_dict_numpy()[WORD], other.state_dict_numpy()[WORD])
+
+
+def test_a_vocabulary_without_its_special_ids_is_refused(backend: str, make_config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", make_config(eos_token_id=7), backend)
+    with pytest.raises(ValueError, match=r"required at least 8, to keep the special ids, got 7"):
+        model.resize_token_embeddings(7)
+    assert model.resize_token_embeddings(8).config.vocab_size == 8
+
+
+def test_resizing_keeps_dtype_mode_and_report(backend: str, config: Any) -> None:
+    model = roberta.RobertaForMaskedLM(config, backend=backend, dtype="float64").train()
+    model.resize_token_embeddings(67)
+    assert (model.dtype, model.training) == ("float64", True)
+    assert not model.eval().training
+
+
+@pytest.mark.torch
+def test_resized_parameters_of_torch_are_tied_and_trained(config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", config, "torch").resize_token_embeddings(67)
+    assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
+    model(IDS, labels=IDS).loss.backward()
+    assert model.roberta.embeddings.word_embeddings.weight.grad.shape == (67, 21)
+
+
+# -- heads -------------------------------------------------------------------------------------------------------------
+
+
+@HEAD
+@pytest.mark.parametrize("kind", ["absolute", "relative_key_query"])
+def test_a_pruned_head_is_a_silent_head(head: str, kind: str, backend: str, make_config: Any, make_model: Any) -> None:
+    config = make_config(position_embedding_type=kind)
+    masked, pruned = make_model(head, config, "numpy", dtype="float64"), make_model(head, config, backend)
+    mask = np.array([[1, 0, 1], [0, 1, 0]])
+    given = {"input_ids": ids_of(head), "head_mask": mask}
+    permitted, _ = budgets(masked, given, "float32")
+    assert pruned.prune_heads({0: [1], 1: [0, 2]}) is pruned
+    assert pruned.config.pruned_heads == {0: [1], 1: [0, 2]}
+    found = flat_outputs(pruned(ids_of(head)))
+    assert all(comparison.passed for comparison in compare_outputs(found, permitted))
+
+
+def test_pruning_adds_up_by_the_original_numbers(backend: str, config: Any, make_model: Any) -> None:
+    at_once, in_turn = (make_model("model", config, backend) for _ in range(2))
+    at_once.prune_heads({0: [0, 2]})
+    in_turn.prune_heads({0: [0]}).prune_heads({0: [0, 2]})
+    assert in_turn.config.pruned_heads == at_once.config.pruned_heads == {0: [0, 2]}
+    one, other = at_once.state_dict_numpy(), in_turn.state_dict_numpy()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+    assert one["encoder.layer.0.attention.self.query.weight"].shape == (7, 21)
+
+
+def test_a_head_mask_of_full_size_still_fits_a_pruned_model(backend: str, config: Any, make_model: Any) -> None:
+    model = make_model("model", config, backend).prune_heads({1: [0]})
+    spec = make_model("model", config, "numpy", dtype="float64")
+    mask = np.array([[1, 0.5, 0], [0.25, 1, 0.5]])
+    permitted, _ = budgets(spec, {"input_ids": IDS, "head_mask": mask * [[1, 1, 1], [0, 1, 1]]}, "float32")
+    found = flat_outputs(model(IDS, head_mask=mask))
+    assert all(comparison.passed for comparison in compare_outputs(found, permitted))
+
+
+@pytest.mark.parametrize(
+    ("heads", "part"),
+    [({2: [0]}, "layers in [0, 2)"), ({0: [3]}, "heads in [0, 3)"), ({0: [0, 1, 2]}, "no head left")],
+    ids=["no such layer", "no such head", "none left"],
+)
+def test_heads_that_cannot_be_pruned_are_refused_and_the_model_stays(
+    heads: Any, part: str, backend: str, config: Any, make_model: Any
+) -> None:
+    model = make_model("model", config, backend)
+    before = model(IDS).numpy()["last_hidden_state"]
+    with pytest.raises(ValueError, match="pruned_heads") as error:
+        model.prune_heads(heads)
+    assert part in str(error.value)
+    assert np.array_equal(model(IDS).numpy()["last_hidden_state"], before)
+
+
+@pytest.mark.hf
+@pytest.mark.parametrize("head", ["model", "masked_lm", "multiple_choice"])
+def test_pruning_gives_what_transformers_gives_and_loads_there(
+    head: str, backend: str, make_config: Any, make_model: Any, tmp_path: Any
+) -> None:
+    import torch
+    import transformers
+
+    ours = make_model(head, make_config(), backend, dtype="float64")
+    ours.save_pretrained(tmp_path / "whole")
+    theirs = getattr(transformers, CLASS_NAMES[head])
+    settings = {"dtype": torch.float64, "attn_implementation": "eager"}
+    peer = theirs.from_pretrained(tmp_path / "whole", **settings).eval()
+    peer.prune_heads({0: [2], 1: [0, 1]})  # it makes new layers of float32, whatever the model is; these hold as much
+    ours.prune_heads({0: [2], 1: [0, 1]}).save_pretrained(tmp_path / "pruned")
+    again = theirs.from_pretrained(tmp_path / "pruned", **settings).eval()
+    ids = ids_of(head)
+    got = ours(ids)[0]
+    got = got.detach().numpy() if backend == "torch" else got
+    with torch.no_grad():
+        for model in (peer, again):
+            wanted = model.double()(torch.from_numpy(ids))[0].numpy()
+            assert np.abs(got - wanted).max() < 1e-10 * np.abs(wanted).max()
+    loaded = FACES[head].from_pretrained(tmp_path / "pruned", backend=backend, dtype="float64", strict=True)
+    assert loaded.config.pruned_heads == {0: [2], 1: [0, 1]}
+    peer.save_pretrained(tmp_path / "theirs")
+    from_theirs = FACES[head].from_pretrained(tmp_path / "theirs", backend=backend, dtype="float64", strict=True)
+    one, other = loaded.state_dict_numpy(), from_theirs.state_dict_numpy()
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+# -- counting ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.hf
+@HEAD
+@pytest.mark.parametrize("exclude", [False, True])
+def test_parameters_are_counted_as_transformers_counts_them(
+    head: str, exclude: bool, backend: str, make_config: Any, make_model: Any
+) -> None:
+    import transformers
+
+    config = make_config(position_embedding_type="relative_key", is_decoder=True, add_cross_attention=True)
+    peer = getattr(transformers, CLASS_NAMES[head])(transformers.RobertaConfig(**config.to_dict()))
+    model = make_model(head, config, backend)
+    assert model.num_parameters(exclude_embeddings=exclude) == peer.num_parameters(exclude_embeddings=exclude)
+
+
+@pytest.mark.torch
+def test_frozen_parameters_are_left_out_where_only_trainable_ones_count(config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", config, "torch")
+    total = model.num_parameters()
+    model.roberta.embeddings.word_embeddings.weight.requires_grad_(False)
+    assert model.num_parameters() == total
+    assert model.num_parameters(only_trainable=True) == total - 53 * 21
