@@ -1,6 +1,7 @@
 # make demo        the core only: fill a mask, and prove that the engines agree with the spec
 # make test        all engines, their peer, and the tools: lint, types, tests
 # make test-numpy  the tests that need no framework, where none is installed
+# make bench       the figures: what an import costs, the longest functions, agreement with transformers
 #
 # Each has an environment of its own, made once and again when what it depends on changes. It needs Python 3.11 or
 # later (make demo PYTHON=python3.12) and a package index.
@@ -19,7 +20,7 @@ $(1)/bin/python -m pip install --quiet --constraint constraints.txt $(2)
 touch $@
 endef
 
-.PHONY: demo test test-numpy clean
+.PHONY: demo test test-numpy bench clean
 
 demo: .venv-demo/.stamp
 	.venv-demo/bin/roberta fill-mask "$(SENTENCE)"
@@ -33,6 +34,10 @@ test: .venv/.stamp
 
 test-numpy: .venv-numpy/.stamp
 	ROBERTA_TEST_BACKENDS=numpy .venv-numpy/bin/python -m pytest
+
+bench: .venv/.stamp
+	.venv/bin/python benchmarks/house.py
+	.venv/bin/python benchmarks/agreement.py
 
 clean:
 	rm -rf .venv .venv-demo .venv-numpy build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

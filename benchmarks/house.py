@@ -1,6 +1,6 @@
 """The figures of the house: what `import roberta` costs, and the ten longest functions.
 
-    python benchmarks/house.py
+Run it with `python benchmarks/house.py`.
 """
 
 from __future__ import annotations

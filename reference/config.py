@@ -104,7 +104,8 @@ class RobertaConfig(_Fields):
         classifier_dropout: dropout of the sequence and token classifiers; None means `hidden_dropout_prob`.
         **inherited: `is_decoder`, `add_cross_attention`, `tie_word_embeddings`, `num_labels` or `id2label` /
             `label2id`, `problem_type`, `output_attentions`, `output_hidden_states`, `return_dict`,
-            `chunk_size_feed_forward`, `pruned_heads`, `dtype`, `architectures`; any other name is kept and written back.
+            `chunk_size_feed_forward`, `pruned_heads`, `dtype`, `architectures`; any other name is kept and written
+            back.
 
     Raises:
         ValueError: a value out of its range, or two that contradict each other.

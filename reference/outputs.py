@@ -23,7 +23,7 @@ class Output(Mapping[str, Any]):
 
     # A mapping would compare its values, and arrays have no one truth: a record is equal to itself.
     __eq__ = object.__eq__
-    __hash__ = object.__hash__
+    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]  # a mapping has none
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):

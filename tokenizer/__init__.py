@@ -1,24 +1,30 @@
 """Text to ids and back, and the preparation of training data: pure Python on NumPy and `regex`.
 
-A ladder of small files, each adding one idea; read them in this order:
+A ladder of small files. Each adds one idea and builds only on those above it; read them in this order:
 
-1. ``alphabet``    every byte gets a printable symbol
-2. ``pretokenize`` text is cut into pieces that merges never cross
-3. ``bpe``         within a piece, symbols are joined by learned rank
-4. ``special``     special tokens are found before anything else
-5. ``files``       the vocabulary and merges on disk
-6. ``training``    how the merges are learned
-7. ``slots``       the seven special roles
-8. ``vocabulary``  tokens, ids, text: each from the others
-9. ``plan``        what a call was asked to do
-10. ``inputs``     a text, a pair, a batch: all one list of pairs
-11. ``truncation`` what is kept of texts that are too long
-12. ``rows``       special tokens and padding around them (``padding``: the same for what is encoded already)
-13. ``encoding``   the record that a call returns, and its ``tensors``
-14. ``tokenizer``  `RobertaTokenizer`, all of the above behind one name (``settings``: its configuration)
+1. ``alphabet``: every byte gets a printable symbol
+2. ``pretokenize``: text is cut into pieces that merges never cross
+3. ``bpe``: within a piece, neighbouring symbols are joined by learned rank
+4. ``special``: special tokens are found before anything else
+5. ``files``: vocabulary and merges on disk
+6. ``training``: how the merges are learned
+7. ``pipeline``: the whole way of one text to ids
+8. ``alignment``: where in the text each token came from
+9. ``slots``: the seven special roles
+10. ``inputs``: a text, a pair, a batch, words: all one list of pairs
+11. ``vocabulary``: tokens, ids and text, each from the others
+12. ``plan``: what a call was asked to do
+13. ``texts``: an encoded text, and the part of it that a row keeps
+14. ``truncation``: what is kept of texts that are too long
+15. ``rows``: special tokens and padding around what is kept
+16. ``padding``: the same for what is encoded already
+17. ``tensors``: lists become the arrays of a framework
+18. ``encoding``: the record that a call returns
+19. ``calls``: the call, from texts to that record
+20. ``settings``: the configuration
+21. ``tokenizer``: `RobertaTokenizer`, all of this behind one name
 
-Beside the ladder, for pre-training: ``packing`` fills rows with whole sentences, ``masking`` hides tokens to
-be guessed.
+Beside the ladder, for pre-training: ``packing`` fills rows with whole sentences, ``masking`` hides tokens to guess.
 """
 
 from .encoding import BatchEncoding

@@ -1,4 +1,4 @@
-"""Step 16 of the ladder: the call, and everything else that turns texts into rows.
+"""Step 19 of the ladder: the call, and everything else that turns texts into rows.
 
 A call goes: fill in the options (`plan`), read the inputs (`inputs`), encode (`pipeline`), cut
 (`truncation`), put special tokens and padding around (`rows`), and turn into tensors (`encoding`).

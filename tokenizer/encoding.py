@@ -1,4 +1,4 @@
-"""Step 15 of the ladder: the record that a call returns."""
+"""Step 18 of the ladder: the record that a call returns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar

@@ -1,4 +1,4 @@
-"""Pad features that are encoded already, as a collator does."""
+"""Step 16 of the ladder: pad features that are encoded already, as a collator does."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,4 +1,4 @@
-"""Step 8 of the ladder: what a call was asked to do, checked once and with every default filled in."""
+"""Step 12 of the ladder: what a call was asked to do, checked once and with every default filled in."""
 
 import difflib
 import warnings

@@ -1,4 +1,4 @@
-"""Step 13 of the ladder: a row, as the model reads it: special tokens, kept tokens of the texts, padding."""
+"""Step 15 of the ladder: a row, as the model reads it: special tokens, kept tokens of the texts, padding."""
 
 from __future__ import annotations
 

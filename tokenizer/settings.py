@@ -1,4 +1,4 @@
-"""The settings of a tokenizer beside its vocabulary, and their form in ``tokenizer_config.json``."""
+"""Step 20 of the ladder: a tokenizer's settings beside its vocabulary, and their form on disk."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Step 7 of the ladder: the seven special roles, each a token and its id.
+"""Step 9 of the ladder: the seven special roles, each a token and its id.
 
 ``tokenizer.pad_token`` and ``tokenizer.pad_token_id`` are two views of one slot; each may be read and set.
 """

@@ -1,4 +1,4 @@
-"""Step 11 of the ladder: an encoded text, and the part of it that a row keeps."""
+"""Step 13 of the ladder: an encoded text, and the part of it that a row keeps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

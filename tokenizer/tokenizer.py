@@ -1,4 +1,4 @@
-"""The top of the ladder: `RobertaTokenizer`, made from files, from a folder, or by training."""
+"""Step 21, the top of the ladder: `RobertaTokenizer`, made from files, from a folder, or by training."""
 
 # ruff: noqa: S107  (tokens of text, not passwords)
 

@@ -1,4 +1,4 @@
-"""Step 12 of the ladder: what is kept of texts that are too long, and in which windows the rest comes."""
+"""Step 14 of the ladder: what is kept of texts that are too long, and in which windows the rest comes."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Step 10 of the ladder: tokens, ids and text, each turned into the others, one text at a time.
+"""Step 11 of the ladder: tokens, ids and text, each turned into the others, one text at a time.
 
 The base vocabulary is what the files hold. Added tokens, the special ones among them, lie over it.
 """

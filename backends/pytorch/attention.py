@@ -127,8 +127,8 @@ class Attention(nn.Module):
     def fused(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
         """The same by one fused kernel: (B, H, T, K).
 
-        What a row that may look at nobody becomes depends on the kernel (zeros, NaN, or the softmax of its scores, where
-        half precision is summed in single). Here such a row is let through and then given the mean of all values.
+        What a row that may look at nobody becomes depends on the kernel (zeros, NaN, or the softmax of its scores,
+        where half precision is summed in single). Here such a row is let through and then given the mean of all values.
         """
         rate = self.drop_probs.p if self.training else 0.0
         attended = context.is_attended
