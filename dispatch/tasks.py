@@ -111,25 +111,30 @@ def _encode(text: str, model: Any, tokenizer: Any) -> tuple[Integers, Integers]:
     ids = np.array(tokenizer(text, verbose=False)["input_ids"])  # T
     places = np.flatnonzero(ids == tokenizer.mask_token_id)  # M
     if not len(places):
+        mask = tokenizer.mask_token
         message = (
             f"text: required at least one mask, got {text!r}. "
-            f"Write {tokenizer.mask_token} for each word to be guessed: 'She was {tokenizer.mask_token} to see him.'"
+            f"Write {mask} for each word to be guessed: 'She was {mask} to see him.'"
         )
         raise ValueError(message)
-    limit = model.config.usable_length
+    _require_fitting(ids, limit=model.config.usable_length, vocab_size=model.config.vocab_size)
+    return ids, places
+
+
+def _require_fitting(ids: Integers, limit: int, vocab_size: int) -> None:
+    """The model must have room for the text, and know every id of it."""
     if len(ids) > limit:
         message = (
             f"text: required at most {limit} tokens, <s> and </s> included, got {len(ids)}. "
             "Shorten it, or cut it into parts around each mask."
         )
         raise ValueError(message)
-    if ids.max() >= model.config.vocab_size:
+    if ids.max() >= vocab_size:
         message = (
-            f"tokenizer: required the model's own, with ids below vocab_size = {model.config.vocab_size}, "
+            f"tokenizer: required the model's own, with ids below vocab_size = {vocab_size}, "
             f"got one that gives {ids.max()}; pass the tokenizer that the model was trained with"
         )
         raise ValueError(message)
-    return ids, places
 
 
 def _require_top(top: int, limit: int) -> None:

@@ -278,7 +278,7 @@ def predict_masked(model: Any, masked: Ids, labels: Ids, run: Run, window: int =
     places = np.pad(places, (0, -len(places) % 64))  # M
     rows = (torch.from_numpy(row).to(run.device) for row in in_windows(masked, model.config.pad_token_id, window))
     body = run.compiled_body if model.training else body_of
-    hidden = body(model, *rows)  # B T D
+    hidden = body(model, *rows)  # B T D, or in windows
     logits = model.lm_head(hidden.flatten(0, 1)[torch.from_numpy(places).to(run.device)])  # M V
     return logits.float(), torch.from_numpy(labels.ravel()[places]).to(run.device)
 
@@ -510,7 +510,7 @@ def train(
     ctx: typer.Context,
     texts: Annotated[list[Path], typer.Argument(exists=True, dir_okay=False, help="UTF-8 text files.")],
     out: Annotated[Path, typer.Option(help="Folder of the finished checkpoint.")],
-    work: Annotated[Path, typer.Option(help="Folder of the state of an unfinished run.")] = Path("pretrain-state"),
+    work: Annotated[Path, typer.Option(help="Folder of the state of an unfinished run.")] = Path("runs/pretrain"),
     seed: Annotated[int, typer.Option(help="Of weights, order, masks and dropout.")] = 0,
     vocab_size: Annotated[int, typer.Option(help="Entries of the byte-level BPE vocabulary.")] = 4000,
     hidden_size: Annotated[int, typer.Option(help="Width of the model.")] = 256,
@@ -518,7 +518,7 @@ def train(
     heads: Annotated[int, typer.Option(help="Attention heads per layer.")] = 4,
     intermediate_size: Annotated[int, typer.Option(help="Width of the feed-forward layers.")] = 768,
     length: Annotated[int, typer.Option(help="Tokens in a row at most.")] = 128,
-    window: Annotated[int, typer.Option(help="Tokens that see each other at first; divides the length.")] = 16,
+    window: Annotated[int, typer.Option(min=1, help="Tokens that see each other at first; divides the length.")] = 16,
     window_steps: Annotated[int, typer.Option(help="Steps for which they do.")] = 0,
     initializer_range: Annotated[float, typer.Option(help="Standard deviation of the first weights.")] = 0.02,
     hold_out: Annotated[int, typer.Option(min=2, help="Every so many-th chapter is for evaluation.")] = 20,
@@ -536,12 +536,15 @@ def train(
     compile: Annotated[bool, typer.Option(help="Compile the model: twice the speed, after a minute.")] = False,
 ) -> None:
     """Train on TEXTS and write a checkpoint folder: config, weights in float16, tokenizer, training.json."""
-    recipe = Recipe(**{field.name: ctx.params[field.name] for field in fields(Recipe)})
-    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    run = Run(work, device, precision, accumulate, torch.compile(body_of, dynamic=False) if compile else body_of)
     if length % window:
         message = f"--window: expected a divisor of --length = {length}, got {window}"
         raise typer.BadParameter(message)
+    if accumulate > batch:
+        message = f"--accumulate: expected at most --batch = {batch} pieces, got {accumulate}"
+        raise typer.BadParameter(message)
+    recipe = Recipe(**{field.name: ctx.params[field.name] for field in fields(Recipe)})
+    device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    run = Run(work, device, precision, accumulate, torch.compile(body_of, dynamic=False) if compile else body_of)
     corpus = read_corpus(texts, recipe)
     model = new_model(recipe, len(corpus.tokenizer), device)
     console.print(f"{model.num_parameters():,} parameters; {len(corpus.training)} chapters to learn from")

@@ -178,9 +178,11 @@ def test_importing_the_face_loads_nothing_heavy(module):
     assert loaded & HEAVY == set()
 
 
-def test_importing_the_package_loads_few_modules():
-    code = "import sys; before = set(sys.modules); import roberta; print(len(set(sys.modules) - before))"
-    assert int(fresh(code)) < 30
+def test_importing_the_package_loads_little_and_nothing_foreign():
+    code = "import sys; old = set(sys.modules); import roberta; print(*sorted(set(sys.modules) - old))"
+    loaded = fresh(code).split()
+    assert {name.partition(".")[0] for name in loaded} - sys.stdlib_module_names == {PACKAGE}
+    assert len(loaded) < 50
 
 
 def test_the_spec_and_the_tokenizer_load_no_framework():

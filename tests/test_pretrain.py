@@ -16,8 +16,10 @@ from typer.testing import CliRunner
 ROOT = Path(__file__).parent.parent
 NOVEL = ROOT.parent / "shared" / "corpus" / "austen" / "persuasion.txt"
 # Every size another prime, where it may be.
-SIZES = "--vocab-size 397 --hidden-size 22 --layers 1 --heads 2 --intermediate-size 29 --length 31 --hold-out 3"
-STEPS = "--batch 7 --steps 6 --save-every 3 --dropout 0.1 --precision float32 --device cpu"
+SIZES = (
+    "--vocab-size 397 --hidden-size 22 --layers 1 --heads 2 --intermediate-size 29 --length 33 --window 11 --hold-out 3"
+)
+STEPS = "--batch 7 --steps 6 --window-steps 2 --save-every 3 --dropout 0.1 --precision float32 --device cpu"
 
 pytestmark = pytest.mark.torch
 
@@ -49,9 +51,9 @@ def generated_lines() -> list[str]:
 @pytest.fixture(scope="module")
 def recipe(pretrain):
     return pretrain.Recipe(
-        seed=3, vocab_size=397, hidden_size=22, layers=1, heads=2, intermediate_size=29, length=31, hold_out=3,
-        initializer_range=0.05,
-        mask_probability=0.15, dropout=0.1, batch=7, steps=6, learning_rate=1e-3, warmup=0.1, weight_decay=0.01,
+        seed=3, vocab_size=397, hidden_size=22, layers=1, heads=2, intermediate_size=29, length=33, window=11,
+        window_steps=2, initializer_range=0.05, hold_out=3, mask_probability=0.15, dropout=0.1, batch=7, steps=6,
+        learning_rate=1e-3, warmup=0.1, weight_decay=0.01,
     )  # fmt: skip
 
 
@@ -64,6 +66,13 @@ def run(pretrain: ModuleType, *arguments: object) -> str:
     result = CliRunner().invoke(pretrain.app, [str(argument) for argument in arguments], catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return result.output
+
+
+def refusal(pretrain: ModuleType, *arguments: object) -> str:
+    """The message of a misused command, without the frame and the line breaks that it is shown in."""
+    result = CliRunner().invoke(pretrain.app, [str(argument) for argument in arguments])
+    assert result.exit_code == 2, result.output
+    return " ".join(result.output.replace("│", " ").split())
 
 
 def train(pretrain: ModuleType, text: Path, folder: Path, *more: str) -> dict[str, np.ndarray]:
@@ -124,10 +133,9 @@ def test_held_out_chapters_are_not_learned_from(pretrain, text, recipe, corpus):
 
 def test_too_few_chapters_is_an_error_that_names_the_option(pretrain, tmp_path):
     (tmp_path / "short.txt").write_text("Chapter 1\nShort.", encoding="utf-8")
-    result = CliRunner().invoke(pretrain.app, ["train", str(tmp_path / "short.txt"), "--out", str(tmp_path)])
-    assert result.exit_code == 2
-    assert "--hold-out" in result.output
-    assert "found 1" in result.output
+    message = refusal(pretrain, "train", tmp_path / "short.txt", "--out", tmp_path)
+    assert "--hold-out" in message
+    assert "found 1" in message
 
 
 def test_masks_and_rows_differ_between_epochs_and_repeat_with_the_seed(pretrain, corpus, recipe):
@@ -171,20 +179,49 @@ def test_learning_rate_rises_and_falls(pretrain, recipe):
     assert all(np.diff(rates[10:]) < 0)
 
 
-def test_loss_is_the_model_s_own(pretrain, corpus, recipe):
+@pytest.fixture
+def idle(pretrain, tmp_path):
+    return pretrain.Run(tmp_path, device="cpu", precision="float32", pieces=1)
+
+
+def test_loss_is_the_model_s_own(pretrain, corpus, recipe, idle):
     model = pretrain.new_model(recipe, 397, "cpu").eval()
     _, masked, labels = next(pretrain.batches(corpus, recipe, pretrain.START))
-    logits, true_ids = pretrain.predict_masked(model, masked, labels, "cpu")
+    logits, true_ids = pretrain.predict_masked(model, masked, labels, idle)
+    assert len(true_ids) % 64 == 0
+    assert int((true_ids != pretrain.IGNORED).sum()) == (labels != pretrain.IGNORED).sum()
     whole = model(input_ids=masked, attention_mask=(masked != 1).astype(int), labels=labels)
     assert torch.nn.functional.cross_entropy(logits, true_ids).item() == pytest.approx(whole.loss.item(), rel=1e-5)
 
 
-def test_accumulated_pieces_give_the_gradient_of_the_batch(pretrain, corpus, recipe, tmp_path):
+def test_windows_do_not_see_each_other_but_keep_their_positions(pretrain, recipe):
+    model = pretrain.new_model(recipe, 397, "cpu").eval()
+    ids = np.arange(5, 71).reshape(2, 33)
+    changed = np.where(np.arange(33) < 11, ids + 100, ids)  # in the first of three windows
+
+    def hidden(rows, size):
+        windows = map(torch.from_numpy, pretrain.in_windows(rows, 1, size))
+        return pretrain.body_of(model, *windows).detach().reshape(2, 33, -1)
+
+    assert torch.equal(hidden(ids, 11)[:, 11:], hidden(changed, 11)[:, 11:])
+    assert not torch.equal(hidden(ids, 0)[:, 11:], hidden(changed, 0)[:, 11:])
+    assert pretrain.in_windows(ids, 1, 11)[1][4].tolist() == list(range(13, 24))
+    assert pretrain.in_windows(np.array([[0, 5, 1, 1]]), 1, 2)[1].tolist() == [[2, 3], [1, 1]]
+
+
+@pytest.mark.parametrize(("option", "value"), [("--window", "17"), ("--accumulate", "17")])
+def test_options_that_contradict_others_are_errors(pretrain, text, tmp_path, option, value):
+    message = refusal(pretrain, "train", text, "--out", tmp_path, option, value)
+    assert f"{option}: expected" in message
+    assert "got 17" in message
+
+
+def test_accumulated_pieces_give_the_gradient_of_the_batch(pretrain, corpus, recipe, idle):
     _, masked, labels = next(pretrain.batches(corpus, recipe, pretrain.START))
     gradients = []
-    for pieces in (1, 3):
+    for idle.pieces in (1, 3):
         model = pretrain.new_model(recipe, 397, "cpu").eval()  # dropout would be drawn differently
-        pretrain.accumulate_gradients(model, masked, labels, pieces, pretrain.Run(tmp_path, "cpu", "float32", pieces))
+        pretrain.accumulate_gradients(model, masked, labels, idle, window=0)
         gradients.append(model.lm_head.dense.weight.grad)
     torch.testing.assert_close(*gradients, rtol=1e-4, atol=1e-6)
 
@@ -204,16 +241,17 @@ def test_interrupted_and_resumed_is_as_uninterrupted(pretrain, text, finished, t
     monkeypatch.setattr(pretrain, "report", report)
     resumed = train(pretrain, text, tmp_path)
     for name, array in finished[1].items():
-        np.testing.assert_allclose(resumed[name], array, atol=1e-3, rtol=0, err_msg=name)
+        # One step of float16, in which they are stored. Without its place, optimizer or seeds a run misses that by far.
+        np.testing.assert_allclose(resumed[name], array, rtol=2**-10, atol=2**-14, err_msg=name)
     assert not any((tmp_path / "work").glob(".*")), "a temporary file was left behind"
 
 
 def test_the_state_of_another_run_is_refused(pretrain, text, tmp_path):
     train(pretrain, text, tmp_path, "--steps", "1")
-    arguments = ["train", text, "--out", tmp_path / "out", "--work", tmp_path / "work", *SIZES.split(), *STEPS.split()]
-    result = CliRunner().invoke(pretrain.app, [str(argument) for argument in arguments])
-    assert result.exit_code == 2
-    assert "other steps" in " ".join(result.output.split())
+    message = refusal(
+        pretrain, "train", text, "--out", tmp_path / "out", "--work", tmp_path / "work", *SIZES.split(), *STEPS.split()
+    )
+    assert "other steps" in message
 
 
 # -- what it leaves ------------------------------------------------------------------------------------------------
