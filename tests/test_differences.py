@@ -307,6 +307,9 @@ def _() -> None:
     labels = np.full_like(IDS, -100)
     assert torch.isnan(peer(**tensors(input_ids=IDS, labels=labels)).loss)
     assert ours(IDS, labels=labels).loss == 0
+    trained = ours.to_backend("torch")
+    trained(IDS, labels=labels).loss.backward()
+    assert not any(parameter.grad.any() for parameter in trained.parameters() if parameter.grad is not None)
 
 
 @row("negative answer positions")

@@ -56,11 +56,25 @@ class ByteLevelBPE:
         self._cache = _PieceCache(self, cache_size)
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a text without special tokens."""
+        """Encode a text without special tokens.
+
+        Args:
+            text: any text without lone surrogates.
+
+        Returns:
+            Its ids.
+        """
         return list(chain.from_iterable(map(self._cache.__getitem__, split_pieces(text))))
 
     def encode_piece(self, piece: str) -> list[int]:
-        """Return the ids of one piece, as `split_pieces` cuts them."""
+        """Encode one piece, without looking into the cache.
+
+        Args:
+            piece: what `split_pieces` cuts a text into.
+
+        Returns:
+            Its ids.
+        """
         ids = list(map(self._id_of_byte.__getitem__, piece.encode()))
         return _merge_by_scan(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_by_heap(ids, self.merges)
 

@@ -22,7 +22,16 @@ __all__ = ["Encoder"]
 
 
 class Encoder(Vocabulary):
-    """A vocabulary that can be called on texts."""
+    """A vocabulary that can be called on texts.
+
+    Example:
+        >>> symbols = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "b": 5, "ab": 6}
+        >>> roles = {"cls_token": "<s>", "sep_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+        >>> Encoder(symbols, [("a", "b")], roles)(["ab", "b"], padding="max_length", max_length=4)
+        BatchEncoding
+          input_ids       [[0, 6, 2, 1], [0, 5, 2, 1]]
+          attention_mask  [[1, 1, 1, 0], [1, 1, 1, 0]]
+    """
 
     model_max_length: int = UNLIMITED
     """Tokens that the model takes in a row."""
@@ -146,7 +155,14 @@ class Encoder(Vocabulary):
         return BatchEncoding(fields).convert_to_tensors(plan.return_tensors)
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """Return how many special tokens a call puts around a text (2) or a pair (4)."""
+        """Count the special tokens that a call puts around texts.
+
+        Args:
+            pair: whether there are two texts.
+
+        Returns:
+            2 for one text, 4 for a pair.
+        """
         return 4 if pair else 2
 
     @property

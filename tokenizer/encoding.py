@@ -93,53 +93,134 @@ class BatchEncoding(dict[str, Any]):
         return list(self._rows)
 
     def tokens(self, batch_index: int = 0) -> list[str]:
-        """Return the tokens of a row as the vocabulary spells them."""
+        """Spell the tokens of a row as the vocabulary does.
+
+        Args:
+            batch_index: index of the row.
+
+        Returns:
+            The tokens, special tokens and padding included.
+        """
         return self._row(batch_index).tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """Return the index of each token's piece, or given word; None for special tokens and padding."""
+        """Say which word each token of a row belongs to.
+
+        Args:
+            batch_index: index of the row.
+
+        Returns:
+            Index of its piece of the text, or of its given word; None for special tokens and padding.
+        """
         return self._row(batch_index).word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
-        """Return 0 or 1 for tokens of the first or second text; None for special tokens and padding."""
+        """Say which text each token of a row belongs to.
+
+        Args:
+            batch_index: index of the row.
+
+        Returns:
+            0 or 1; None for special tokens and padding.
+        """
         return self._row(batch_index).sequence_ids
 
     def char_to_token(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
-        """Return the index of the first token that holds a code point of a text; None where none does."""
+        """Find the token that holds a code point of a text.
+
+        Args:
+            row_or_char: index of the row; with nothing after it, the code point in the first row.
+            char_index: code point of the text, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            Place in the row of the first such token; None where no token of the row holds it.
+        """
         row, char = self._at(row_or_char, char_index)
         return row.char_to_token(char, sequence_index)
 
     def char_to_word(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
-        """Return the index of the word that holds a code point of a text; None where no token does."""
+        """Find the word that holds a code point of a text.
+
+        Args:
+            row_or_char: index of the row; with nothing after it, the code point in the first row.
+            char_index: code point of the text, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            Index of the word; None where no token of the row holds the code point.
+        """
         row, char = self._at(row_or_char, char_index)
         return row.char_to_word(char, sequence_index)
 
     def token_to_chars(self, row_or_token: int, token_index: int | None = None) -> CharSpan | None:
-        """Return the code points of a token, end-exclusive; None for special tokens and padding."""
+        """Say where a token came from.
+
+        Args:
+            row_or_token: index of the row; with nothing after it, the place of the token in the first row.
+            token_index: place in the row, from 0, padding included.
+
+        Returns:
+            (start, end) in its text, Unicode code points, end-exclusive; None for special tokens and padding.
+        """
         row, token = self._at(row_or_token, token_index)
         return _span(CharSpan, row.token_to_chars(token))
 
     def token_to_word(self, row_or_token: int, token_index: int | None = None) -> int | None:
-        """Return the index of a token's word; None for special tokens and padding."""
+        """Say which word a token belongs to.
+
+        Args:
+            row_or_token: index of the row; with nothing after it, the place of the token in the first row.
+            token_index: place in the row, from 0, padding included.
+
+        Returns:
+            Index of the word in its text; None for special tokens and padding.
+        """
         row, token = self._at(row_or_token, token_index)
         return row.token_to_word(token)
 
     def token_to_sequence(self, row_or_token: int, token_index: int | None = None) -> int | None:
-        """Return 0 or 1, the text of a token; None for special tokens and padding."""
+        """Say which text a token belongs to.
+
+        Args:
+            row_or_token: index of the row; with nothing after it, the place of the token in the first row.
+            token_index: place in the row, from 0, padding included.
+
+        Returns:
+            0 or 1; None for special tokens and padding.
+        """
         row, token = self._at(row_or_token, token_index)
         return row.token_to_sequence(token)
 
     def word_to_tokens(
         self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0
     ) -> TokenSpan | None:
-        """Return the tokens of a word, end-exclusive; None where the row has none."""
+        """Find the tokens of a word.
+
+        Args:
+            row_or_word: index of the row; with nothing after it, the index of the word in the first row.
+            word_index: piece of the text, or given word, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            (start, end), places in the row, end-exclusive; None where the row has no token of it.
+        """
         row, word = self._at(row_or_word, word_index)
         return _span(TokenSpan, row.word_to_tokens(word, sequence_index))
 
     def word_to_chars(
         self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0
     ) -> CharSpan | None:
-        """Return the code points of a word, end-exclusive; None where the row has no token of it."""
+        """Say where a word is in its text.
+
+        Args:
+            row_or_word: index of the row; with nothing after it, the index of the word in the first row.
+            word_index: piece of the text, or given word, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            (start, end), Unicode code points, end-exclusive; None where the row has no token of it.
+        """
         row, word = self._at(row_or_word, word_index)
         return _span(CharSpan, row.word_to_chars(word, sequence_index))
 

@@ -120,7 +120,14 @@ class Plan:
     verbose: bool
 
     def padded_length(self, lengths: Sequence[int]) -> int:
-        """Return how long rows of the given lengths are to become; 0 where they are not padded."""
+        """Say how long rows are to become.
+
+        Args:
+            lengths: the lengths that they have.
+
+        Returns:
+            The length to pad to; 0 where rows are not padded.
+        """
         if self.padding is None:
             return 0
         wanted = max(lengths, default=0) if self.padding == "longest" else self.max_length or 0
@@ -140,6 +147,14 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
     Raises:
         TypeError: an option that does not exist.
         ValueError: a value that does not exist, or two options that contradict each other.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> sides = {"padding_side": "right", "truncation_side": "right"}
+        >>> rest = {"model_max_length": 512, "split_special_tokens": False, "model_input_names": ["input_ids"]}
+        >>> plan = resolve(SimpleNamespace(**sides, **rest), {"padding": True, "truncation": True})
+        >>> plan.padding, plan.truncation, plan.max_length
+        ('longest', 'longest_first', 512)
     """
     reject_unknown("tokenizer call", options, CallOptions)
     padding = _padding(options.get("padding", False))
@@ -190,6 +205,11 @@ def reject_unknown(where: str, given: Mapping[str, object], known: type) -> None
 
     Raises:
         TypeError: a name that is not in ``known``.
+
+    Example:
+        >>> reject_unknown("tokenizer call", {"paddding": True}, CallOptions)
+        Traceback (most recent call last):
+        TypeError: tokenizer call: 'paddding' is not an option; did you mean 'padding'?
     """
     names = known.__annotations__
     for name in given:

@@ -118,33 +118,99 @@ class Row:
         return self._laid_out(indices, (None, None, None))
 
     def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
-        """Return the first token that holds a code point of a text; None where no token of the row does."""
+        """Find the token that holds a code point of a text.
+
+        Args:
+            char_index: code point of the text, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            Place in the row of the first such token; None where no token of the row holds it, as of a space that
+            was trimmed.
+
+        Raises:
+            ValueError: the row has no such text.
+        """
         return next((at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None)
 
     def char_to_word(self, char_index: int, sequence_index: int = 0) -> int | None:
-        """Return the word that holds a code point of a text; None where no token of the row does."""
+        """Find the word that holds a code point of a text.
+
+        Args:
+            char_index: code point of the text, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            Index of the word; None where no token of the row holds the code point.
+
+        Raises:
+            ValueError: the row has no such text.
+        """
         found = (word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end)
         return next(found, None)
 
     def token_to_chars(self, token_index: int) -> Span | None:
-        """Return the offsets of a token; None for what the call put in."""
+        """Say where a token came from.
+
+        Args:
+            token_index: place in the row, from 0, padding included.
+
+        Returns:
+            (start, end) in its text, Unicode code points, end-exclusive; None for what the call put in.
+        """
         return None if self.token_to_sequence(token_index) is None else self.offsets[token_index]
 
     def token_to_word(self, token_index: int) -> int | None:
-        """Return the word of a token; None for what the call put in."""
+        """Say which word a token belongs to.
+
+        Args:
+            token_index: place in the row, from 0, padding included.
+
+        Returns:
+            Index of the word in its text; None for what the call put in.
+        """
         return self.word_ids[token_index]
 
     def token_to_sequence(self, token_index: int) -> int | None:
-        """Return 0 or 1, the text of a token; None for what the call put in."""
+        """Say which text a token belongs to.
+
+        Args:
+            token_index: place in the row, from 0, padding included.
+
+        Returns:
+            0 or 1; None for what the call put in.
+        """
         return self.sequence_ids[token_index]
 
     def word_to_tokens(self, word_index: int, sequence_index: int = 0) -> Span | None:
-        """Return (first, last + 1) of the tokens of a word; None where the row has none."""
+        """Find the tokens of a word.
+
+        Args:
+            word_index: piece of the text, or given word, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            (first, last + 1), places in the row; None where the row has no token of it.
+
+        Raises:
+            ValueError: the row has no such text.
+        """
         found = [at for at, _, word in self._tokens_of(sequence_index) if word == word_index]
         return (found[0], found[-1] + 1) if found else None
 
     def word_to_chars(self, word_index: int, sequence_index: int = 0) -> Span | None:
-        """Return the offsets of a word, end-exclusive; None where the row has no token of it."""
+        """Say where a word is in its text.
+
+        Args:
+            word_index: piece of the text, or given word, from 0.
+            sequence_index: 0 for the first text, 1 for the second.
+
+        Returns:
+            (start, end), Unicode code points, end-exclusive; None where the row has no token of it.
+
+        Raises:
+            ValueError: the row has no such text.
+        """
         found = [span for _, span, word in self._tokens_of(sequence_index) if word == word_index]
         return (found[0][0], found[-1][1]) if found else None
 

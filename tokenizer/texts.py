@@ -38,6 +38,12 @@ class Part:
         text: the text.
         begin: its first token that is kept.
         end: one past the last.
+
+    Example:
+        >>> text = EncodedText("abc", [7, 8, 9], lambda source: Alignment([(0, 1), (1, 2), (2, 3)], [0, 0, 0]))
+        >>> part = Part(text, 1, 3)
+        >>> part.ids, part.alignment.offsets
+        ([8, 9], [(1, 2), (2, 3)])
     """
 
     text: EncodedText
