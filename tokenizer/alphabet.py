@@ -2,8 +2,7 @@
 
 Merges and vocabulary files are text. Bytes such as space, newline or 0x80 would break them, so GPT-2 gave
 each of the 256 bytes a visible stand-in. Printable Latin-1 characters stand for themselves; the other 68
-bytes take the code points 256, 257, ... in order: the space becomes ``Ġ`` (U+0120) and the newline ``Ċ``
-(U+010A).
+bytes take the code points 256, 257, ... in order: the space becomes ``Ġ`` (U+0120) and the newline ``Ċ`` (U+010A).
 """
 
 __all__ = ["BYTE_TO_SYMBOL", "SYMBOL_TO_BYTE", "bytes_to_symbols", "symbols_to_bytes"]
@@ -68,7 +67,6 @@ def symbols_to_bytes(symbols: str) -> bytes:
         return bytes(map(SYMBOL_TO_BYTE.__getitem__, symbols))
     except KeyError as error:
         raise ValueError(
-            f"symbols: expected only characters of the 256-letter byte alphabet, got {error.args[0]!r} in "
-            f"{symbols!r}; "
+            f"symbols: expected only characters of the 256-letter byte alphabet, got {error.args[0]!r} in {symbols!r}; "
             "spell ordinary text with bytes_to_symbols(text.encode()) first"
         ) from None

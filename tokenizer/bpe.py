@@ -25,8 +25,7 @@ class ByteLevelBPE:
 
     Args:
         vocab: symbol string -> id, at least 0.
-        merges: pairs of symbol strings, the lowest rank first. Both and their joined form must be in
-            ``vocab``.
+        merges: pairs of symbol strings, the lowest rank first. Both and their joined form must be in ``vocab``.
         unk_id: the id of a byte that the vocabulary lacks.
         cache_size: how many pieces are remembered at most.
 
@@ -108,10 +107,9 @@ def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> Merg
             ranked[vocab[left], vocab[right]] = rank, vocab[left + right]
         except KeyError as error:
             raise ValueError(
-                f"merges: expected both parts and their joined form in the vocabulary, got merge {rank} "
-                f"({left!r}, {right!r}) "
-                f"while vocab lacks {error.args[0]!r}; the two files do not belong together: fetch both from "
-                "one checkpoint"
+                f"merges: expected both parts and their joined form in the vocabulary, got merge {rank} ({left!r}, "
+                f"{right!r}) while vocab lacks {error.args[0]!r}; the two files do not belong together: fetch both "
+                "from one checkpoint"
             ) from None
     return ranked
 

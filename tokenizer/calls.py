@@ -4,6 +4,7 @@ A call goes: fill in the options (`plan`), read the inputs (`inputs`), encode (`
 (`truncation`), put special tokens and padding around (`rows`), and turn into tensors (`encoding`).
 """
 
+import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain
@@ -19,6 +20,8 @@ from .truncation import cut
 from .vocabulary import Vocabulary
 
 __all__ = ["Encoder"]
+
+_LOGGER = logging.getLogger(__name__)
 
 
 class Encoder(Vocabulary):
@@ -43,6 +46,7 @@ class Encoder(Vocabulary):
     """Whether text that spells a special token is encoded as plain text."""
     model_input_names: Sequence[str] = ("input_ids", "attention_mask")
     """The fields that a call returns unasked."""
+    _has_warned: bool = False
 
     def __call__(
         self,
@@ -67,8 +71,7 @@ class Encoder(Vocabulary):
             lists for a batch; with ``return_tensors`` tensors of shape (B, T).
 
         Raises:
-            ValueError: inputs that are no texts, options that contradict each other, a cut that cannot
-                succeed.
+            ValueError: inputs that are no texts, options that contradict each other, a cut that cannot succeed.
             TypeError: an unknown option, or a list beside a single text.
         """
         plan = resolve(self, options)
@@ -202,8 +205,7 @@ class Encoder(Vocabulary):
         Args:
             token_ids_0: ids of the text.
             token_ids_1: ids of the second text.
-            already_has_special_tokens: whether the ids are a whole row; then every special id in it is
-                marked.
+            already_has_special_tokens: whether the ids are a whole row; then every special id in it is marked.
 
         Returns:
             1 for a special token, else 0; as long as the row is, or will be.
@@ -255,6 +257,7 @@ class Encoder(Vocabulary):
         frame = self._frame(plan)
         samples = (self._encode_sample(pair, index, frame, plan) for index, pair in enumerate(pairs))
         rows = list(chain.from_iterable(samples))
+        self._warn_of_long_rows(rows, plan)
         pad_rows(rows, plan)
         return self._record(rows, plan, is_batch)
 
@@ -270,10 +273,8 @@ class Encoder(Vocabulary):
             return self._pipeline.encode(source, plan.split_special_tokens)
         if not self.add_prefix_space:
             raise ValueError(
-                "is_split_into_words: expected a tokenizer with add_prefix_space=True, since each word "
-                "begins with a "
-                "space, got add_prefix_space=False; load it with from_pretrained(folder, "
-                "add_prefix_space=True)"
+                "is_split_into_words: expected a tokenizer with add_prefix_space=True, since each word begins with a "
+                "space, got add_prefix_space=False; load it with from_pretrained(folder, add_prefix_space=True)"
             )
         return list(chain.from_iterable(self._pipeline.encode(word, plan.split_special_tokens) for word in source))
 
@@ -282,10 +283,21 @@ class Encoder(Vocabulary):
         pad_id = self._required("pad_token") if plan.padding else None
         return Frame(cls_sep, pad_id, self.convert_ids_to_tokens)
 
+    def _warn_of_long_rows(self, rows: Sequence[Row], plan: Plan) -> None:
+        """Log, once a tokenizer, that a model will refuse a row. Nothing is wrong yet: the text may be for training."""
+        if plan.truncation is None and plan.verbose and not self._has_warned:
+            longest = max(map(len, rows), default=0)
+            if longest > self.model_max_length:
+                self._has_warned = True
+                _LOGGER.warning(
+                    "a row has %d tokens, and the model takes %d at most; pass truncation=True if it is for the model",
+                    longest,
+                    self.model_max_length,
+                )
+
     def _record(self, rows: list[Row], plan: Plan, is_batch: bool) -> BatchEncoding:
         fields = {name: [getattr(row, attribute) for row in rows] for name, attribute in plan.fields.items()}
-        # One text gives flat lists, except where it may give several rows, and for the length, as in the
-        # peer.
+        # One text gives flat lists, except where it may give several rows, and for the length, as in the peer.
         flat = not (is_batch or plan.windows or plan.return_tensors)
         encoding = {name: rows[0] if flat and name != "length" else rows for name, rows in fields.items()}
         return BatchEncoding(encoding, rows).convert_to_tensors(plan.return_tensors)

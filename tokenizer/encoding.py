@@ -73,8 +73,7 @@ class BatchEncoding(dict[str, Any]):
         return self._row(key) if isinstance(key, int) else super().__getitem__(key)
 
     def __reduce__(self) -> tuple[type["BatchEncoding"], tuple[dict[str, Any]]]:
-        # A row holds on to its tokenizer, which has no place in what a data loader's worker sends with each
-        # batch.
+        # A row holds on to its tokenizer, which has no place in what a data loader's worker sends with each batch.
         return BatchEncoding, (dict(self),)
 
     def __repr__(self) -> str:

@@ -191,9 +191,8 @@ def _read_text(path: StrPath) -> str:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f"{path.name}: expected a file at {path}, found {'a folder' if path.is_dir() else 'nothing'}; "
-            "pass the path of the file itself, or from_pretrained the folder that holds vocab.json and "
-            "merges.txt"
+            f"{path.name}: expected a file at {path}, found {'a folder' if path.is_dir() else 'nothing'}; pass the "
+            "path of the file itself, or from_pretrained the folder that holds vocab.json and merges.txt"
         )
     try:
         return path.read_bytes().decode()

@@ -39,8 +39,7 @@ def read_inputs(text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[l
     if text_pair is not None and is_batch != _is_batch(text_pair, is_split_into_words):
         raise TypeError(
             f"text_pair: expected {'a list like text' if is_batch else 'one text like text'}, got "
-            f"{type(text_pair).__name__}; "
-            "pass two texts or two lists of the same size"
+            f"{type(text_pair).__name__}; pass two texts or two lists of the same size"
         )
     if not is_batch:
         text, text_pair = [text], None if text_pair is None else [text_pair]
@@ -97,8 +96,6 @@ def _check_characters(name: str, text: str, index: int) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{name}: expected Unicode text, got the lone surrogate {text[error.start]!r} at code point "
-            f"{error.start} of batch "
-            f"index {index}; repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', "
-            "'replace')"
+            f"{name}: expected Unicode text, got the lone surrogate {text[error.start]!r} at code point {error.start} "
+            f"of batch index {index}; repair it with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
         ) from None

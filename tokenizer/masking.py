@@ -36,12 +36,10 @@ def mask_tokens(
         rng: where the randomness comes from.
         mask_id: id of ``<mask>``.
         vocab_size: random tokens are drawn below it.
-        special_ids: ids that are never chosen and never drawn: ``<s>``, ``<pad>``, ``</s>``, ``<unk>``,
-            ``<mask>``.
+        special_ids: ids that are never chosen and never drawn: ``<s>``, ``<pad>``, ``</s>``, ``<unk>``, ``<mask>``.
         probability: chance of each token to be chosen, 0 to 1.
         mask_share: share of the chosen that become ``mask_id``.
-        random_share: share of the chosen that become a random token; the rest stay. The two shares sum to at
-            most 1.
+        random_share: share of the chosen that become a random token; the rest stay. The two shares sum to at most 1.
 
     Returns:
         ``(masked, labels)``, int64, of the shape of ``input_ids``: the labels hold the true id where a token

@@ -27,8 +27,7 @@ def pack_full_sentences(
     remainder begins the next row.
 
     Args:
-        documents: documents of sentences of ids, without special tokens. Empty sentences and documents leave
-            no trace.
+        documents: documents of sentences of ids, without special tokens. Empty sentences and documents leave no trace.
         max_length: ids in a row at most, the two special tokens included; at least 3.
         bos: id that begins each row.
         eos: id that ends each row and parts documents.

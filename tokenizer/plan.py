@@ -21,8 +21,7 @@ class CallOptions(TypedDict, total=False):
 
     Args:
         add_special_tokens: whether to put ``<s>`` and ``</s>`` around (True).
-        padding: False; True or ``"longest"``: to the longest row of the batch; ``"max_length"``: to
-            ``max_length``.
+        padding: False; True or ``"longest"``: to the longest row of the batch; ``"max_length"``: to ``max_length``.
         truncation: False; True or ``"longest_first"``: from the longer of a pair; ``"only_first"``;
             ``"only_second"``. Not given, while ``max_length`` is given without padding: ``"longest_first"``,
             with a warning.
@@ -172,8 +171,7 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
     multiple = _whole("pad_to_multiple_of", options.get("pad_to_multiple_of"), 1) or 1
     if truncation and padding and max_length is not None and max_length % multiple:
         raise ValueError(
-            f"max_length: expected a multiple of pad_to_multiple_of = {multiple} when rows are both cut and "
-            "padded, "
+            f"max_length: expected a multiple of pad_to_multiple_of = {multiple} when rows are both cut and padded, "
             f"got {max_length}; use {max_length - max_length % multiple or multiple}"
         )
     split_special = options.get("split_special_tokens")

@@ -47,8 +47,7 @@ class AddedToken:
         """Read a token in any of its forms.
 
         Args:
-            token: its text; the object that a JSON file holds; or anything with the attributes of an added
-                token.
+            token: its text; the object that a JSON file holds; or anything with the attributes of an added token.
             **flags: how a token that is given as text is matched.
 
         Returns:

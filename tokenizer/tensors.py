@@ -7,8 +7,7 @@ import numpy as np
 
 __all__ = ["to_tensor"]
 
-# name -> (module, what to install, integer dtype). TensorFlow's and JAX's embeddings take int32, as in
-# transformers.
+# name -> (module, what to install, integer dtype). TensorFlow's and JAX's embeddings take int32, as in transformers.
 _FRAMEWORKS = {
     "np": ("numpy", "numpy", "int64"),
     "pt": ("torch", "torch", "int64"),

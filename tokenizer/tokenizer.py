@@ -35,8 +35,7 @@ class RobertaTokenizer(Encoder):
         vocab_file: ``vocab.json``, or what it holds: symbol string -> id.
         merges_file: ``merges.txt``, or what it holds: pairs of symbol strings, the lowest rank first.
         errors: what decoding does with bytes that are no UTF-8: ``"replace"``, ``"ignore"``, ``"strict"``, …
-        bos_token: begins a text; like every role below a str, an `AddedToken`, or None where no token plays
-            it.
+        bos_token: begins a text; like every role below a str, an `AddedToken`, or None where no token plays it.
         eos_token: ends a text.
         sep_token: ends each text of a row, and begins the second.
         cls_token: begins a row.

@@ -66,8 +66,7 @@ def train(
     if room < len(symbols):
         raise ValueError(
             f"vocab_size: expected at least {len(symbols) + len(last)} (256 bytes and "
-            f"{len(special_tokens) + len(last)} special "
-            f"tokens), got {vocab_size}; ask for a larger vocabulary"
+            f"{len(special_tokens) + len(last)} special tokens), got {vocab_size}; ask for a larger vocabulary"
         )
     merges = _learn(_count_pieces(texts), symbols, room, max(min_frequency, 1))
     return {symbol: index for index, symbol in enumerate(symbols + last)}, merges

@@ -101,8 +101,7 @@ def _shortened(which: str, length: int | None, excess: int, budget: int) -> int:
     if length is not None and (length > excess or (length == excess and budget == 0)):
         return length - excess
     raise ValueError(
-        f"truncation: only_{which} expects a {which} text of more than {excess} tokens, since so many have "
-        "to go, got "
+        f"truncation: only_{which} expects a {which} text of more than {excess} tokens, since so many have to go, got "
         f"{'none' if length is None else length}; raise max_length or use truncation='longest_first'"
     )
 
@@ -114,8 +113,7 @@ def windows(length: int, kept: int, stride: int, side: str) -> list[tuple[int, i
         length: tokens of the text.
         kept: tokens of a window.
         stride: tokens that neighbours share; less than ``kept``.
-        side: ``"right"``: windows from the beginning on, the last one shorter; ``"left"``: from the end
-            backwards.
+        side: ``"right"``: windows from the beginning on, the last one shorter; ``"left"``: from the end backwards.
 
     Returns:
         (begin, end) of each window, end-exclusive; one window where nothing is cut.
@@ -134,8 +132,7 @@ def windows(length: int, kept: int, stride: int, side: str) -> list[tuple[int, i
     if stride >= kept:
         raise ValueError(
             f"stride: expected windows of more than stride = {stride} tokens, so that they advance, got windows of "
-            f"{kept}; "
-            "lower stride or raise max_length"
+            f"{kept}; lower stride or raise max_length"
         )
     # A window that begins within the last `stride` tokens would add nothing to the one before it.
     begins = range(0, length - stride, kept - stride)

@@ -116,8 +116,7 @@ class Vocabulary(SpecialTokenSlots):
         Args:
             new_tokens: one token or several. Empty ones, and those that were added before, are passed over;
                 one that the base vocabulary has keeps its id.
-            special_tokens: whether ``skip_special_tokens`` drops them and ``split_special_tokens`` splits
-                them.
+            special_tokens: whether ``skip_special_tokens`` drops them and ``split_special_tokens`` splits them.
 
         Returns:
             How many tokens became added tokens. Where ``len`` grew, resize the model's embeddings.
@@ -249,8 +248,7 @@ class Vocabulary(SpecialTokenSlots):
         if lacking and self.unk_token_id is None:
             raise ValueError(
                 "vocab: expected all 256 byte symbols, or an unk_token for those that are lacking, got "
-                f"{256 - len(lacking)} of them ({lacking[0]!r} is the first that is lacking); pass "
-                "unk_token='<unk>'"
+                f"{256 - len(lacking)} of them ({lacking[0]!r} is the first that is lacking); pass unk_token='<unk>'"
             )
         return ByteLevelBPE(self._base, self._merges, self._id_of_lacking_byte())
 
@@ -272,8 +270,7 @@ class Vocabulary(SpecialTokenSlots):
 
     def _unknown_id(self, index: int, position: int) -> str:
         return (
-            f"ids: expected ids of the vocabulary, 0 to {max(self._tokens, default=-1)}, got {index} at "
-            "position "
+            f"ids: expected ids of the vocabulary, 0 to {max(self._tokens, default=-1)}, got {index} at position "
             f"{position}; take out labels such as -100, and decode with the tokenizer that encoded"
         )
 
@@ -350,10 +347,8 @@ class Vocabulary(SpecialTokenSlots):
         there = self._tokens.get(index, token.content)
         if index < 0 or self._ids.get(token.content, index) != index or there != token.content:
             raise ValueError(
-                f"added_tokens_decoder: expected ids that agree with vocab.json, got {index} for "
-                f"{token.content!r}, "
-                f"where the vocabulary has {there!r}; the files do not belong together: fetch all from one "
-                "checkpoint"
+                f"added_tokens_decoder: expected ids that agree with vocab.json, got {index} for {token.content!r}, "
+                f"where the vocabulary has {there!r}; the files do not belong together: fetch all from one checkpoint"
             )
         self._ids[token.content] = index
         self._tokens[index] = token.content

@@ -332,6 +332,18 @@ def test_an_index_that_leaves_its_folder_is_refused_though_the_file_is_there(fol
         load("masked_lm", inner)
 
 
+def test_shards_may_be_links_as_in_the_hubs_cache(folder: Path, backend: str) -> None:
+    wanted = load("masked_lm", folder, backend)
+    snapshot, blobs = folder / "snapshot", folder / "blobs"
+    wanted.save_pretrained(snapshot)
+    shard(snapshot)
+    blobs.mkdir()
+    for path in list(snapshot.iterdir()):
+        path.rename(blobs / path.name)
+        path.symlink_to(Path("..") / "blobs" / path.name)
+    assert same(load("masked_lm", snapshot, backend, strict=True), wanted)
+
+
 def test_a_missing_shard_is_named(folder: Path) -> None:
     shard(folder)
     (folder / "model-2-of-2.safetensors").unlink()

@@ -3,6 +3,7 @@
 import copy
 import inspect
 import io
+import pickle
 from collections.abc import Mapping
 from typing import Any
 
@@ -282,6 +283,18 @@ def test_a_state_of_another_shape_is_refused_and_changes_nothing(backend: str, c
     assert same(model.state_dict_numpy(), before)
 
 
+def test_what_is_loaded_is_copied(backend: str, config: Any, make_state: Any) -> None:
+    state = make_state("model", config)
+    model = FACES["model"](config, backend=backend, state=state)
+    before = model.state_dict_numpy()
+    wanted = {name: value.copy() for name, value in before.items()}
+    for value in state.values():
+        value[...] = 0
+    assert same(model.state_dict_numpy(), wanted)
+    model.load_state_dict_numpy({name: value + 1 for name, value in wanted.items()})
+    assert same(before, wanted)
+
+
 @HEAD
 def test_a_shuffled_state_is_the_same_state(head: str, backend: str, config: Any, make_state: Any) -> None:
     state = make_state(head, config)
@@ -349,9 +362,17 @@ def test_a_deep_copy_is_a_model_of_its_own_and_equal(head: str, backend: str, co
         assert np.array_equal(state["lm_head.decoder.weight"], state[name])
 
 
+@HEAD
+def test_a_pickled_model_comes_back_whole(head: str, backend: str, config: Any, make_model: Any) -> None:
+    model = make_model(head, config, backend)
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301  # our own bytes
+    assert type(again) is type(model)
+    assert same(arrays(again(**inputs_of(model))), arrays(model(**inputs_of(model))))
+
+
 @pytest.mark.torch
 @HEAD
-def test_a_pickled_model_comes_back_whole(head: str, config: Any, make_model: Any) -> None:
+def test_torch_saves_and_loads_a_whole_model(head: str, config: Any, make_model: Any) -> None:
     import torch
 
     model = make_model(head, config, "torch")

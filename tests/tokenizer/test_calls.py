@@ -217,3 +217,16 @@ def test_an_unknown_option(tiny):
         TypeError, match="tokenizer call: 'add_special_token' is not an option; did you mean 'add_special_tokens'"
     ):
         tiny("a", add_special_token=True)
+
+
+def test_a_row_that_no_model_takes_is_logged_once(tiny, caplog):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, model_max_length=4)
+    for text in ("ab", "abc", "abcd"):
+        assert len(tokenizer(text).input_ids) == 2 + len(text)
+    assert [record.getMessage() for record in caplog.records] == [
+        "a row has 5 tokens, and the model takes 4 at most; pass truncation=True if it is for the model"
+    ]
+    silent = RobertaTokenizer(tiny._base, tiny._merges, model_max_length=4)
+    silent("abcdef", verbose=False)
+    silent("abcdef", truncation=True)
+    assert len(caplog.records) == 1
