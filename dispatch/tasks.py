@@ -65,10 +65,9 @@ def fill_mask(
     Source: Liu et al. (2019), section 2.2: the task that RoBERTa is trained on.
 
     Example:
-        >>> text = "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be "
-        >>> fillings = fill_mask(text + "in want of a <mask>.")
+        >>> fillings = fill_mask("He was the eldest <mask> of a clergyman, and had no fortune of his own.")
         >>> fillings[0][0].token
-        ' wife'
+        ' son'
     """
     if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
         message = f"text: required a str, got {type(text).__name__}; for several texts call once for each"

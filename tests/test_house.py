@@ -242,5 +242,5 @@ def test_the_wheel_works_in_an_empty_environment_without_a_framework(wheel, tmp_
     run(python, "-m", "pip", "install", "--constraint", ROOT / "constraints.txt", wheel, cwd=tmp_path)
     installed = json.loads(run(python, "-m", "pip", "list", "--format", "json", cwd=tmp_path))
     assert {package["name"].lower() for package in installed} & FRAMEWORKS == set()
-    assert "wife" in run(command, "fill-mask", "must be in want of a <mask>.", cwd=tmp_path)
+    assert "son" in run(command, "fill-mask", "He was the eldest <mask> of a clergyman.", cwd=tmp_path)
     assert "masked_lm" in run(command, "parity", cwd=tmp_path)

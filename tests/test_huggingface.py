@@ -38,7 +38,7 @@ from transformers.activations import ACT2FN
 
 pytestmark = [pytest.mark.torch, pytest.mark.hf]
 
-#: The issue's own figure: the largest float64 error, relative to the largest value of the field.
+#: The largest float64 error that is accepted, relative to the largest value of the field: both sides' rounding.
 LIMIT = 1e-10
 POSITIONS = ("absolute", "relative_key", "relative_key_query")
 #: A different prime for every axis, as far as D = H K allows.
