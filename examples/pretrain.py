@@ -533,7 +533,7 @@ def train(
     save_every: Annotated[int, typer.Option(min=1, help="Steps between states saved, and evaluations.")] = 1000,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto: cuda where there is one.")] = "auto",
     precision: Annotated[str, typer.Option(help="float32, bfloat16 or auto: the faster.")] = "auto",
-    compile: Annotated[bool, typer.Option(help="Compile the model: twice the speed, after a minute.")] = False,
+    compile: Annotated[bool, typer.Option(help="Compile the model: faster; needs a C++ compiler.")] = False,
 ) -> None:
     """Train on TEXTS and write a checkpoint folder: config, weights in float16, tokenizer, training.json."""
     if length % window:
