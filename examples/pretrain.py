@@ -390,8 +390,8 @@ class Run:
 
 
 def identity(recipe: Recipe, corpus: Corpus) -> dict[str, Any]:
-    """What must be the same for a run to go on."""
-    return asdict(recipe) | {"text": corpus.checksum}
+    """What must be the same for a run to go on; a finished one goes on too, if it is given more steps."""
+    return {name: value for name, value in asdict(recipe).items() if name != "steps"} | {"text": corpus.checksum}
 
 
 def save_state(run: Run, model: nn.Module, optimizer: torch.optim.Optimizer, who: Mapping[str, Any]) -> None:

@@ -555,8 +555,10 @@ def test_an_untied_language_model_goes_both_ways(backend: str, tmp_path: Path, r
 def test_a_file_of_any_precision_gives_the_peers_parameters_to_the_bit(
     backend: str, dtype: str, tmp_path: Path
 ) -> None:
-    peer = random_peer("masked_lm", "absolute", "encoder").to(getattr(torch, dtype))
-    peer.save_pretrained(tmp_path)
+    peer = random_peer("masked_lm", "absolute", "encoder")
+    with torch.no_grad():
+        peer.lm_head.bias[:2] = torch.tensor([2.0**100, 2.0**-100])  # what bfloat16 holds and float16 does not
+    peer.to(getattr(torch, dtype)).save_pretrained(tmp_path)
     ours = our_class("masked_lm").from_pretrained(tmp_path, backend=backend, dtype="float64", strict=True)
     state = ours.state_dict_numpy()
     for name, tensor in peer.state_dict().items():

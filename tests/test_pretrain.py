@@ -247,11 +247,17 @@ def test_interrupted_and_resumed_is_as_uninterrupted(pretrain, text, finished, t
 
 
 def test_the_state_of_another_run_is_refused(pretrain, text, tmp_path):
-    train(pretrain, text, tmp_path, "--steps", "1")
+    train(pretrain, text, tmp_path, "--steps", "1", "--batch", "5")
     message = refusal(
         pretrain, "train", text, "--out", tmp_path / "out", "--work", tmp_path / "work", *SIZES.split(), *STEPS.split()
     )
-    assert "other steps" in message
+    assert "other batch" in message
+
+
+def test_a_finished_run_goes_on_if_it_is_given_more_steps(pretrain, text, tmp_path):
+    train(pretrain, text, tmp_path, "--steps", "1")
+    train(pretrain, text, tmp_path, "--steps", "2")
+    assert torch.load(tmp_path / "work" / "state.pt", weights_only=True)["step"] == 2
 
 
 # -- what it leaves ------------------------------------------------------------------------------------------------
