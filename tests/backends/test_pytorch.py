@@ -156,9 +156,7 @@ def test_a_few_steps_of_training_lower_the_loss(head: str, config: Any, make_mod
 
     def loss() -> torch.Tensor:
         output = model(**inputs)
-        return (
-            output.last_hidden_state.square().mean() + output.pooler_output.mean() if head == "model" else output.loss
-        )
+        return output.pooler_output.square().mean() if head == "model" else output.loss
 
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     first = loss()
@@ -166,7 +164,7 @@ def test_a_few_steps_of_training_lower_the_loss(head: str, config: Any, make_mod
         optimizer.zero_grad()
         loss().backward()
         optimizer.step()
-    assert loss() < 0.9 * first
+    assert 0 <= loss() < 0.9 * first
 
 
 def test_no_labels_that_count_give_a_loss_of_zero_with_a_gradient_of_zero(config: Any, make_model: Any) -> None:
@@ -324,9 +322,9 @@ def test_gradients_reach_embeddings_that_are_given(make_config: Any, make_model:
 def test_a_forward_pass_works_in_inference_mode_and_under_autocast(config: Any, make_model: Any) -> None:
     model = make_model("masked_lm", config, "torch")
     with torch.inference_mode():
-        plain = model(IDS).logits
+        plain = model(IDS, IDS > 3).logits
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        loss = model(IDS, labels=IDS).loss
+        loss = model(IDS, IDS > 3, labels=IDS).loss
     loss.backward()
     assert torch.isfinite(plain).all()
     assert torch.isfinite(loss)

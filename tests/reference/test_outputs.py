@@ -73,7 +73,7 @@ def test_two_records_are_equal_only_as_the_same_object() -> None:
 
 
 def test_numpy_scalars_become_arrays() -> None:
-    assert to_numpy(np.float32(2)).shape == ()
+    assert isinstance(to_numpy(np.float32(2)), np.ndarray)
 
 
 @pytest.mark.torch
