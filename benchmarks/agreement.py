@@ -50,7 +50,7 @@ def table(gathered: Gatherer) -> Table:
 def main(options: list[str]) -> Any:
     gatherer = Gatherer()
     status = pytest.main([str(TESTS), "-q", "--no-header", "--durations=0", "--durations-min=60", *options], [gatherer])
-    Console(width=160).print(table(gatherer))
+    Console(width=190).print(table(gatherer))
     return status
 
 

@@ -41,8 +41,6 @@ def in_a_new_process(code: str, tmp_path: Path, **environment: str) -> str:
 
 # -- which one is meant ------------------------------------------------------------------------------------------------
 
-TORCH = pytest.param("torch", marks=pytest.mark.torch)
-
 
 def test_numpy_is_meant_where_nobody_says_otherwise() -> None:
     assert roberta.get_default_backend() == "numpy"
