@@ -209,6 +209,25 @@ class PublicModel:
             and not (exclude_embeddings and name.split(".")[-2].endswith(("_embeddings", "_embedding")))
         )
 
+    def set_input_embeddings(self, value: Any) -> None:
+        """Copy another word table into this model's; a tied decoder follows.
+
+        Args:
+            value: (V, D), an array or tensor, or a module that has one as its `weight`.
+
+        Raises:
+            ValueError: another shape; to change V, call `resize_token_embeddings` first.
+        """
+        name = next(name for name in self.table if name.endswith("embeddings.word_embeddings.weight"))
+        array = self._visible(name, getattr(value, "weight", value))
+        if tuple(array.shape) != self.table[name].shape:
+            message = (
+                f"set_input_embeddings: expected (V, D) = {self.table[name].shape}, got {tuple(array.shape)}. "
+                "To change V, call resize_token_embeddings first."
+            )
+            raise ValueError(message)
+        self.load_state_dict_numpy({name: array})
+
     def resize_token_embeddings(self, new_num_tokens: int, seed: int = 0) -> Self:
         """Give the vocabulary another size, in place: rows are cut off, or drawn anew behind the old ones.
 

@@ -27,7 +27,7 @@ from scipy.special import stdtrit
 
 from ..reference.config import RobertaConfig
 from ..reference.layers import Array
-from ..reference.outputs import Output
+from ..reference.outputs import Output, to_numpy
 from ..reference.parameters import Parameter
 from ..reference.taps import Symbol, Tap, silent, symbols
 from ..reference.weights import nest
@@ -232,4 +232,4 @@ def _flatten_into(flat: dict[str, Array], name: str, value: Any) -> None:
         for index, part in enumerate(layers):
             _flatten_into(flat, f"{name}.{index}", part)
     else:
-        flat[name] = np.asarray(layers)
+        flat[name] = to_numpy(layers)

@@ -36,6 +36,11 @@ class Head:
         drop = dropout(self.rng if self.training else None)
         return HEAD_FUNCTIONS[self.head](inputs, self.parameters, self.config, tap, drop)
 
+    def get_input_embeddings(self) -> Any:
+        """The word table, (V, D), read-only."""
+        body = self.parameters.get("roberta", self.parameters)
+        return body["embeddings"]["word_embeddings"]["weight"]
+
     def train(self, mode: bool = True) -> Self:
         """Switch dropout on or off."""
         self.training = mode

@@ -60,9 +60,15 @@ class ClassificationHead(nn.Module):
 class Head(nn.Module):
     """A head: its configuration, and `run`, which takes checked inputs."""
 
+    roberta: Body
+
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__()
         self.config = config
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word table, as the module that looks ids up in it."""
+        return self.roberta.embeddings.word_embeddings
 
 
 class Model(Body):
@@ -70,6 +76,10 @@ class Model(Body):
 
     def __init__(self, config: RobertaConfig, add_pooling_layer: bool = True) -> None:
         super().__init__(config, has_pooler=add_pooling_layer)
+
+    def get_input_embeddings(self) -> nn.Embedding:
+        """The word table, as the module that looks ids up in it."""
+        return self.embeddings.word_embeddings
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> BaseModelOutput:
         """`Inputs` -> `BaseModelOutput`."""

@@ -8,6 +8,7 @@ import roberta
 from roberta.dispatch.api import FACES
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets, flat_outputs
+from roberta.reference.outputs import to_numpy
 from roberta.reference.parameters import CLASS_NAMES, HEADS
 
 HEAD = pytest.mark.parametrize("head", HEADS)
@@ -192,3 +193,38 @@ def test_frozen_parameters_are_left_out_where_only_trainable_ones_count(config: 
     model.roberta.embeddings.word_embeddings.weight.requires_grad_(False)
     assert model.num_parameters() == total
     assert model.num_parameters(only_trainable=True) == total - 53 * 21
+
+
+# -- the word table ----------------------------------------------------------------------------------------------------
+
+
+def table_of(model: Any) -> Any:
+    table = model.get_input_embeddings()
+    return to_numpy(getattr(table, "weight", table))
+
+
+@HEAD
+def test_the_word_table_that_is_got_is_the_one_that_was_set(
+    backend: str, head: str, config: Any, make_model: Any
+) -> None:
+    model = make_model(head, config, backend)
+    new = np.random.default_rng(3).standard_normal((config.vocab_size, config.hidden_size)).astype(np.float32)
+    model.set_input_embeddings(new)
+    np.testing.assert_array_equal(table_of(model), new)
+    if head in {"causal_lm", "masked_lm"}:
+        np.testing.assert_array_equal(model.state_dict_numpy()["lm_head.decoder.weight"], new)
+
+
+def test_the_word_table_of_one_model_can_be_given_to_another(backend: str, config: Any, make_model: Any) -> None:
+    giver, taker = make_model("masked_lm", config, backend, seed=1), make_model("model", config, backend, seed=2)
+    assert not np.array_equal(table_of(giver), table_of(taker))
+    taker.set_input_embeddings(giver.get_input_embeddings())
+    np.testing.assert_array_equal(table_of(giver), table_of(taker))
+
+
+def test_a_word_table_of_another_size_is_refused_with_the_way_to_change_it(
+    backend: str, config: Any, make_model: Any
+) -> None:
+    model = make_model("masked_lm", config, backend)
+    with pytest.raises(ValueError, match=r"\(V, D\) = \(53, 21\), got \(5, 21\).*resize_token_embeddings"):
+        model.set_input_embeddings(np.zeros((5, config.hidden_size), np.float32))
