@@ -11,6 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
+from ..reference.files import write_atomically
+
 __all__ = ["read_merges", "read_settings", "read_vocab", "write_json", "write_merges"]
 
 VOCAB_FILE, MERGES_FILE = "vocab.json", "merges.txt"
@@ -178,13 +180,7 @@ def write_text(path: StrPath, text: str) -> None:
         path: where to.
         text: the whole content, written as UTF-8 with the line ends as they are.
     """
-    target = Path(path)
-    beside = target.with_name(f".{target.name}.{os.getpid()}.new")
-    try:
-        beside.write_bytes(text.encode())
-        beside.replace(target)
-    finally:
-        beside.unlink(missing_ok=True)
+    write_atomically(Path(path), text.encode())
 
 
 def _read_text(path: StrPath) -> str:
