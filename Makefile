@@ -1,6 +1,8 @@
 # make demo        the core only: fill a mask, and prove that the engines agree with the spec
-# make test        all engines, their peer, and the tools: lint, types, tests
+# make test        all engines, their peers, and the tools: lint, types, tests
 # make test-numpy  the tests that need no framework, where none is installed
+# make test-flax   one engine's beside the spec's, where its framework is the only one; so test-numba, test-torch and
+#                  test-tensorflow
 # make bench       the figures: what an import costs, the longest functions, agreement with transformers
 #
 # Each has an environment of its own, made once and again when what it depends on changes. It needs Python 3.11 or
@@ -9,6 +11,8 @@
 PYTHON ?= python3
 SENTENCE := It is a truth universally acknowledged, that a single man in possession of a good fortune, \
 must be in want of a <mask>.
+ENGINES := numba torch tensorflow flax
+comma := ,
 SOURCES := $(filter-out tests/% examples/% benchmarks/%,$(wildcard *.py */*.py */*/*.py checkpoints/austen/*))
 
 # $(call install,folder,what): an environment with exactly the pinned versions. Left-overs of an earlier build would
@@ -20,7 +24,7 @@ $(1)/bin/python -m pip install --quiet --constraint constraints.txt $(2)
 touch $@
 endef
 
-.PHONY: demo test test-numpy bench clean
+.PHONY: demo test test-numpy test-numba test-torch test-tensorflow test-flax bench clean
 
 demo: .venv-demo/.stamp
 	.venv-demo/bin/roberta fill-mask "$(SENTENCE)"
@@ -32,15 +36,15 @@ test: .venv/.stamp
 	.venv/bin/basedpyright --pythonpath .venv/bin/python
 	.venv/bin/python -m pytest
 
-test-numpy: .venv-numpy/.stamp
-	ROBERTA_TEST_BACKENDS=numpy .venv-numpy/bin/python -m pytest
+test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.stamp
+	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/python -m pytest
 
 bench: .venv/.stamp
 	.venv/bin/python benchmarks/house.py
 	.venv/bin/python benchmarks/agreement.py
 
 clean:
-	rm -rf .venv .venv-demo .venv-numpy build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
 
 .venv-demo/.stamp: pyproject.toml constraints.txt $(SOURCES)
 	$(call install,.venv-demo,.)
@@ -50,3 +54,6 @@ clean:
 
 .venv-numpy/.stamp: pyproject.toml constraints.txt
 	$(call install,.venv-numpy,--editable ".[test-core]")
+
+$(ENGINES:%=.venv-%/.stamp): .venv-%/.stamp: pyproject.toml constraints.txt
+	$(call install,.venv-$*,--editable ".[test-core$(comma)$*]")

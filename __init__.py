@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
     from .dispatch.tasks import fill_mask
     from .reference.config import RobertaConfig
-    from .tokenizer import RobertaTokenizer
+    from .tokenizer import RobertaTokenizer, RobertaTokenizerFast
 
 __version__ = "0.1.0"
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "RobertaForTokenClassification",
     "RobertaModel",
     "RobertaTokenizer",
+    "RobertaTokenizerFast",
     "available_backends",
     "fill_mask",
     "get_default_backend",
@@ -52,9 +53,10 @@ _HOMES = {
     "fill_mask": ".dispatch.tasks",
     "RobertaConfig": ".reference.config",
     "RobertaTokenizer": ".tokenizer",
+    "RobertaTokenizerFast": ".tokenizer",
 }
 #: Prefix -> engine: `roberta.TorchRobertaForMaskedLM` is the native class, for subclassing and unpickling.
-_PREFIXES = {"Torch": "torch", "Numpy": "numpy"}
+_PREFIXES = {"Torch": "torch", "TF": "tensorflow", "Numpy": "numpy", "Numba": "numba", "Flax": "flax"}
 
 
 def __getattr__(name: str) -> Any:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,11 +71,46 @@ def fill_mask(
 
 
 @app.command()
+def tokenize(
+    text: Annotated[str, typer.Argument(help="The text.", show_default=False)],
+    explain: Annotated[bool, typer.Option("--explain", help="Show every step on the way to the ids.")] = False,
+    model: Annotated[str, typer.Option(help=WHERE)] = "austen",
+    json: Annotated[bool, typer.Option("--json", help="Print data in place of a table.")] = False,
+) -> None:
+    """Cut a text into tokens, and show where each came from.
+
+    Characters that would spoil a terminal, or that it would write from right to left, are shown as escapes.
+    """
+    from dataclasses import asdict
+    from json import dumps
+
+    from rich.table import Table
+
+    from .tokenizer import RobertaTokenizer
+    from .tokenizer.explain import shown
+
+    explanation = RobertaTokenizer.from_pretrained(model).explain(text)
+    if json:
+        data = asdict(explanation) if explain else [asdict(token) for token in explanation.tokens]
+        typer.echo(dumps(data, default=bytes.hex))
+    elif explain:
+        typer.echo(str(explanation))
+    else:
+        table = Table("id", "token", "text", "offsets")
+        for token in explanation.tokens:
+            held = shown(text[token.start : token.end]) if token.end else ""
+            table.add_row(str(token.id), shown(token.token)[1:-1], held, f"{token.start} to {token.end}")
+        _console().print(table)
+
+
+@app.command()
 def parity(
     checkpoint: Annotated[str | None, typer.Argument(help=WHERE)] = None,
     backends: Engines = None,
     heads: Annotated[str | None, typer.Option(help="Heads, separated by commas; by default all seven.")] = None,
     dtype: Annotated[str, typer.Option(help="The precision of the engines.")] = "float32",
+    variants: Annotated[bool, typer.Option(help="Check the decoder variants, too, with drawn weights.")] = True,
+    gradients: Annotated[bool, typer.Option(help="Check the gradients, too, of the engines that train.")] = False,
     json: Annotated[Path | None, typer.Option(help="A file to write the report to.", show_default=False)] = None,
 ) -> None:
     """Hold every head on every engine against the spec.
@@ -81,18 +118,29 @@ def parity(
     The spec computes in float64. Exit status 1 where an engine exceeds the error that its precision accounts for.
     """
     from .dispatch.checkpoint import DEFAULT_CHECKPOINT
-    from .parity import check
+    from .parity import Report, check, check_gradients, check_variants
+    from .parity.checking import engines
+    from .parity.gradients import trains
     from .reference.files import write_atomically
 
-    report = check(checkpoint or DEFAULT_CHECKPOINT, backends=_split(backends), heads=_split(heads), dtype=dtype)
-    _console().print(report.table())
+    names = engines(_split(backends), dtype)
+    chosen: dict[str, Any] = {"heads": _split(heads), "dtype": dtype}
+    reports = [check(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
+    _console().print(reports[0].table())
+    reports += [check_variants(names, **chosen)] if variants else []
+    reports += [check_gradients([name for name in names if trains(name)], **chosen)] if gradients else []
+    for further in reports[1:]:
+        if further.rows:  # a head that is no decoder has no variants
+            _console().print(further.grid())
+    whole = Report(reports[0].subject, dtype, tuple(row for report in reports for row in report.rows))
     if json is not None:
-        write_atomically(json, report.to_json().encode())
-    _exit(report.passed)
+        write_atomically(json, whole.to_json().encode())
+    _exit(whole.passed)
 
 
 @app.command()
 def selftest(
+    backends: Engines = None,
     false_alarms: Annotated[int, typer.Option(help="How many configurations to draw; 0 for none.", min=0)] = 500,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
 ) -> None:
@@ -100,12 +148,17 @@ def selftest(
 
     Every mutant, an engine with a known mistake, must be caught, and no honest engine may be. Exit status 1 otherwise.
     """
+    from .parity.checking import engines
+    from .parity.mutants import MUTANTS
     from .parity.selftest import run_false_alarms, run_mutants
 
-    results: list[Any] = [run_mutants()]
+    names = engines(_split(backends), "float32")
+    with _progress("mutants", len(names) * len(MUTANTS)) as advance:
+        results: list[Any] = [run_mutants(names, advance=advance)]
     _console().print(results[0].table())
     if false_alarms:
-        results.append(run_false_alarms(false_alarms, seed=seed))
+        with _progress("drawn configurations", false_alarms) as advance:
+            results.append(run_false_alarms(false_alarms, seed, names, advance=advance))
         _console().print(results[1].table())
     _exit(all(result.passed for result in results))
 
@@ -138,6 +191,18 @@ def _console() -> Console:
     from rich.console import Console
 
     return Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
+
+
+@contextmanager
+def _progress(what: str, total: int) -> Generator[Callable[[], None]]:
+    """A bar on stderr, in a window only; what it gives moves it on by one."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda: bar.advance(task)
 
 
 def _exit(passed: bool) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,11 @@ import numpy as np
 
 from ..reference.config import RobertaConfig
 from ..reference.files import write_atomically
-from ..reference.parameters import Parameter
+from ..reference.parameters import CLASS_NAMES, Parameter
+from ..reference.places import locate as locate
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-#: Checkpoints that come with the package: name -> folder.
-SHIPPED = {"austen": Path(__file__).parent.parent / "checkpoints" / "austen"}
 DEFAULT_CHECKPOINT = "austen"
 #: Names that old files have for what is not a parameter: buffers that count 0, 1, 2, …
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
@@ -55,44 +54,6 @@ class LoadReport:
         if self.random_outputs:
             lines.append(f"random, so far: {', '.join(self.random_outputs)}")
         return "\n".join(lines)
-
-
-# -- finding -------------------------------------------------------------------------------------------------------
-
-
-def locate(folder_or_id: str | Path) -> Path:
-    """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
-
-    Raises:
-        FileNotFoundError: nothing of that name; says what would do.
-
-    Example:
-        >>> locate("austen").name
-        'austen'
-    """
-    path = Path(folder_or_id).expanduser()
-    if path.is_dir():
-        return path
-    name = str(folder_or_id)
-    if name in SHIPPED:
-        return SHIPPED[name]
-    is_id = name.count("/") == 1 and not name.startswith((".", "/", "~"))
-    if is_id and find_spec("huggingface_hub"):
-        return _download(name)
-    remedy = ' For an id on the hub: pip install "roberta[hub]".' if is_id else ""
-    message = f"no checkpoint {name!r}: give an existing folder or one of {list(SHIPPED)}.{remedy}"
-    raise FileNotFoundError(message)
-
-
-def _download(repository: str) -> Path:
-    from huggingface_hub import snapshot_download
-
-    patterns = ["*.json", "*.txt", "*.safetensors"]
-    try:
-        return Path(snapshot_download(repository, allow_patterns=patterns))
-    except Exception as error:
-        message = f"{repository!r} is neither a folder here nor could it be fetched from the hub: {error}"
-        raise FileNotFoundError(message) from error
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -224,6 +185,25 @@ def _dependent_outputs(names: list[str], head: str) -> tuple[str, ...]:
         return ("pooler_output",) if all(is_pooler) else ("last_hidden_state", "pooler_output")
     is_body = [name.startswith("roberta.") and not pooled for name, pooled in zip(names, is_pooler, strict=True)]
     return (*logits, "hidden_states") if any(is_body) else logits
+
+
+def tell_missing(head: str, folder: Path, report: LoadReport, strict: bool) -> None:
+    """Warn of parameters that a checkpoint lacks; raise, where it must be whole.
+
+    Raises:
+        ValueError: some are missing, and `strict`.
+    """
+    absent = [*report.missing, *report.mismatched]
+    if not absent:
+        return
+    message = (
+        f"{CLASS_NAMES[head]}: {folder.name} lacks {len(absent)} parameters ({', '.join(absent[:4])}"
+        f"{', …' if len(absent) > 4 else ''}). "
+        f"They are random, so train before you use: {', '.join(report.random_outputs)}"
+    )
+    if strict:
+        raise ValueError(message)
+    warnings.warn(message, stacklevel=3)
 
 
 # -- writing -------------------------------------------------------------------------------------------------------

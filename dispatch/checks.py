@@ -149,7 +149,7 @@ def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) ->
     past = given.get("past_key_values")
     # The rows that the encoder sees, and the tokens that they may attend to.
     sizes["rows"] = sizes["B"] * sizes.get("C", 1)
-    sizes["S"] = sizes["T"] + (past.length if past is not None else 0)
+    sizes["S"] = sizes["T"] if past is None else past.key_count(sizes["T"])
     if given.get("token_type_ids") is not None:
         _require_shape("token_type_ids", given["token_type_ids"], (" ".join(axes),), sizes)
         _require_range("token_type_ids", given["token_type_ids"], config.type_vocab_size, "type_vocab_size")

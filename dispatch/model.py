@@ -7,8 +7,8 @@ An engine's head only computes: it takes a checked `Inputs` and returns a record
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -17,16 +17,15 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
-from ..reference.attention import Cache
 from ..reference.config import RobertaConfig
-from ..reference.inputs import LABELS, SIGNATURES, Inputs
+from ..reference.inputs import LABELS, SIGNATURES
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
 from ..reference.taps import Recorder, Tap, silent, symbols
-from . import checkpoint, checks, registry, surgery
+from . import arguments, checkpoint, checks, registry, surgery
+from .generation import Generating
 
-#: Arguments that are no arrays.
-FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
+DECODER = "lm_head.decoder.weight"
 
 
 class PublicModel:
@@ -100,58 +99,29 @@ class PublicModel:
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tap: Tap = silent) -> Output | tuple[Any, ...]:
         given = checks.bind(self.head, args, kwargs)
-        given["past_key_values"] = self._as_cache(given.get("past_key_values"), given.get("attention_mask"))
+        past = arguments.as_cache(given.get("past_key_values"), given.get("attention_mask"), self)
+        given["past_key_values"] = past
         if self.checks_inputs and not self.engine.is_tracing():
-            visible = {name: self._visible(name, value) for name, value in given.items()}
+            visible = {name: arguments.visible(name, value, self.engine) for name, value in given.items()}
             checks.check_call(self.head, self.config, visible)
-        native = {name: self._native(name, value) for name, value in given.items()}
+        native = {name: arguments.native(name, value, self) for name, value in given.items()}
         labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
-        output = self.run(self._inputs(native, has_labels=bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
+        output = self.run(arguments.as_inputs(native, self, bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
         if labels:
             output = replace(output, loss=self.engine.LOSSES[self.head](output, *labels, self.config))
         wants_record = self.config.return_dict if native["return_dict"] is None else native["return_dict"]
         return output if wants_record else output.to_tuple()
 
-    def _visible(self, name: str, value: Any) -> Any:
-        """An argument as the checks see it: arrays as NumPy arrays, flags and caches as they are."""
-        if value is None or name in FLAGS:
-            return value
-        return np.asarray(value) if isinstance(value, list | tuple | int | float) else _host(value, self.engine)
-
-    def _native(self, name: str, value: Any) -> Any:
-        """An argument as the engine's own array; flags and caches as they are."""
-        if value is None or name in FLAGS:
-            return value
-        if name == "head_mask" and isinstance(value, list | tuple | np.ndarray):
-            value = np.asarray(value, np.float64)  # it multiplies: a number, also where it is written as 0 or 1
-        return self.engine.to_native(value, self)
-
-    def _as_cache(self, past: Any, attention_mask: Any) -> Cache | None:
-        """A cache in the engine's own arrays; HF's tuple becomes one whose real tokens are counted from the mask."""
-        if past is None:
-            return None
-        layers = tuple(tuple(self.engine.to_native(part, self) for part in layer) for layer in past)
-        if isinstance(past, Cache):
-            return Cache(layers, self.engine.to_native(past.token_count, self))
-        B, _, P, _ = layers[0][0].shape
-        mask = self._visible("attention_mask", attention_mask)
-        count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
-        return Cache(layers, self.engine.to_native(count, self))
-
-    def _inputs(self, native: Mapping[str, Any], has_labels: bool) -> Inputs:
-        """The record that the engine's head takes: defaults from the config, the head mask in its full rank."""
-        config = self.config
-        names = [name for name in Inputs.__dataclass_fields__ if name in native]
-        inputs = Inputs(**{name: native[name] for name in names})
-        is_cached = config.is_decoder and self.head in {"model", "causal_lm"} and not has_labels
-        asked = native.get("use_cache")
-        inputs.use_cache = is_cached and (config.use_cache if asked is None else asked)
-        for flag in ("output_attentions", "output_hidden_states"):
-            if getattr(inputs, flag) is None:
-                setattr(inputs, flag, getattr(config, flag))
-        if inputs.head_mask is not None:
-            inputs.head_mask = _full_head_mask(inputs.head_mask, config)
-        return inputs
+    @contextmanager
+    def inference(self) -> Generator[Self]:
+        """In a `with` block: dropout off, and no gradients recorded; afterwards as it was."""
+        was_training = getattr(self, "training", False)
+        self.train(False)  # pyright: ignore[reportAttributeAccessIssue]
+        try:
+            with getattr(self.engine, "no_gradients", nullcontext)():
+                yield self
+        finally:
+            self.train(was_training)  # pyright: ignore[reportAttributeAccessIssue]
 
     def tape(self, **inputs: Any) -> Recorder:
         """Run the model and keep every named quantity.
@@ -219,10 +189,34 @@ class PublicModel:
             ValueError: another shape; to change V, call `resize_token_embeddings` first.
         """
         name = next(name for name in self.table if name.endswith("embeddings.word_embeddings.weight"))
-        array = self._visible(name, getattr(value, "weight", value))
+        self._set_embeddings("set_input_embeddings", name, value)
+
+    def get_output_embeddings(self) -> Any:
+        """The decoder of a language model's head, as the engine has it (a layer, or its (V, D) array); else None."""
+        if DECODER not in self.table:
+            return None
+        decoder = getattr(getattr(self, "lm_head", None), "decoder", None)
+        return self.state_dict_numpy()[DECODER] if decoder is None else decoder
+
+    def set_output_embeddings(self, value: Any) -> None:
+        """Copy another decoder's weight into this model's; a tied word table follows.
+
+        Args:
+            value: (V, D), an array or tensor, or a module that has one as its `weight`.
+
+        Raises:
+            ValueError: another shape, or a head without a decoder.
+        """
+        if DECODER not in self.table:
+            message = f"set_output_embeddings: required a language model's head, which has a decoder, got {self.head}"
+            raise ValueError(message)
+        self._set_embeddings("set_output_embeddings", DECODER, value)
+
+    def _set_embeddings(self, verb: str, name: str, value: Any) -> None:
+        array = arguments.visible(name, getattr(value, "weight", value), self.engine)
         if tuple(array.shape) != self.table[name].shape:
             message = (
-                f"set_input_embeddings: expected (V, D) = {self.table[name].shape}, got {tuple(array.shape)}. "
+                f"{verb}: expected (V, D) = {self.table[name].shape}, got {tuple(array.shape)}. "
                 "To change V, call resize_token_embeddings first."
             )
             raise ValueError(message)
@@ -332,7 +326,7 @@ class PublicModel:
         table = parameter_table(cls.head, config, **options)
         tensors = checkpoint.read_tensors(folder)
         state, report = checkpoint.match(tensors, table, cls.head, ignore_mismatched_sizes)
-        _tell_missing(cls.head, folder, report, strict)
+        checkpoint.tell_missing(cls.head, folder, report, strict)
         if dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
         model = cls(config, seed=seed, dtype=dtype, device=device, state=state, **options)
@@ -353,7 +347,7 @@ def public_class(head: str, backend: str) -> type[Any]:
     """
     engine: Any = registry.load(backend)
     native = engine.HEADS[head]
-    name = f"{backend.capitalize()}{CLASS_NAMES[head]}"
+    name = f"{getattr(engine, 'PREFIX', backend.capitalize())}{CLASS_NAMES[head]}"
 
     def entry(self: PublicModel, *args: Any, **kwargs: Any) -> Any:
         return self._call(args, kwargs)
@@ -364,9 +358,8 @@ def public_class(head: str, backend: str) -> type[Any]:
     entry.__doc__ = f"Call the head with HF's arguments of {CLASS_NAMES[head]}; see `roberta.reference.inputs.Inputs`."
     body = {"backend": backend, "head": head, "engine": engine, "native": native, engine.ENTRY: entry}
     # The module is the face's, where the name is looked up again when a model is unpickled.
-    return type(native)(
-        name, (PublicModel, native), {**body, "__module__": registry.PACKAGE, "__doc__": native.__doc__}
-    )
+    mixed = (PublicModel, Generating, native) if head == "causal_lm" else (PublicModel, native)
+    return type(native)(name, mixed, {**body, "__module__": registry.PACKAGE, "__doc__": native.__doc__})
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -384,38 +377,3 @@ def _with_sources(lacking: Mapping[str, Parameter], table: Mapping[str, Paramete
     """The lacking parameters, and those that they are tied to: a tie is drawn under its source's name."""
     sources = {p.tied_to: table[p.tied_to] for p in lacking.values() if p.tied_to}
     return {**sources, **lacking}
-
-
-def _host(value: Any, engine: Any) -> Any:
-    """An array of any engine on the host, for the checks."""
-    return value if isinstance(value, np.ndarray) else np.asarray(engine.to_numpy(value))
-
-
-def _full_head_mask(head_mask: Any, config: RobertaConfig) -> Any:
-    """(H,) and (N, H) as a sequence of N masks (B, H, T, S), with axes of 1; without the heads that are pruned."""
-    H = config.num_attention_heads
-    if head_mask.ndim == 1:
-        head_mask = head_mask.reshape(1, 1, H, 1, 1)
-        layers = [head_mask[0] for _ in range(config.num_hidden_layers)]
-    elif head_mask.ndim == 2:
-        layers = list(head_mask.reshape(-1, 1, H, 1, 1))
-    else:
-        layers = list(head_mask)
-    for i, pruned in config.pruned_heads.items():
-        kept = [head for head in range(H) if head not in pruned]
-        layers[i] = layers[i][:, kept] if layers[i].shape[1] == H else layers[i]
-    return layers
-
-
-def _tell_missing(head: str, folder: Path, report: checkpoint.LoadReport, strict: bool) -> None:
-    absent = [*report.missing, *report.mismatched]
-    if not absent:
-        return
-    message = (
-        f"{CLASS_NAMES[head]}: {folder.name} lacks {len(absent)} parameters ({', '.join(absent[:4])}"
-        f"{', …' if len(absent) > 4 else ''}). "
-        f"They are random, so train before you use: {', '.join(report.random_outputs)}"
-    )
-    if strict:
-        raise ValueError(message)
-    warnings.warn(message, stacklevel=3)

@@ -28,6 +28,7 @@ class Backend:
         distribution: the framework's distribution on PyPI, whose version is shown.
         install: the line that installs what is missing.
         aliases: other names that are accepted.
+        companions: distributions that compute along with it, whose versions are shown too.
     """
 
     name: str
@@ -35,12 +36,23 @@ class Backend:
     distribution: str
     install: str
     aliases: tuple[str, ...] = ()
+    companions: tuple[str, ...] = ()
 
 
 #: The engines of this package: a folder and a line each.
 BUILT_IN = (
     Backend("numpy", f"{PACKAGE}.backends.numpy", "numpy", "pip install roberta", ("np",)),
+    Backend("numba", f"{PACKAGE}.backends.numba", "numba", 'pip install "roberta[numba]"', ()),
     Backend("torch", f"{PACKAGE}.backends.pytorch", "torch", 'pip install "roberta[torch]"', ("pytorch", "pt")),
+    Backend(
+        "tensorflow",
+        f"{PACKAGE}.backends.tensorflow",
+        "tensorflow",
+        'pip install "roberta[tensorflow]"',
+        ("tf", "keras"),
+        companions=("keras",),
+    ),
+    Backend("flax", f"{PACKAGE}.backends.flax", "flax", 'pip install "roberta[flax]"', ("jax",)),
 )
 
 
@@ -54,7 +66,7 @@ class BackendStatus:
 
     Attributes:
         name: the engine.
-        version: its framework's version, or None.
+        version: its framework's version, and those of its companions, such as "2.21.0, keras 3.15.1"; or None.
         devices: where its models can be.
         reason: why it cannot be used, or None.
         install: the line that installs what is missing, where something is.
@@ -76,8 +88,8 @@ def backends() -> dict[str, Backend]:
     """Every registered engine, name -> `Backend`: the built-in ones and those of installed third parties.
 
     Example:
-        >>> list(backends())[:2]
-        ['numpy', 'torch']
+        >>> list(backends())[:3]
+        ['numpy', 'numba', 'torch']
     """
     found = {backend.name: backend for backend in BUILT_IN}
     for point in entry_points(group=ENTRY_POINT_GROUP):
@@ -164,9 +176,10 @@ def load(name: str | None = None) -> ModuleType:
     with _lock:
         try:
             return import_module(backend.module)
-        except ImportError as error:
+        except (Exception, SystemExit) as error:  # a broken installation raises anything
+            reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
             message = (
-                f"backend {backend.name!r} needs {backend.distribution}, which cannot be imported ({error}). "
+                f"backend {backend.name!r} needs {backend.distribution}, which cannot be imported ({reason}). "
                 f"Install it with: {backend.install}"
             )
             raise BackendUnavailableError(message) from error
@@ -185,13 +198,22 @@ def available_backends() -> dict[str, BackendStatus]:
 
 
 def _status(backend: Backend) -> BackendStatus:
-    installed = _version(backend.distribution)
+    installed = _versions(backend)
     try:
-        engine: Any = load(backend.name)
+        devices = load(backend.name).devices()
     except Exception as error:  # noqa: BLE001  # whatever a broken installation raises, the others are to be listed
-        reason = f"{backend.distribution} is not installed" if installed is None else f"{type(error).__name__}: {error}"
+        cause = error.__cause__ or error
+        reason = f"{backend.distribution} is not installed" if installed is None else f"{type(cause).__name__}: {cause}"
         return BackendStatus(backend.name, installed, reason=reason, install=backend.install)
-    return BackendStatus(backend.name, installed, tuple(engine.devices()))
+    return BackendStatus(backend.name, installed, tuple(devices))
+
+
+def _versions(backend: Backend) -> str | None:
+    """The framework's version, and behind it the companions' with their names."""
+    found = {name: _version(name) for name in (backend.distribution, *backend.companions)}
+    own = found.pop(backend.distribution)
+    beside = [f"{name} {found_version}" for name, found_version in found.items() if found_version]
+    return None if own is None else ", ".join([own, *beside])
 
 
 def _version(distribution: str) -> str | None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,7 +72,7 @@ def fill_mask(
         raise TypeError(message)
     model, tokenizer = _resolve(model, tokenizer, backend)
     ids, places = _encode(text, model, tokenizer)
-    with _evaluation(model):
+    with model.inference():
         logits = model(input_ids=ids[None]).numpy()["logits"][0, places]  # M V
     probabilities = softmax(logits.astype(np.float64))  # M V
     _require_top(top, limit=min(len(tokenizer), probabilities.shape[1]))
@@ -140,17 +138,6 @@ def _require_top(top: int, limit: int) -> None:
     if not 1 <= top <= limit:
         message = f"top: required an integer in [1, {limit}] (the vocabulary), got {top}"
         raise ValueError(message)
-
-
-@contextmanager
-def _evaluation(model: Any) -> Generator[None]:
-    """Dropout off, and afterwards as it was."""
-    was_training = getattr(model, "training", False)
-    model.train(False)
-    try:
-        yield
-    finally:
-        model.train(was_training)
 
 
 def _best(text: str, index: int, probabilities: Array, top: int, tokenizer: Any) -> list[Filling]:

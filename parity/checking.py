@@ -54,10 +54,7 @@ def check(
         >>> check(model, backends=["numpy"]).passed
         True
     """
-    if dtype not in PRECISIONS:
-        message = f"dtype: required one of {list(PRECISIONS)}, got {dtype!r}"
-        raise ValueError(message)
-    names = _engines(backends, dtype)
+    names = engines(backends, dtype)
     rows = [
         row
         for head, oracle, weights, inputs in _subjects(checkpoint_or_model, heads)
@@ -120,7 +117,15 @@ def check_case(case: Case, backends: Sequence[str], dtype: str = "float32") -> R
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
+def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
+    """The engines that are meant, by their own names: those that are named, or all that are available.
+
+    Raises:
+        ValueError: an unknown engine or dtype, or a named engine without this dtype.
+    """
+    if dtype not in PRECISIONS:
+        message = f"dtype: required one of {list(PRECISIONS)}, got {dtype!r}"
+        raise ValueError(message)
     if backends is not None:
         names = [registry.canonical_name(name) for name in backends]
         for name in names:
@@ -138,10 +143,15 @@ def _subjects(subject: Any, heads: Sequence[str] | None) -> list[tuple[str, Any,
     if isinstance(subject, PublicModel):
         return [(subject.head, _oracle(subject), "model", _plain_inputs(subject.head, subject.config))]
     folder = checkpoint.locate(subject)
-    return [_from_checkpoint(folder, head) for head in _heads(heads)]
+    return [_from_checkpoint(folder, head) for head in require_heads(heads)]
 
 
-def _heads(heads: Sequence[str] | None) -> Sequence[str]:
+def require_heads(heads: Sequence[str] | None) -> Sequence[str]:
+    """The heads that are meant: those that are named, or all.
+
+    Raises:
+        ValueError: an unknown head.
+    """
     for head in heads or ():
         if head not in HEADS:
             message = f"heads: required some of {list(HEADS)}, got {head!r}"

@@ -24,6 +24,7 @@ class Row:
         weights: "checkpoint", or "seeded" where the checkpoint lacks the head.
         comparisons: of every output.
         first_tap: where the first departure is, if an output failed and the engine can tell.
+        variant: which decoder variant, see `variants`; empty for a head as the checkpoint has it.
     """
 
     head: str
@@ -31,6 +32,12 @@ class Row:
     weights: str
     comparisons: tuple[Comparison, ...]
     first_tap: str | None = None
+    variant: str = ""
+
+    @property
+    def place(self) -> str:
+        """The head, and the variant if it is one."""
+        return f"{self.head}, {self.variant}" if self.variant else self.head
 
     @property
     def worst(self) -> Comparison:
@@ -82,12 +89,26 @@ class Report:
             table.add_row(*_cells(row))
         return table
 
+    def grid(self) -> Table:
+        """The report in brief: error / budget, a line for each head and variant, a column for each engine."""
+        from rich.table import Table
+
+        names = list(dict.fromkeys(row.backend for row in self.rows))
+        table = Table("head", "variant", title=f"{self.subject} in {self.dtype}: largest error / budget")
+        for name in names:
+            table.add_column(name, justify="right")
+        for head, variant in dict.fromkeys((row.head, row.variant) for row in self.rows):
+            cells = {row.backend: _brief(row) for row in self.rows if (row.head, row.variant) == (head, variant)}
+            table.add_row(head, variant, *(cells.get(name, "-") for name in names))
+        return table
+
     def to_json(self) -> str:
         """The report as JSON, every output of every row in it. Infinite and undefined numbers are null."""
         content: dict[str, Any] = {"subject": self.subject, "dtype": self.dtype, "passed": self.passed}
         content["rows"] = [
             {
                 "head": row.head,
+                "variant": row.variant,
                 "backend": row.backend,
                 "weights": row.weights,
                 "passed": row.passed,
@@ -100,7 +121,9 @@ class Report:
 
     def __str__(self) -> str:
         lines = [f"{self.subject} in {self.dtype}: {'passed' if self.passed else 'FAILED'}"]
-        lines += [f"  {row.head} on {row.backend}: {row.worst}" for row in self.rows]
+        lines += [
+            f"  {', '.join(filter(None, (row.head, row.variant)))} on {row.backend}: {row.worst}" for row in self.rows
+        ]
         return "\n".join(lines)
 
 
@@ -110,7 +133,11 @@ def _cells(row: Row) -> tuple[str, ...]:
     if row.first_tap:
         verdict += f"; first at {row.first_tap}"
     numbers = (f"{worst.error:.2e}", f"{row.sigmas:.2f}", f"{worst.ratio:.3f}")
-    return (row.head, row.backend, row.weights, worst.name, *numbers, verdict)
+    return (row.place, row.backend, row.weights, worst.name, *numbers, verdict)
+
+
+def _brief(row: Row) -> str:
+    return f"{row.worst.ratio:.3f}" if row.passed else f"FAILED: {row.worst.name}"
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..dispatch.model import public_class
 from .cases import Case, draw_case
-from .checking import check_case
+from .checking import check_case, engines
 from .compare import compare_outputs
 from .mutants import MUTANTS, Mutant
 from .report import Report, Row
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 SEEDS = (0, 1, 2)
+Advance = Callable[[], None]
+
+
+def _silently() -> None:
+    """Nobody watches."""
 
 
 @contextmanager
@@ -75,15 +80,26 @@ class Hunts:
         return table
 
 
-def run_mutants(backends: Sequence[str] = ("numpy",), seeds: Sequence[int] = SEEDS, dtype: str = "float32") -> Hunts:
+def run_mutants(
+    backends: Sequence[str] = ("numpy",),
+    seeds: Sequence[int] = SEEDS,
+    dtype: str = "float32",
+    advance: Advance = _silently,
+) -> Hunts:
     """Let every mutant loose on every head it concerns, on drawn cases.
 
     Args:
         backends: which engines are mutated.
         seeds: of the cases.
         dtype: the engines' precision.
+        advance: called after each mutant on each engine, for a progress bar.
     """
-    return Hunts([hunt(mutant, backend, seeds, dtype) for backend in backends for mutant in MUTANTS])
+    hunts: list[Hunt] = []
+    for backend in backends:
+        for mutant in MUTANTS:
+            hunts.append(hunt(mutant, backend, seeds, dtype))
+            advance()
+    return Hunts(hunts)
 
 
 def hunt(mutant: Mutant, backend: str, seeds: Sequence[int], dtype: str) -> Hunt:
@@ -148,27 +164,31 @@ class FalseAlarms:
 
 
 def run_false_alarms(
-    count: int = 500, seed: int = 0, backends: Sequence[str] | None = None, dtype: str = "float32"
+    count: int = 500,
+    seed: int = 0,
+    backends: Sequence[str] | None = None,
+    dtype: str = "float32",
+    advance: Advance = _silently,
 ) -> FalseAlarms:
     """Hold honest engines against the spec on configurations that Hypothesis draws.
 
     Args:
         count: how many configurations.
         seed: of the draw.
-        backends: engines; None for all that are available.
+        backends: engines; None for all that are available and have this dtype.
         dtype: their precision.
+        advance: called after each configuration, for a progress bar.
 
     Raises:
         ImportError: Hypothesis is missing.
     """
-    from ..dispatch import registry
-
-    names = backends or [name for name, status in registry.available_backends().items() if status.is_available]
+    names = engines(backends, dtype)
     reports: list[Report] = []
 
     def judge(case: Case) -> None:
         with _misused():
             reports.append(check_case(case, names, dtype))
+        advance()
 
     _drawn(judge, count, seed)
     return FalseAlarms(len(reports), [row for report in reports for row in report.rows])

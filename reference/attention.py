@@ -39,6 +39,10 @@ class Cache:
         """P, the number of tokens seen, padding included."""
         return self.layers[0][0].shape[2] if self.layers else 0
 
+    def key_count(self, T: int) -> int:
+        """S, how many keys there are in a call with T more tokens."""
+        return self.length + T
+
 
 class Context(NamedTuple):
     """What one layer knows besides its input, in the engine's own arrays.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,20 +10,17 @@ import numpy as np
 
 
 @dataclass(eq=False)
-class Output(Mapping[str, Any]):
+class Output:
     """A record whose absent fields (None) do not count: `output.logits`, `output["logits"]`, `output[0]`.
 
-    Iterating, `keys`, `items`, `len` and `to_tuple` skip absent fields, as HF's records do.
+    Iterating, `keys`, `items`, `len` and `to_tuple` skip absent fields, as HF's records do. It reads as a mapping and is
+    none by type: TensorFlow would take a mapping apart and build it anew from pairs, and never ask how.
 
     Example:
         >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
         >>> list(output), output[0] is output.logits, output["logits"].shape
         (['logits'], True, (1, 2, 3))
     """
-
-    # A mapping would compare its values, and arrays have no one truth: a record is equal to itself.
-    __eq__ = object.__eq__
-    __hash__ = object.__hash__  # pyright: ignore[reportAssignmentType]  # a mapping has none
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
@@ -41,6 +38,22 @@ class Output(Mapping[str, Any]):
 
     def __contains__(self, key: object) -> bool:
         return any(key == name for name in self)
+
+    def keys(self) -> tuple[str, ...]:
+        """The names of the fields that are present, in order."""
+        return tuple(self)
+
+    def values(self) -> tuple[Any, ...]:
+        """The values that are present, in order."""
+        return self.to_tuple()
+
+    def items(self) -> tuple[tuple[str, Any], ...]:
+        """Name and value of each field that is present, in order."""
+        return tuple(zip(self, self.to_tuple(), strict=True))
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a field, or the default where it is absent."""
+        return self[key] if key in self else default
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -68,7 +81,7 @@ def to_numpy(value: Any) -> Any:
         array(2., dtype=float32)
     """
     value = value.detach().cpu() if hasattr(value, "detach") else value
-    if str(getattr(value, "dtype", "")).endswith("bfloat16"):
+    if "bfloat16" in str(getattr(value, "dtype", "")):
         value = value.float() if hasattr(value, "float") else np.asarray(value, np.float32)
     return np.asarray(value)
 

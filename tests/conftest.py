@@ -1,8 +1,8 @@
 """What all tests share: which engines are tested, a small model with a prime for every size, and its random weights.
 
-The lane is chosen by the environment: `ROBERTA_TEST_BACKENDS=numpy` tests what needs no framework, `numpy,torch` names
-several, and unset means every registered engine. An engine that is asked for and cannot be imported is an error of the
-run, never a skip.
+The lane is chosen by the environment: `ROBERTA_TEST_BACKENDS=flax` tests one engine beside the spec,
+`torch,transformers` one with its peer, and unset means everything: each registered engine and each library that tests
+compare with. What is asked for and cannot be imported is an error of the run, never a skip.
 """
 
 from __future__ import annotations
@@ -10,11 +10,16 @@ from __future__ import annotations
 import ast
 import os
 from collections.abc import Callable, Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-# Before NumPy and PyTorch start their threads: two are enough for models of this size, and more only fight.
+# Before the frameworks start. Threads: two are enough for models of this size, and more only fight.
 os.environ.setdefault("OMP_NUM_THREADS", "2")
+# JAX has float64, in which most comparisons are made, only where it is told so before its first array.
+os.environ.setdefault("JAX_ENABLE_X64", "1")
+# TensorFlow's notes about the machine are not about the tests.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import hypothesis
 import numpy as np
@@ -22,17 +27,52 @@ import pytest
 from roberta import RobertaConfig
 from roberta.dispatch import registry
 from roberta.dispatch.api import FACES
+from roberta.parity.compare import compare_outputs
+from roberta.parity.tolerances import Budget
 from roberta.reference.parameters import Parameter, parameter_table
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUESTED = os.environ.get("ROBERTA_TEST_BACKENDS", "all")
-BACKENDS = (
-    list(registry.backends())
-    if REQUESTED == "all"
-    else [registry.canonical_name(name.strip()) for name in REQUESTED.split(",")]
-)
-#: Import -> the engine that a test file needs if it imports this.
-NEEDS = {"torch": "torch", "transformers": "torch"}
+#: What is no engine, and may be named beside them: a library that tests compare with -> what pip calls it.
+PEERS = {"transformers": '"transformers==4.57.6"', "tokenizers": "tokenizers"}
+
+
+def _lane(requested: str) -> tuple[list[str], list[str]]:
+    """The engines, always the spec's first, and the peers."""
+    if requested == "all":
+        return list(registry.backends()), list(PEERS)
+    names = [name.strip() for name in requested.split(",")]
+    engines = {"numpy", *(registry.canonical_name(name) for name in names if name not in PEERS)}
+    return [name for name in registry.backends() if name in engines], [name for name in PEERS if name in names]
+
+
+BACKENDS, LIBRARIES = _lane(REQUESTED)
+#: Those that compute gradients.
+TRAINING = [name for name in BACKENDS if name in {"torch", "tensorflow", "flax"}]
+#: Import -> what a test file needs if it imports this.
+NEEDS = {
+    "numba": "numba",
+    "torch": "torch",
+    "tensorflow": "tensorflow",
+    "keras": "tensorflow",
+    "jax": "flax",
+    "flax": "flax",
+    "optax": "flax",
+    "transformers": "transformers",
+    "tokenizers": "tokenizers",
+}
+#: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
+MARKED = {
+    "numba": ("numba",),
+    "torch": ("torch",),
+    "tensorflow": ("tensorflow",),
+    "flax": ("flax",),
+    "tokenizers": ("tokenizers",),
+    "hf": ("torch", "transformers"),
+}
+if "transformers" in LIBRARIES:
+    # Its TensorFlow classes are written for Keras 2. Keras 3, which our engine imports by its own name, does not care.
+    os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
@@ -43,21 +83,33 @@ hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 
 def pytest_sessionstart() -> None:
-    """Refuse to run where an engine that is asked for cannot be loaded: a skip would look like a pass."""
+    """Refuse to run where what is asked for cannot be loaded: a skip would look like a pass."""
     for name in BACKENDS:
         try:
             registry.load(name)
         except registry.BackendUnavailableError as error:
             message = f"{error}\nOr test without it: ROBERTA_TEST_BACKENDS=numpy pytest"
             raise pytest.UsageError(message) from error
+    for name in LIBRARIES:
+        if find_spec(name) is None:
+            message = (
+                f"ROBERTA_TEST_BACKENDS={REQUESTED} compares with {name}, which is not installed. "
+                f"Install it with: pip install {PEERS[name]}\n"
+                "Or name the engines to test without it: ROBERTA_TEST_BACKENDS=numpy,torch pytest"
+            )
+            raise pytest.UsageError(message)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip, with the reason, what is marked with an engine that this lane leaves out."""
+    """Skip, with the reason, what is marked with something that this lane leaves out."""
     for item in items:
-        for marker, backend in (("torch", "torch"), ("hf", "torch")):
-            if item.get_closest_marker(marker) and backend not in BACKENDS:
-                item.add_marker(pytest.mark.skip(reason=_reason(backend)))
+        needed = [need for marker, needs in MARKED.items() if item.get_closest_marker(marker) for need in needs]
+        for need in _left_out(needed)[:1]:
+            item.add_marker(pytest.mark.skip(reason=_reason(need)))
+
+
+def _left_out(needed: list[str]) -> list[str]:
+    return [need for need in needed if need not in BACKENDS and need not in LIBRARIES]
 
 
 class _RootIsNoTestPackage:
@@ -74,19 +126,21 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 class _LeftOut(pytest.Module):
-    """A test file that imports a framework which this lane leaves out: one skip instead of an ImportError."""
+    """A test file that imports what this lane leaves out: one skip instead of an ImportError."""
 
     def collect(self) -> Iterator[pytest.Item]:
-        imported = _imports(self.path)
-        backend = next(backend for name, backend in NEEDS.items() if name in imported and backend not in BACKENDS)
-        pytest.skip(_reason(backend), allow_module_level=True)
+        pytest.skip(_reason(_left_out(_needs(self.path))[0]), allow_module_level=True)
 
 
 def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
     """Collect a file as usual, unless it imports, at its top, what this lane leaves out."""
-    imported = _imports(module_path)
-    is_left_out = any(name in imported and backend not in BACKENDS for name, backend in NEEDS.items())
-    return _LeftOut.from_parent(parent, path=module_path) if is_left_out else None
+    return _LeftOut.from_parent(parent, path=module_path) if _left_out(_needs(module_path)) else None
+
+
+def _needs(path: Path) -> list[str]:
+    """The engines and peers that a file cannot be imported without."""
+    imported = _imports(path)
+    return [need for name, need in NEEDS.items() if name in imported]
 
 
 def _imports(path: Path) -> set[str]:
@@ -97,8 +151,8 @@ def _imports(path: Path) -> set[str]:
     return whole | parts
 
 
-def _reason(backend: str) -> str:
-    return f"needs {backend}, which ROBERTA_TEST_BACKENDS={REQUESTED} leaves out"
+def _reason(need: str) -> str:
+    return f"needs {need}, which ROBERTA_TEST_BACKENDS={REQUESTED} leaves out"
 
 
 # -- fixtures ----------------------------------------------------------------------------------------------------------
@@ -108,6 +162,18 @@ def _reason(backend: str) -> str:
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of each engine of this lane."""
     return request.param
+
+
+@pytest.fixture(params=TRAINING or [pytest.param("", marks=pytest.mark.skip(reason="no engine of this lane trains"))])
+def training_backend(request: pytest.FixtureRequest) -> str:
+    """The name of each engine of this lane that trains."""
+    return request.param
+
+
+@pytest.fixture
+def training_backends() -> list[str]:
+    """All of them."""
+    return TRAINING
 
 
 @pytest.fixture
@@ -166,3 +232,48 @@ def make_model(make_state: Callable[..., dict[str, Any]]) -> Callable[..., Any]:
         return FACES[head](config, backend=backend, state=state, **options).train(False)
 
     return model
+
+
+# -- peers -------------------------------------------------------------------------------------------------------------
+
+
+class Agreement:
+    """Holds outputs against a peer's, and notes the largest error / limit, for benchmarks/agreement.py to gather."""
+
+    #: The largest float64 error that is accepted, relative to the largest value of the field: both sides' rounding.
+    LIMIT = 1e-10
+
+    def __init__(self, framework: str, record: Callable[[str, object], None]) -> None:
+        self.framework = framework
+        self.record = record
+
+    def in_float64(self, head: str, engine: str, found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+        """Two float64 models: the same fields, shapes and dtypes, and values up to rounding."""
+        assert set(found) == set(wanted)
+        assert {name: value.dtype for name, value in found.items()} == {n: v.dtype for n, v in wanted.items()}
+        limits = {name: self.LIMIT * np.abs(truth).max() for name, truth in wanted.items()}
+        permitted = {n: Budget(t, np.full(t.shape, limits[n]), np.full(t.shape, limits[n])) for n, t in wanted.items()}
+        self.require(head, engine, "float64", found, permitted)
+
+    def in_float32(
+        self, head: str, engine: str, found: Mapping[str, Any], wanted: Mapping[str, Any], budgets: Mapping[str, Budget]
+    ) -> None:
+        """Two float32 models, whose errors are independent: they may be sqrt(2) budgets apart."""
+        root = np.sqrt(2.0)
+        apart = {n: Budget(wanted[n].astype(float), root * b.sigma, root * b.limit) for n, b in budgets.items()}
+        self.require(head, engine, "float32", found, apart)
+
+    def require(
+        self, head: str, engine: str, dtype: str, found: Mapping[str, Any], permitted: Mapping[str, Budget]
+    ) -> None:
+        """Every field within its budget."""
+        worst = max(compare_outputs(found, permitted), key=lambda comparison: comparison.ratio)
+        place = {"framework": self.framework, "head": head, "engine": engine, "dtype": dtype}
+        self.record("agreement", {**place, "ratio": worst.ratio})
+        assert worst.passed, f"{engine}: {worst}"
+
+
+@pytest.fixture
+def agreement(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Agreement:
+    """`Agreement` with the peer whose framework the test's file names."""
+    return Agreement(request.module.FRAMEWORK, record_property)

@@ -11,7 +11,7 @@ import pytest
 import roberta
 from roberta import __main__ as command
 from roberta.dispatch import tasks
-from roberta.parity import report, selftest
+from roberta.parity import mutants, report, selftest
 
 SENTENCE = "She was glad to see him, and he was glad to see her."
 
@@ -89,12 +89,45 @@ def test_parity_ends_with_1_where_a_budget_is_exceeded(call, folder, monkeypatch
     assert call("parity", folder, "--backends", "numpy", "--heads", "masked_lm")[0] == 1
 
 
+def test_parity_prints_the_decoder_variants_unless_told_otherwise(call, folder, backend):
+    chosen = ("parity", folder, "--backends", backend, "--heads", "model")
+    assert "cross-attention, relative_key_query, cached" in call(*chosen)[1]
+    status, out, _ = call(*chosen, "--no-variants")
+    assert status == 0
+    assert "cached" not in out
+    without_decoders = call("parity", folder, "--backends", backend, "--heads", "question_answering")
+    assert "variant" not in without_decoders[1]
+
+
+@pytest.mark.torch
+def test_parity_prints_the_gradients_of_the_engines_that_train_if_asked(call, folder, tmp_path):
+    file = tmp_path / "report.json"
+    chosen = ("--heads", "question_answering", "--dtype", "float64", "--gradients", "--json", str(file))
+    status, out, _ = call("parity", folder, "--backends", "numpy,torch", *chosen)
+    assert status == 0
+    assert "gradients in float64" in out
+    rows = json.loads(file.read_text())["rows"]
+    assert [(row["backend"], len(row["outputs"]) > 20) for row in rows] == [
+        ("numpy", False), ("torch", False), ("torch", True),
+    ]  # fmt: skip
+
+
 def test_selftest_ends_with_1_where_a_mutant_survives(call, monkeypatch):
-    hunted = selftest.Hunts([selftest.hunt(selftest.MUTANTS[0], "numpy", (0,), "float32")])
-    monkeypatch.setattr(selftest, "run_mutants", lambda: hunted)
-    assert call("selftest", "--false-alarms", "0")[0] == 0
+    monkeypatch.setattr(mutants, "MUTANTS", selftest.MUTANTS[:1])
+    monkeypatch.setattr(selftest, "MUTANTS", selftest.MUTANTS[:1])
+    assert call("selftest", "--false-alarms", "0", "--backends", "numpy")[0] == 0
     monkeypatch.setattr(selftest.Hunt, "passed", False)
-    assert call("selftest", "--false-alarms", "0")[0] == 1
+    assert call("selftest", "--false-alarms", "0", "--backends", "numpy")[0] == 1
+
+
+def test_selftest_counts_false_alarms_of_the_engines_named(call, monkeypatch, backend):
+    monkeypatch.setattr(mutants, "MUTANTS", selftest.MUTANTS[:1])
+    monkeypatch.setattr(selftest, "MUTANTS", selftest.MUTANTS[:1])
+    status, out, err = call("selftest", "--false-alarms", "2", "--backends", backend)
+    assert (status, err) == (0, "")
+    assert "1 of 1 mutants caught" in out
+    assert "0 false alarms in 2 drawn configurations" in out
+    assert backend in out.splitlines()[-2]
 
 
 def test_backends_lists_every_engine(call):
@@ -112,13 +145,14 @@ MISUSE = {
     "unknown head": (["parity", "--heads", "masked"], ["heads", "masked_lm", "got 'masked'"]),
     "no head": (["parity", "--heads", ""], ["heads", "got ''"]),
     "unknown dtype": (["parity", "--dtype", "float8"], ["dtype", "float32", "got 'float8'"]),
+    "engine of a draw": (["selftest", "--backends", "trch"], ["numpy", "got 'trch'", "Did you mean 'torch'?"]),
     "dtype of others": (["parity", "--backends", "numpy", "--dtype", "bfloat16"], ["numpy", "float64", "'bfloat16'"]),
 }
 
 
 @pytest.mark.parametrize(("arguments", "parts"), MISUSE.values(), ids=MISUSE)
 def test_misuse_ends_with_2_and_a_message(call, folder, arguments, parts):
-    where = [folder] if arguments[0] == "parity" else ["--model", folder]
+    where = {"parity": [folder], "fill-mask": ["--model", folder]}.get(arguments[0], [])
     status, out, err = call(*arguments, *where)
     assert (status, out) == (2, "")
     assert [part for part in parts if part not in err] == []

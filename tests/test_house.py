@@ -24,14 +24,27 @@ FLOORS = {
     "reference": set(),
     "tokenizer": {"reference"},  # for `files`: there is one way to write a file
     "backends/numpy": {"reference"},
+    "backends/numba": {"reference"},
     "backends/pytorch": {"reference"},
+    "backends/tensorflow": {"reference"},
+    "backends/flax": {"reference"},
     "dispatch": {"reference", "tokenizer", "backends"},
     "parity": {"reference", "tokenizer", "backends", "dispatch"},
     "": {"reference", "tokenizer", "backends", "dispatch", "parity"},
 }
-FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "jax", "flax", "numba"})
+FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
 #: What an engine's folder may import of these.
-OWN = {"backends/numpy": set(), "backends/pytorch": {"torch"}}
+OWN = {
+    "backends/numpy": set(),
+    "backends/numba": {"numba"},
+    "backends/pytorch": {"torch"},
+    "backends/tensorflow": {"tensorflow", "keras"},
+    "backends/flax": {"jax", "flax"},
+}
+#: What an engine may leave out; `docs/backends.md` says what each is.
+OPTIONAL_VERBS = {"gradients", "no_gradients"}
+#: The method by which a framework's users call a module.
+CALLS = {"forward", "__call__", "call"}
 MIRRORED = ("layers", "embeddings", "attention", "encoder", "heads", "losses", "weights")
 
 
@@ -119,13 +132,13 @@ def definitions(path: Path) -> list[str]:
 
 
 def defined(node: ast.stmt) -> list[str]:
-    """What one statement defines. A class stands where its `forward` stands: that is the function that it mirrors."""
+    """What one statement defines. A class stands where its call stands: that is the function that it mirrors."""
     if isinstance(node, ast.FunctionDef):
         return [node.name]
     if isinstance(node, ast.ClassDef):
         methods = [part.name for part in node.body if isinstance(part, ast.FunctionDef)]
-        inside = [node.name if name == "forward" else name for name in methods]
-        return inside if "forward" in methods else [node.name, *inside]
+        inside = [node.name if name in CALLS else name for name in methods]
+        return inside if CALLS & set(methods) else [node.name, *inside]
     targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
     return [target.id for target in targets if isinstance(target, ast.Name) and target.id.isupper()]
 
@@ -136,7 +149,7 @@ def firsts(names: list[str], wanted: set[str]) -> list[str]:
 
 
 @pytest.mark.parametrize("name", MIRRORED)
-@pytest.mark.parametrize("engine", ["pytorch"])
+@pytest.mark.parametrize("engine", ["numba", "pytorch", "tensorflow", "flax"])
 def test_definitions_stand_in_the_order_of_the_spec(engine, name):
     spec, own = definitions(ROOT / f"reference/{name}.py"), definitions(ROOT / f"backends/{engine}/{name}.py")
     twins = set(spec) & set(own)
@@ -144,9 +157,9 @@ def test_definitions_stand_in_the_order_of_the_spec(engine, name):
     assert firsts(own, twins) == firsts(spec, twins)
 
 
-@pytest.mark.parametrize("engine", ["numpy", "pytorch"])
+@pytest.mark.parametrize("engine", [floor.partition("/")[2] for floor in OWN])
 def test_engines_have_the_same_verbs(engine):
-    assert exported(engine) == exported("numpy")
+    assert [name for name in exported(engine) if name not in OPTIONAL_VERBS] == exported("numpy")
 
 
 def exported(engine: str) -> list[str]:
@@ -162,7 +175,7 @@ def test_every_verb_is_there(backend):
 
 # -- importing ---------------------------------------------------------------------------------------------------------
 
-HEAVY = frozenset({"torch", "tensorflow", "jax", "flax", "numba", "scipy", "transformers", "tokenizers", "numpy"})
+HEAVY = FRAMEWORKS | {"scipy", "transformers", "tokenizers", "numpy"}
 
 
 def fresh(code: str) -> str:

@@ -20,25 +20,56 @@ A ladder of small files. Each adds one idea and builds only on those above it; r
 16. ``padding``: the same for what is encoded already
 17. ``tensors``: lists become the arrays of a framework
 18. ``encoding``: the record that a call returns
-19. ``calls``: the call, from texts to that record
-20. ``settings``: the configuration
-21. ``tokenizer``: `RobertaTokenizer`, all of this behind one name
+19. ``explain``: the whole way of one text, written out
+20. ``calls``: the call, from texts to that record
+21. ``settings``: the configuration
+22. ``tokenizer_json``: a whole tokenizer in one file
+23. ``folder``: whichever files a folder holds
+24. ``tokenizer``: `RobertaTokenizer`, all of this behind one name
+25. ``engine``: the pipeline once more, by the `tokenizers` library
+26. ``fast``: `RobertaTokenizerFast`, the same law on that engine
 
-Beside the ladder, for pre-training: ``packing`` fills rows with whole sentences, ``masking`` hides tokens to guess.
+Beside the ladder, the preparation of training data. For pre-training: ``packing`` fills rows with whole sentences,
+``pairs`` makes rows for next-sentence prediction, ``masking`` hides tokens to guess. For fine-tuning: ``collators``
+make batches with each head's labels, ``questions`` those of question answering, ``spans`` goes from characters to
+tokens and back. For both: ``streams`` shuffles.
 """
 
+from .collators import (
+    CausalLMCollator,
+    MaskedLMCollator,
+    MultipleChoiceCollator,
+    SequenceClassificationCollator,
+    TokenClassificationCollator,
+)
 from .encoding import BatchEncoding
+from .fast import RobertaTokenizerFast
 from .masking import DynamicMasker, mask_tokens
-from .packing import pack_full_sentences, stack_rows
+from .packing import pack_doc_sentences, pack_full_sentences, stack_rows
+from .pairs import pack_segment_pairs, pack_sentence_pairs
+from .questions import QuestionAnsweringCollator
 from .special import AddedToken
+from .streams import BatchSampler, ShuffledStream
 from .tokenizer import RobertaTokenizer
 
 __all__ = [
     "AddedToken",
     "BatchEncoding",
+    "BatchSampler",
+    "CausalLMCollator",
     "DynamicMasker",
+    "MaskedLMCollator",
+    "MultipleChoiceCollator",
+    "QuestionAnsweringCollator",
     "RobertaTokenizer",
+    "RobertaTokenizerFast",
+    "SequenceClassificationCollator",
+    "ShuffledStream",
+    "TokenClassificationCollator",
     "mask_tokens",
+    "pack_doc_sentences",
     "pack_full_sentences",
+    "pack_segment_pairs",
+    "pack_sentence_pairs",
     "stack_rows",
 ]

@@ -5,15 +5,15 @@ belongs to each of them. With trimming, as RoBERTa has it, the spaces at both en
 world`` at 5 to 11 becomes 6 to 11.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
-import regex
+from .bpe import Memory
+from .pipeline import Pipeline
+from .pretokenize import WHITE_SPACE, split_pieces, split_words
 
-from .pipeline import Piece
-
-__all__ = ["Alignment", "align_text", "align_words"]
+__all__ = ["Aligner", "Alignment", "align_words"]
 
 Span = tuple[int, int]
 
@@ -31,32 +31,87 @@ class Alignment(NamedTuple):
     words: list[int]
 
 
-def align_text(text: str, pieces: Iterable[Piece], byte_count: Callable[[int], int], trim: bool) -> Alignment:
-    """Align the tokens of a text.
+class Aligner:
+    """Aligns the tokens of texts. What it found for a word it remembers, counted from where the word begins.
 
     Args:
-        text: the text.
-        pieces: its pieces.
+        pipeline: what encodes the texts.
         byte_count: id -> how many bytes of the text its token stands for.
         trim: whether spaces at both ends of a token are left out of its offsets.
-
-    Returns:
-        The alignment; the words are the pieces, white space and punctuation included.
+        cache_size: how many words are remembered at most.
 
     Example:
-        >>> pieces = [Piece(0, 1, [7, 8], False, None), Piece(1, 3, [9], False, None)]
-        >>> align_text("é a", pieces, {7: 1, 8: 1, 9: 2}.__getitem__, trim=True)
+        >>> from roberta.tokenizer.bpe import ByteLevelBPE
+        >>> from roberta.tokenizer.special import SpecialSplitter
+        >>> bpe = ByteLevelBPE({"Ã": 7, "©": 8, "Ġ": 5, "a": 6, "Ġa": 9}, [("Ġ", "a")], unk_id=0)
+        >>> aligner = Aligner(Pipeline(SpecialSplitter([]), bpe, {}), {7: 1, 8: 1, 9: 2}.__getitem__, trim=True)
+        >>> aligner.align("é a")
         Alignment(offsets=[(0, 1), (0, 1), (2, 3)], words=[0, 0, 1])
     """
-    offsets: list[Span] = []
-    words: list[int] = []
-    for index, piece in enumerate(pieces):
-        spans = [(piece.start, piece.end)] if piece.token else _spans(text, piece, byte_count)
-        # Around an added token all white space is trimmed, since it may have swallowed any; else only U+0020.
-        space = _ANY_SPACE if piece.token else _SPACE
-        offsets += (_trimmed(text, span, space) for span in spans) if trim else spans
-        words += [index] * len(piece.ids)
-    return Alignment(offsets, words)
+
+    def __init__(
+        self, pipeline: Pipeline, byte_count: Callable[[int], int], trim: bool, cache_size: int = 65536
+    ) -> None:
+        self._pipeline = pipeline
+        self._bpe = pipeline.bpe
+        self._byte_count = byte_count
+        self._trim = trim
+        self._words = Memory(self._align_word, cache_size)
+
+    def align(self, text: str, split_special_tokens: bool = False) -> Alignment:
+        """Align the tokens of a text.
+
+        Args:
+            text: the text.
+            split_special_tokens: whether special tokens in it are treated as plain text.
+
+        Returns:
+            The alignment; its words are the pieces, white space and punctuation included.
+        """
+        if self._bpe is not self._pipeline.bpe:  # what is remembered is of another vocabulary
+            self._bpe = self._pipeline.bpe
+            self._words.clear()
+        found = Alignment([], [])
+        piece = 0
+        for start, end, token in self._pipeline.splitter.split(text, split_special_tokens):
+            if token is None:
+                piece = self._align_plain(text[start:end], start, piece, found)
+            else:
+                # Around an added token all white space is trimmed, since it may have swallowed any.
+                found.offsets.append(_trimmed(text, start, end, WHITE_SPACE) if self._trim else (start, end))
+                found.words.append(piece)
+                piece += 1
+        return found
+
+    def _align_plain(self, plain: str, start: int, piece: int, found: Alignment) -> int:
+        """Add the tokens of plain text that begins at ``start`` with piece number ``piece``; return the next."""
+        add_offset, add_word = found.offsets.append, found.words.append
+        first = len(found.offsets)
+        whole = self._pipeline.with_prefix(plain)
+        at = start - (len(whole) - len(plain))
+        for word in split_words(whole):
+            tokens, piece_count = self._words[word]
+            for begin, end, index in tokens:
+                add_offset((at + begin, at + end))
+                add_word(piece + index)
+            at += len(word)
+            piece += piece_count
+        # An inserted space stands before the text, where there is nothing to point at.
+        begin, end = found.offsets[first]
+        found.offsets[first] = max(start, begin), end
+        return piece
+
+    def _align_word(self, word: str) -> tuple[tuple[tuple[int, int, int], ...], int]:
+        """Return begin, end and piece of each token of a word, and how many pieces there are."""
+        pieces = split_pieces(word)
+        tokens = [(token, index) for index, piece in enumerate(pieces) for token in self._bpe.encode(piece)]
+        ends = accumulate((self._byte_count(token) for token, _ in tokens), initial=0)
+        # The place of every byte's character.
+        places = [at for at, character in enumerate(word) for _ in character.encode()]
+        spans = ((places[begin], places[end - 1] + 1) for begin, end in pairwise(ends))
+        if self._trim:
+            spans = (_trimmed(word, *span, " ") for span in spans)
+        return tuple((*span, piece) for span, (_, piece) in zip(spans, tokens, strict=True)), len(pieces)
 
 
 def align_words(alignments: Iterable[Alignment]) -> Alignment:
@@ -80,24 +135,9 @@ def align_words(alignments: Iterable[Alignment]) -> Alignment:
     return Alignment(offsets, words)
 
 
-def _spans(text: str, piece: Piece, byte_count: Callable[[int], int]) -> Iterator[Span]:
-    """Yield the untrimmed span of each token of a plain piece."""
-    # The place of every byte's character. An inserted space stands before the text: its span is empty.
-    inserted = [(piece.start, piece.start)] if piece.has_inserted_space else []
-    characters = enumerate(text[piece.start : piece.end], piece.start)
-    places = inserted + [(at, at + 1) for at, character in characters for _ in character.encode()]
-    for begin, end in pairwise(accumulate(map(byte_count, piece.ids), initial=0)):
-        yield places[begin][0], places[end - 1][1]
-
-
-_SPACE = regex.compile(" ")
-_ANY_SPACE = regex.compile(r"\s")
-
-
-def _trimmed(text: str, span: Span, space: "regex.Pattern[str]") -> Span:
-    start, end = span
-    while start < end and space.match(text, start):
+def _trimmed(text: str, start: int, end: int, spaces: str) -> Span:
+    while start < end and text[start] in spaces:
         start += 1
-    while start < end and space.match(text, end - 1):
+    while start < end and text[end - 1] in spaces:
         end -= 1
     return start, end

@@ -5,19 +5,32 @@ rank is joined, the leftmost of equals first, until no pair is known any more.
 """
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
+from typing import NamedTuple, TypeVar
 
 from .alphabet import BYTE_TO_SYMBOL
-from .pretokenize import split_pieces
+from .pretokenize import split_pieces, split_words
 
-__all__ = ["ByteLevelBPE"]
+__all__ = ["ByteLevelBPE", "Memory", "MergeTable", "merge_steps"]
 
-Merges = Mapping[tuple[int, int], tuple[int, int]]
-"""A pair of ids -> (rank, id of the joined symbol)."""
+T = TypeVar("T")
 
-# Measured: below this length scanning for the best pair beats a heap; above it the scan's square cost shows.
+# Measured: below this length looking at all ranks for the best beats a queue; above it the square cost shows.
 _SCAN_LIMIT = 40
+
+
+class MergeTable(NamedTuple):
+    """The merges, by ids.
+
+    Args:
+        ranks: pair of ids -> rank.
+        joined: rank -> id of the joined symbol.
+    """
+
+    ranks: Mapping[tuple[int, int], int]
+    joined: list[int]
 
 
 class ByteLevelBPE:
@@ -27,7 +40,7 @@ class ByteLevelBPE:
         vocab: symbol string -> id, at least 0.
         merges: pairs of symbol strings, the lowest rank first. Both and their joined form must be in ``vocab``.
         unk_id: the id of a byte that the vocabulary lacks.
-        cache_size: how many pieces are remembered at most.
+        cache_size: how many words are remembered at most.
 
     Raises:
         ValueError: a merge that the vocabulary lacks.
@@ -49,10 +62,10 @@ class ByteLevelBPE:
         unk_id: int,
         cache_size: int = 65536,
     ) -> None:
-        self.merges: Merges = _ranked(vocab, merges)
+        self.merges = _ranked(vocab, merges)
         self.unk_id = unk_id
         self._id_of_byte = [vocab.get(symbol, unk_id) for symbol in BYTE_TO_SYMBOL]
-        self._cache = _PieceCache(self, cache_size)
+        self._words = Memory(self._encode_word, cache_size)
 
     def encode(self, text: str) -> list[int]:
         """Encode a text without special tokens.
@@ -63,10 +76,10 @@ class ByteLevelBPE:
         Returns:
             Its ids.
         """
-        return list(chain.from_iterable(map(self._cache.__getitem__, split_pieces(text))))
+        return list(chain.from_iterable(map(self._words.__getitem__, split_words(text))))
 
     def encode_piece(self, piece: str) -> list[int]:
-        """Encode one piece, without looking into the cache.
+        """Encode one piece, without looking into the memory.
 
         Args:
             piece: what `split_pieces` cuts a text into.
@@ -74,89 +87,157 @@ class ByteLevelBPE:
         Returns:
             Its ids.
         """
-        ids = list(map(self._id_of_byte.__getitem__, piece.encode()))
-        return _merge_by_scan(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_by_heap(ids, self.merges)
+        ids = self.byte_ids(piece)
+        return _merge_short(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_long(ids, self.merges)
+
+    def byte_ids(self, piece: str) -> list[int]:
+        """Return the symbols that a piece begins as.
+
+        Args:
+            piece: any text without lone surrogates.
+
+        Returns:
+            One id for each byte.
+        """
+        return list(map(self._id_of_byte.__getitem__, piece.encode()))
+
+    def _encode_word(self, word: str) -> tuple[int, ...]:
+        pieces = split_pieces(word)
+        if len(pieces) == 1:
+            return tuple(self.encode_piece(word))
+        return tuple(chain.from_iterable(map(self._words.__getitem__, pieces)))
 
 
-class _PieceCache(dict[str, tuple[int, ...]]):
-    """Piece -> ids, computed on first sight. A dict's own look-up is what makes running text fast."""
+class Memory(dict[str, T]):
+    """Word -> what was computed for it on first sight. A dict's own look-up is what makes running text fast.
 
-    # Longer pieces hardly ever come twice; remembering them would cost memory without bound.
+    Args:
+        compute: gives the value of a word.
+        size: how many words are remembered at most.
+
+    Example:
+        >>> lengths = Memory(len, size=1000)
+        >>> lengths["word"], list(lengths)
+        (4, ['word'])
+    """
+
+    # Longer words hardly ever come twice; remembering them would cost memory without bound.
     longest_kept = 64
 
-    def __init__(self, bpe: ByteLevelBPE, size: int) -> None:
+    def __init__(self, compute: Callable[[str], T], size: int) -> None:
         super().__init__()
-        self._bpe = bpe
+        self._compute = compute
         self._size = size
 
-    def __missing__(self, piece: str) -> tuple[int, ...]:
-        ids = tuple(self._bpe.encode_piece(piece))
-        if len(piece) <= self.longest_kept:
+    def __reduce__(self) -> tuple[type["Memory[T]"], tuple[Callable[[str], T], int]]:
+        # What is remembered is no part of a tokenizer that is copied, or sent to a data loader's worker.
+        return Memory, (self._compute, self._size)
+
+    def __missing__(self, word: str) -> T:
+        value = self._compute(word)
+        if len(word) <= self.longest_kept:
             if len(self) >= self._size:
                 # Starting afresh costs a few thousand merges, and no bookkeeping on every hit.
                 self.clear()
-            self[piece] = ids
-        return ids
+            self[word] = value
+        return value
 
 
-def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> Merges:
+def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> MergeTable:
     """Turn merges of strings into merges of ids; of a pair that comes twice, the later rank counts."""
-    ranked: dict[tuple[int, int], tuple[int, int]] = {}
+    ranks: dict[tuple[int, int], int] = {}
+    joined: list[int] = []
     for rank, (left, right) in enumerate(merges):
         try:
-            ranked[vocab[left], vocab[right]] = rank, vocab[left + right]
+            ranks[vocab[left], vocab[right]] = rank
+            joined.append(vocab[left + right])
         except KeyError as error:
             raise ValueError(
                 f"merges: expected both parts and their joined form in the vocabulary, got merge {rank} ({left!r}, "
                 f"{right!r}) while vocab lacks {error.args[0]!r}; the two files do not belong together: fetch both "
                 "from one checkpoint"
             ) from None
-    return ranked
+    return MergeTable(ranks, joined)
 
 
-def _merge_by_scan(ids: list[int], merges: Merges) -> list[int]:
-    """Look at all pairs, join the best, repeat: the definition itself, good for short pieces.
+def _merge_short(ids: list[int], merges: MergeTable) -> list[int]:
+    """Take the lowest rank of all pairs, join that pair, repeat: the definition itself, good for short pieces.
 
-    >>> _merge_by_scan([1, 1, 1], {(1, 1): (0, 2)})
+    >>> _merge_short([1, 1, 1], MergeTable({(1, 1): 0}, [2]))
     [2, 1]
     """
-    none = (len(merges), -1)
-    while len(ids) > 1:
-        candidates = [merges.get(pair, none) for pair in pairwise(ids)]
-        best = min(candidates)
-        if best is none:
-            break
-        at = candidates.index(best)
-        ids[at : at + 2] = [best[1]]
+    rank_of, none = merges.ranks.get, len(merges.joined)
+    ranks = [rank_of(pair, none) for pair in pairwise(ids)]
+    while ranks and (best := min(ranks)) < none:
+        at = ranks.index(best)
+        ids[at : at + 2] = [merges.joined[best]]
+        del ranks[at]
+        # Only the pairs at both sides of the joined symbol are new.
+        if at > 0:
+            ranks[at - 1] = rank_of((ids[at - 1], ids[at]), none)
+        if at < len(ranks):
+            ranks[at] = rank_of((ids[at], ids[at + 1]), none)
     return ids
 
 
-def _merge_by_heap(ids: list[int], merges: Merges) -> list[int]:
-    """Give the result of `_merge_by_scan` in n log n steps, for pieces of any length.
+def _merge_long(ids: list[int], merges: MergeTable) -> list[int]:
+    """Give the result of `_merge_short` for pieces of any length, in time that hardly grows faster than they do.
 
-    The symbols are a doubly linked list over their first places; the heap holds (rank, place, joined id, the
-    two parts). An entry is stale where the parts at its place have changed since.
-
-    >>> _merge_by_heap([1, 1, 1], {(1, 1): (0, 2)})
+    >>> _merge_long([1, 1, 1], MergeTable({(1, 1): 0}, [2]))
     [2, 1]
     """
-    size = len(ids)
-    after = [*range(1, size), -1]
-    before = list(range(-1, size - 1))
-    heap = [(*merges[pair], at) for at, pair in enumerate(pairwise(ids)) if pair in merges]
-    heap = [(rank, at, joined) for rank, joined, at in heap]
-    heapq.heapify(heap)
-    while heap:
-        rank, at, joined = heapq.heappop(heap)
-        right = after[at]
-        if ids[at] < 0 or right < 0 or merges.get((ids[at], ids[right]), (-1, -1))[0] != rank:
+    deque(merge_steps(ids, merges), maxlen=0)
+    return [symbol for symbol in ids if symbol != _GONE]
+
+
+_GONE = -2
+"""Stands in the place of a symbol that has become part of the one before it. (-1 is an id of no token.)"""
+
+
+def merge_steps(ids: list[int], merges: MergeTable) -> Iterator[tuple[int, int, int]]:
+    """Join pairs one by one, in the order of the definition.
+
+    The symbols are a doubly linked list over their first places. One queue holds the ranks that wait, and each
+    rank has a queue of the places where its pair was seen; a place is stale where the pair has changed since.
+    (A long piece repeats itself: queues of plain numbers, each short or in order already, cost less than one
+    queue of all ranks and places.)
+
+    Args:
+        ids: the symbols, one for each byte; a joined symbol takes the place of its first byte, and what it
+            swallowed becomes -2.
+        merges: the merges.
+
+    Returns:
+        The rank of each merge and the places of its two parts, just before ``ids`` changes.
+
+    Example:
+        >>> list(merge_steps([1, 1, 1, 1], MergeTable({(1, 1): 0, (2, 2): 1}, [2, 3])))
+        [(0, 0, 1), (0, 2, 3), (1, 0, 2)]
+    """
+    rank_of, joined = merges.ranks.get, merges.joined
+    end = len(ids)
+    after, before = list(range(1, end + 1)), list(range(-1, end - 1))
+    places: defaultdict[int, list[int]] = defaultdict(list)
+    for at, pair in enumerate(pairwise(ids)):
+        if (rank := rank_of(pair)) is not None:
+            places[rank].append(at)
+    queue = sorted(places)
+    while queue:
+        rank = queue[0]
+        if not places[rank]:
+            del places[heapq.heappop(queue)]
             continue
-        ids[at], ids[right] = joined, -1
+        at = heapq.heappop(places[rank])
+        right = after[at]
+        if right == end or rank_of((ids[at], ids[right])) != rank:
+            continue
+        yield rank, at, right
+        ids[at], ids[right] = joined[rank], _GONE
         following = after[at] = after[right]
-        if following >= 0:
+        if following < end:
             before[following] = at
         for left, neighbour in ((before[at], at), (at, following)):
-            if left >= 0 and neighbour >= 0 and (ids[left], ids[neighbour]) in merges:
-                next_rank, next_joined = merges[ids[left], ids[neighbour]]
-                heapq.heappush(heap, (next_rank, left, next_joined))
-    return [symbol for symbol in ids if symbol >= 0]
+            if left >= 0 and neighbour < end and (found := rank_of((ids[left], ids[neighbour]))) is not None:
+                if found not in places:
+                    heapq.heappush(queue, found)
+                heapq.heappush(places[found], left)

@@ -1,4 +1,4 @@
-"""Step 19 of the ladder: the call, and everything else that turns texts into rows.
+"""Step 20 of the ladder: the call, and everything else that turns texts into rows.
 
 A call goes: fill in the options (`plan`), read the inputs (`inputs`), encode (`pipeline`), cut
 (`truncation`), put special tokens and padding around (`rows`), and turn into tensors (`encoding`).
@@ -7,14 +7,15 @@ A call goes: fill in the options (`plan`), read the inputs (`inputs`), encode (`
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, Unpack
 
 from .encoding import BatchEncoding
+from .explain import ExplainedToken, Explanation, explain
 from .inputs import Source, read_inputs
 from .padding import pad_features
 from .plan import UNLIMITED, CallOptions, Plan, resolve
-from .rows import Frame, Row, pad_rows
+from .rows import Frame, Row, gather, pad_rows, stack
 from .texts import EncodedText
 from .truncation import cut
 from .vocabulary import Vocabulary
@@ -139,6 +140,32 @@ class Encoder(Vocabulary):
         """
         return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens))
 
+    def explain(
+        self, text: str, add_special_tokens: bool = True, split_special_tokens: bool | None = None
+    ) -> Explanation:
+        """Show the whole way of a text to the ids that a call gives.
+
+        Args:
+            text: the text.
+            add_special_tokens: whether to put the special tokens around.
+            split_special_tokens: whether text that spells a special token is encoded as plain text; None for
+                the tokenizer's.
+
+        Returns:
+            Segments, pieces, merges and tokens, as data. Print it to read it.
+
+        Raises:
+            ValueError: something else than a text, or a lone surrogate.
+        """
+        if not isinstance(text, str):
+            raise ValueError(f"text: expected one text (str), got {type(text).__name__}; explain texts one by one")
+        read_inputs(text, None, is_split_into_words=False)
+        split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
+        segments = explain(text, self._pipeline, self._align(text, split), self._token_of_id, split)
+        around = [self._required(role) for role in ("cls_token", "sep_token")] if add_special_tokens else []
+        tokens = [ExplainedToken(index, self._token_of_id(index), 0, 0) for index in around]
+        return Explanation(text, segments, tuple(tokens[:1]), tuple(tokens[1:]))
+
     def pad(self, encoded_inputs: Any, **options: Unpack[CallOptions]) -> BatchEncoding:
         """Pad features that are encoded already, as a collator does.
 
@@ -254,29 +281,37 @@ class Encoder(Vocabulary):
 
     def _encode_batch(self, text: Any, text_pair: Any, plan: Plan) -> BatchEncoding:
         pairs, is_batch = read_inputs(text, text_pair, plan.is_split_into_words)
+        self._require_prefix_space(plan)
         frame = self._frame(plan)
-        samples = (self._encode_sample(pair, index, frame, plan) for index, pair in enumerate(pairs))
-        rows = list(chain.from_iterable(samples))
+        sources = [[source for source in pair if source is not None] for pair in pairs]
+        texts = iter(self._encode_texts(list(chain.from_iterable(sources)), plan))
+        samples = [list(islice(texts, len(pair))) for pair in sources]
+        rows = [row for index, sample in enumerate(samples) for row in self._rows_of(sample, index, frame, plan)]
         self._warn_of_long_rows(rows, plan)
         pad_rows(rows, plan)
         return self._record(rows, plan, is_batch)
 
-    def _encode_sample(self, pair: tuple[Source, Source | None], index: int, frame: Frame, plan: Plan) -> list[Row]:
-        """Encode one text or pair: one row, or one for each window."""
+    def _encode_texts(self, sources: Sequence[Source], plan: Plan) -> list[EncodedText]:
+        """Encode all texts of a call. `RobertaTokenizerFast` does here what it does otherwise."""
         align = partial(self._align, split_special_tokens=plan.split_special_tokens)
-        texts = [EncodedText(source, self._encode_source(source, plan), align) for source in pair if source is not None]
+        return [EncodedText(source, self._encode_source(source, plan), align) for source in sources]
+
+    def _rows_of(self, texts: Sequence[EncodedText], index: int, frame: Frame, plan: Plan) -> list[Row]:
+        """Make the rows of one text or pair: one row, or one for each window."""
         special_count = 2 * len(texts) if frame.cls_sep else 0
         return [Row(parts, frame, index) for parts in cut(texts, special_count, plan)]
 
     def _encode_source(self, source: Source, plan: Plan) -> list[int]:
         if isinstance(source, str):
             return self._pipeline.encode(source, plan.split_special_tokens)
-        if not self.add_prefix_space:
+        return list(chain.from_iterable(self._pipeline.encode(word, plan.split_special_tokens) for word in source))
+
+    def _require_prefix_space(self, plan: Plan) -> None:
+        if plan.is_split_into_words and not self.add_prefix_space:
             raise ValueError(
                 "is_split_into_words: expected a tokenizer with add_prefix_space=True, since each word begins with a "
                 "space, got add_prefix_space=False; load it with from_pretrained(folder, add_prefix_space=True)"
             )
-        return list(chain.from_iterable(self._pipeline.encode(word, plan.split_special_tokens) for word in source))
 
     def _frame(self, plan: Plan) -> Frame:
         cls_sep = (self._required("cls_token"), self._required("sep_token")) if plan.add_special_tokens else None
@@ -296,7 +331,8 @@ class Encoder(Vocabulary):
                 )
 
     def _record(self, rows: list[Row], plan: Plan, is_batch: bool) -> BatchEncoding:
-        fields = {name: [getattr(row, attribute) for row in rows] for name, attribute in plan.fields.items()}
+        collect = stack if plan.return_tensors else gather
+        fields = {name: collect(rows, attribute) for name, attribute in plan.fields.items()}
         # One text gives flat lists, except where it may give several rows, and for the length, as in the peer.
         flat = not (is_batch or plan.windows or plan.return_tensors)
         encoding = {name: rows[0] if flat and name != "length" else rows for name, rows in fields.items()}

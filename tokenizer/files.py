@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from ..reference.files import write_atomically
 
-__all__ = ["read_merges", "read_settings", "read_vocab", "write_json", "write_merges"]
+__all__ = ["checked_ids", "read_merges", "read_settings", "read_vocab", "write_json", "write_merges"]
 
-VOCAB_FILE, MERGES_FILE = "vocab.json", "merges.txt"
+VOCAB_FILE, MERGES_FILE, TOKENIZER_FILE = "vocab.json", "merges.txt", "tokenizer.json"
 CONFIG_FILE, SPECIAL_TOKENS_FILE = "tokenizer_config.json", "special_tokens_map.json"
 ADDED_TOKENS_FILE = "added_tokens.json"
 
@@ -43,7 +43,22 @@ def read_vocab(path: StrPath) -> dict[str, int]:
         Traceback (most recent call last):
         FileNotFoundError: vocab.json: expected a file at nowhere/vocab.json, ...
     """
-    vocab = read_json_object(path)
+    return checked_ids(path, read_json_object(path))
+
+
+def checked_ids(path: StrPath, vocab: Mapping[str, Any]) -> dict[str, int]:
+    """Require what a vocabulary must be.
+
+    Args:
+        path: where it was read, for messages.
+        vocab: symbol string -> id.
+
+    Returns:
+        The same.
+
+    Raises:
+        ValueError: an id that is no integer of at least 0, or comes twice.
+    """
     token_of_id: dict[int, str] = {}
     for token, index in vocab.items():
         if type(index) is not int or index < 0:
@@ -57,7 +72,7 @@ def read_vocab(path: StrPath) -> dict[str, int]:
                 "fetch the file again"
             )
         token_of_id[index] = token
-    return vocab
+    return dict(vocab)
 
 
 def read_merges(path: StrPath) -> list[tuple[str, str]]:
@@ -126,6 +141,11 @@ def read_settings(folder: StrPath) -> dict[str, Any]:
     stored = {name: Path(folder) / name for name in (SPECIAL_TOKENS_FILE, CONFIG_FILE, ADDED_TOKENS_FILE)}
     found = {name: read_json_object(path) for name, path in stored.items() if path.is_file()}
     settings = found.get(SPECIAL_TOKENS_FILE, {}) | found.get(CONFIG_FILE, {})
+    # Special tokens without a role: so release 5 of transformers calls them, and release 4 those with roles of its own.
+    extra = settings.pop("extra_special_tokens", None)
+    if extra:
+        extra = extra.values() if isinstance(extra, dict) else extra
+        settings["additional_special_tokens"] = [*(settings.get("additional_special_tokens") or ()), *extra]
     # Older folders have only the names and ids of added tokens.
     older = {index: token for token, index in found.get(ADDED_TOKENS_FILE, {}).items()}
     return {"added_tokens_decoder": older} | settings if older else settings

@@ -1,7 +1,7 @@
 """Step 7 of the ladder: the way of one text: cut at added tokens, cut into pieces, each piece into ids.
 
 `Pipeline.encode` takes the short way, which gives ids only; `Pipeline.pieces` takes the same way step by step
-and says where in the text each piece stands. Alignment and explanation are made from the latter.
+and says where in the text each piece stands, which is what an explanation is made from.
 """
 
 from collections.abc import Iterator, Mapping
@@ -74,8 +74,7 @@ class Pipeline:
             if token is not None:
                 ids.append(self.ids[token.content])
             else:
-                plain = text[start:end]
-                ids += self.bpe.encode(" " + plain if self._lacks_space(plain) else plain)
+                ids += self.bpe.encode(self.with_prefix(text[start:end]))
         return ids
 
     def pieces(self, text: str, split_special_tokens: bool = False) -> Iterator[Piece]:
@@ -94,13 +93,22 @@ class Pipeline:
             else:
                 yield from self._plain_pieces(text[start:end], start)
 
+    def with_prefix(self, plain: str) -> str:
+        """Put a space before plain text, where ``add_prefix_space`` asks for one and there is none.
+
+        Args:
+            plain: a text without added tokens.
+
+        Returns:
+            What is cut into pieces.
+        """
+        # Only U+0020 counts: a text that begins with a tab gets a space all the same.
+        return " " + plain if self.add_prefix_space and not plain.startswith(" ") else plain
+
     def _plain_pieces(self, plain: str, start: int) -> Iterator[Piece]:
-        inserted = self._lacks_space(plain)
-        for piece in split_pieces(" " + plain if inserted else plain):
+        whole = self.with_prefix(plain)
+        inserted = len(whole) > len(plain)
+        for piece in split_pieces(whole):
             end = start + len(piece) - inserted
             yield Piece(start, end, self.bpe.encode_piece(piece), inserted, None)
             start, inserted = end, False
-
-    def _lacks_space(self, plain: str) -> bool:
-        # Only U+0020 counts: a text that begins with a tab gets a space all the same.
-        return self.add_prefix_space and not plain.startswith(" ")

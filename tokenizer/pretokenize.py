@@ -2,13 +2,16 @@
 
 The pieces are words with the space before them, numbers, runs of punctuation, contractions and white space.
 Nothing is dropped: the pieces, joined, are the text.
+
+`split_pieces` is the definition. `split_words` makes the same cuts at white space and no others. It is there for
+speed: it is several times faster, and words come again and again, so that each is cut into pieces only once.
 """
 
 import re
 
 import regex
 
-__all__ = ["split_pieces"]
+__all__ = ["WHITE_SPACE", "split_pieces", "split_words"]
 
 # What is a letter or a number is a matter of the Unicode version. Vocabularies in use were made with Unicode 16 at
 # the latest, which is what `tokenizers` has; `regex` is ahead. These ranges hold no letter and no number of
@@ -50,6 +53,15 @@ _UNICODE = regex.compile(
 _ASCII = re.compile(r"'s|'t|'re|'ve|'m|'ll|'d|[ ]?[A-Za-z]+|[ ]?[0-9]+|[ ]?[^\sA-Za-z0-9]+|\s+(?!\S)|\s+", re.ASCII)
 
 
+WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a" + (
+    "\u2028\u2029\u202f\u205f\u3000"
+)
+"""White space as Unicode has it since version 6.3. (`str.isspace` also holds the separators \\x1c to \\x1f.)"""
+
+# The alternatives of `_UNICODE`, where letters, numbers and all else that is not white space are one.
+_WORDS = re.compile(rf"[ ]?[^{WHITE_SPACE}]+|[{WHITE_SPACE}]+(?![^{WHITE_SPACE}])|[{WHITE_SPACE}]+")
+
+
 def split_pieces(text: str) -> list[str]:
     """Cut a text into the pieces that are encoded one by one.
 
@@ -68,3 +80,19 @@ def split_pieces(text: str) -> list[str]:
     """
     pattern = _ASCII if text.isascii() else _UNICODE
     return pattern.findall(text)
+
+
+def split_words(text: str) -> list[str]:
+    """Cut a text at its white space: each word is some of its `split_pieces`, whole, and cut alone it gives the same.
+
+    Args:
+        text: any text without special tokens.
+
+    Returns:
+        The words in order, each with the space before it; joined, they give ``text`` back.
+
+    Example:
+        >>> split_words("It's  2 o'clock...")
+        ["It's", ' ', ' 2', " o'clock..."]
+    """
+    return _WORDS.findall(text)

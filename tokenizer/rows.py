@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import TypeVar
+from typing import Any, TypeVar
+
+import numpy as np
 
 from .plan import Plan
 from .texts import Part
 
-__all__ = ["Frame", "Row", "Span", "pad_rows"]
+__all__ = ["Frame", "Row", "Span", "gather", "pad_rows", "stack"]
 
 T = TypeVar("T")
 Span = tuple[int, int]
+IntArray = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,12 @@ class Row:
     @property
     def ids(self) -> list[int]:
         """The ids."""
-        cls, sep = self.frame.cls_sep or (0, 0)
-        return self._laid_out([part.ids for part in self.parts], (cls, sep, self.frame.pad_id or 0))
+        return self._padded(self.framed_ids(), self.frame.pad_id or 0)
 
     @property
     def attention_mask(self) -> list[int]:
         """1 for every token and 0 for padding."""
-        return [0] * self.padding[0] + [1] * len(self) + [0] * self.padding[1]
+        return self._padded([1] * len(self), 0)
 
     @property
     def type_ids(self) -> list[int]:
@@ -93,7 +95,7 @@ class Row:
     @property
     def special_tokens_mask(self) -> list[int]:
         """1 for every token that the call put in, padding included, else 0."""
-        return self._laid_out([[0] * len(part) for part in self.parts], (1, 1, 1))
+        return self._padded(self.framed_specials(), 1)
 
     @property
     def tokens(self) -> list[str]:
@@ -103,19 +105,19 @@ class Row:
     @property
     def offsets(self) -> list[Span]:
         """Each token's (start, end) in its text, code points, end-exclusive; (0, 0) for special tokens."""
-        return self._laid_out([part.alignment.offsets for part in self.parts], ((0, 0), (0, 0), (0, 0)))
+        return self._padded(self.framed_offsets(), (0, 0))
 
     @property
     def word_ids(self) -> list[int | None]:
         """The index of each token's piece or given word; None for what the call put in."""
         words: list[Sequence[int | None]] = [part.alignment.words for part in self.parts]
-        return self._laid_out(words, (None, None, None))
+        return self._padded(self._framed(words, None, None), None)
 
     @property
     def sequence_ids(self) -> list[int | None]:
         """0 or 1 for the tokens of the first and second text; None for what the call put in."""
         indices: list[Sequence[int | None]] = [[index] * len(part) for index, part in enumerate(self.parts)]
-        return self._laid_out(indices, (None, None, None))
+        return self._padded(self._framed(indices, None, None), None)
 
     def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
         """Find the token that holds a code point of a text.
@@ -226,16 +228,32 @@ class Row:
         offsets, words = self.parts[sequence_index].alignment
         return zip(range(begin, begin + len(words)), offsets, words, strict=True)
 
-    def _laid_out(self, inner: Sequence[Sequence[T]], outer: tuple[T, T, T]) -> list[T]:
-        """Lay out values of kept tokens; ``outer`` are those of ``<s>``, ``</s>`` and ``<pad>``."""
-        cls, sep, pad = outer
+    # Without padding.
+
+    def framed_ids(self) -> list[int]:
+        """Return the ids."""
+        return self._framed([part.ids for part in self.parts], *(self.frame.cls_sep or (0, 0)))
+
+    def framed_specials(self) -> list[int]:
+        """Return 1 for every token that the call put in, else 0."""
+        return self._framed([[0] * len(part) for part in self.parts], 1, 1)
+
+    def framed_offsets(self) -> list[Span]:
+        """Return each token's offsets."""
+        return self._framed([part.alignment.offsets for part in self.parts], (0, 0), (0, 0))
+
+    def _framed(self, inner: Sequence[Sequence[T]], cls: T, sep: T) -> list[T]:
+        """Lay out values of kept tokens, with those of ``<s>`` and ``</s>`` around them."""
         if self.frame.cls_sep is None:
-            laid = list(chain.from_iterable(inner))
-        else:
-            laid = [cls, *inner[0], sep]
-            for values in inner[1:]:
-                laid += [sep, *values, sep]
-        return [pad] * self.padding[0] + laid + [pad] * self.padding[1]
+            return list(chain.from_iterable(inner))
+        laid = [cls, *inner[0], sep]
+        for values in inner[1:]:
+            laid += [sep, *values, sep]
+        return laid
+
+    def _padded(self, laid: list[T], filler: T) -> list[T]:
+        left, right = self.padding
+        return [filler] * left + laid + [filler] * right if left or right else laid
 
 
 def pad_rows(rows: Sequence[Row], plan: Plan) -> None:
@@ -245,7 +263,67 @@ def pad_rows(rows: Sequence[Row], plan: Plan) -> None:
         rows: changed in place. A row longer than the wanted length stays as it is.
         plan: says to which length and at which side.
     """
-    wanted = plan.padded_length([len(row) for row in rows])
-    for row in rows:
-        missing = max(wanted - len(row), 0)
+    lengths = list(map(len, rows))
+    wanted = plan.padded_length(lengths)
+    for row, length in zip(rows, lengths, strict=True):
+        missing = max(wanted - length, 0)
         row.padding = (missing, 0) if plan.padding_side == "left" else (0, missing)
+
+
+def gather(rows: Sequence[Row], attribute: str) -> Any:
+    """Gather one field of all rows.
+
+    Args:
+        rows: the rows, padded.
+        attribute: the attribute that holds the field.
+
+    Returns:
+        One value a row, in a list.
+
+    Example:
+        >>> gather([Row([], Frame((0, 2), 1, str))], "sample")
+        [0]
+    """
+    return [getattr(row, attribute) for row in rows]
+
+
+def stack(rows: Sequence[Row], attribute: str) -> Any:
+    """Gather one field of all rows in an array; the same as `gather`, without lists that hold the padding.
+
+    Args:
+        rows: the rows, padded.
+        attribute: the attribute that holds the field.
+
+    Returns:
+        (B, T) int64; (B, T, 2) for offsets; (B,) for a number a row. What `gather` gives, where the rows are
+        of different lengths, or none.
+
+    Example:
+        >>> rows = [Row([], Frame((0, 2), 1, str), padding=(0, 1)), Row([], Frame((0, 2), 1, str), padding=(1, 0))]
+        >>> stack(rows, "ids").tolist()
+        [[0, 2, 1], [1, 0, 2]]
+    """
+    widths = {row.padded_length for row in rows}
+    if len(widths) != 1:
+        return gather(rows, attribute)
+    left, right = (np.array([row.padding[side] for row in rows])[:, None] for side in (0, 1))  # B 1
+    place = np.arange(widths.pop())  # T
+    is_token = (place >= left) & (place < len(place) - right)  # B T
+    if attribute == "attention_mask":
+        return is_token.astype(np.int64)
+    if attribute == "ids":
+        return _scatter(map(Row.framed_ids, rows), is_token, rows[0].frame.pad_id or 0)
+    if attribute == "special_tokens_mask":
+        return _scatter(map(Row.framed_specials, rows), is_token, 1)
+    if attribute == "offsets":
+        spans = list(chain.from_iterable(map(Row.framed_offsets, rows)))
+        return np.stack([_scatter([[span[side] for span in spans]], is_token, 0) for side in (0, 1)], axis=-1)  # B T 2
+    return gather(rows, attribute)
+
+
+def _scatter(values: Iterable[Sequence[int]], is_token: IntArray, filler: int) -> IntArray:
+    """Put values where there is a token, and a filler where there is none."""
+    flat = np.fromiter(chain.from_iterable(values), np.int64, np.count_nonzero(is_token))
+    stacked = np.full(is_token.shape, filler, np.int64)  # B T
+    stacked[is_token] = flat
+    return stacked

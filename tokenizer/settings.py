@@ -1,13 +1,15 @@
-"""Step 20 of the ladder: a tokenizer's settings beside its vocabulary, and their form on disk."""
+"""Step 21 of the ladder: a tokenizer's settings beside its vocabulary, and their form on disk."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
 from .calls import Encoder
 from .slots import SLOTS
+from .special import AddedToken
+from .vocabulary import TokenLike
 
-__all__ = ["Settings", "config_of", "constructor_arguments"]
+__all__ = ["Settings", "check_types", "config_of", "constructor_arguments", "renamed_specials"]
 
 
 class Settings(TypedDict, total=False):
@@ -36,6 +38,44 @@ class Settings(TypedDict, total=False):
     added_tokens_decoder: Mapping[Any, Any]
     trim_offsets: bool
     name_or_path: str
+
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "model_max_length": (int, type(None)),
+    "padding_side": (str,),
+    "truncation_side": (str,),
+    "model_input_names": (list, tuple),
+    "clean_up_tokenization_spaces": (bool, type(None)),
+    "split_special_tokens": (bool,),
+    "additional_special_tokens": (list, tuple, type(None)),
+    "added_tokens_decoder": (dict, type(None)),
+    "trim_offsets": (bool,),
+    "name_or_path": (str,),
+}
+
+
+def check_types(settings: Mapping[str, Any]) -> None:
+    """Refuse settings of a wrong type, which a damaged ``tokenizer_config.json`` may hold.
+
+    Args:
+        settings: name -> value.
+
+    Raises:
+        TypeError: a value of another type than the setting has.
+
+    Example:
+        >>> check_types({"trim_offsets": 1})
+        Traceback (most recent call last):
+        TypeError: trim_offsets: expected bool, got int 1; correct it where it is passed or in tokenizer_config.json
+    """
+    for name, value in settings.items():
+        wanted = _TYPES[name]
+        if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
+            names = " or ".join("None" if each is type(None) else each.__name__ for each in wanted)
+            raise TypeError(
+                f"{name}: expected {names}, got {type(value).__name__} {value!r:.80}; correct it where it is passed or "
+                "in tokenizer_config.json"
+            )
 
 
 _CONSTRUCTOR_ARGUMENTS = {"errors", "add_prefix_space", *SLOTS, *Settings.__annotations__}
@@ -83,3 +123,42 @@ def config_of(tokenizer: Encoder) -> dict[str, Any]:
     return (
         settings | tokenizer.special_tokens_map | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
     )
+
+
+def renamed_specials(
+    tokenizer: Encoder, names: Mapping[str, str], new: Iterable[TokenLike]
+) -> tuple[list[AddedToken], dict[str, Any]]:
+    """Give the special tokens of a tokenizer other names and other ids, and add some, for another vocabulary.
+
+    Args:
+        tokenizer: any; it stays as it is.
+        names: special token -> its new name; one that is not named keeps its own.
+        new: further special tokens, without a role.
+
+    Returns:
+        The special tokens in the order of their ids, and the arguments of the constructor beside the vocabulary.
+
+    Raises:
+        ValueError: ``names`` holds a token that is not special, or two tokens get one name.
+    """
+    old = [token for token in tokenizer.added_tokens_decoder.values() if token.special]
+    strange = set(names).difference(token.content for token in old)
+    if strange:
+        raise ValueError(
+            f"special_tokens_map: expected special tokens of this tokenizer, {[token.content for token in old]}, got "
+            f"{sorted(strange)}; use new_special_tokens for what is new"
+        )
+    added = [replace(AddedToken.read(token, normalized=False), special=True) for token in new]
+    special = [replace(token, content=names.get(token.content, token.content)) for token in old] + added
+    contents = [token.content for token in special]
+    if len(set(contents)) < len(contents):
+        raise ValueError(
+            f"special_tokens_map, new_special_tokens: expected each special token once, got {contents}; rename one"
+        )
+    roles = {role: names.get(str(token), token) for role, token in tokenizer.special_tokens_map.items() if role in SLOTS}
+    without_role = [names.get(token, token) for token in tokenizer.additional_special_tokens]
+    changed = {
+        "added_tokens_decoder": dict(enumerate(special)),
+        "additional_special_tokens": [*without_role, *(token.content for token in added)],
+    }
+    return special, dict.fromkeys(SLOTS) | constructor_arguments(config_of(tokenizer) | roles | changed)

@@ -4,6 +4,7 @@ The leftmost match wins, and of several that begin at one place the longest. A t
 space at its sides (``<mask>`` does so at its left) and may insist on being a whole word.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
@@ -135,10 +136,12 @@ class _Matcher:
         # Longest first: an alternation takes the first alternative that matches.
         contents = sorted(self._tokens, key=len, reverse=True)
         self._pattern = regex.compile("|".join(map(regex.escape, contents)))
+        self._beginnings = re.compile("|".join(sorted({re.escape(content[0]) for content in contents})))
 
     def occurs_in(self, text: str) -> bool:
-        # Most texts hold no such token; a plain search for each is many times faster than the pattern.
-        return any(content in text for content in self._tokens)
+        # Most texts hold no such token, not even its first character; plain searches are many times faster than
+        # the pattern.
+        return self._beginnings.search(text) is not None and any(content in text for content in self._tokens)
 
     def split(self, text: str, within: Segment, split_special_tokens: bool) -> list[Segment]:
         segments: list[Segment] = []

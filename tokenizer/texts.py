@@ -30,7 +30,7 @@ class EncodedText:
         return self._align(self.source)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: making a frozen one takes three times as long, and there is one for each text
 class Part:
     """Tokens ``begin`` to ``end`` (exclusive) of a text.
 

@@ -1,4 +1,4 @@
-"""Step 21, the top of the ladder: `RobertaTokenizer`, made from files, from a folder, or by training."""
+"""Step 24 of the ladder: `RobertaTokenizer`, made from files, from a folder, or by training."""
 
 # ruff: noqa: S107  (tokens of text, not passwords)
 
@@ -8,21 +8,12 @@ from pathlib import Path
 from typing import Any, Self, Unpack
 
 from .calls import Encoder
-from .files import (
-    ADDED_TOKENS_FILE,
-    CONFIG_FILE,
-    MERGES_FILE,
-    SPECIAL_TOKENS_FILE,
-    VOCAB_FILE,
-    StrPath,
-    read_settings,
-    write_json,
-    write_merges,
-)
+from .files import StrPath
+from .folder import read_folder, write_folder, write_vocabulary
 from .plan import UNLIMITED, reject_unknown, resolve
-from .settings import Settings, config_of, constructor_arguments
+from .settings import Settings, check_types, config_of, constructor_arguments, renamed_specials
 from .slots import SLOTS
-from .training import train
+from .training import TrainerOptions, train
 from .vocabulary import TokenLike
 
 __all__ = ["RobertaTokenizer"]
@@ -74,7 +65,7 @@ class RobertaTokenizer(Encoder):
         add_prefix_space: bool = False,
         **settings: Unpack[Settings],
     ) -> None:
-        reject_unknown("RobertaTokenizer", settings, Settings)
+        reject_unknown(type(self).__name__, settings, Settings)
         players = (bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token)
         roles: dict[str, TokenLike | None] = dict(zip(SLOTS, players, strict=True))
         added = settings.get("added_tokens_decoder")
@@ -83,6 +74,7 @@ class RobertaTokenizer(Encoder):
         self._configure(settings)
 
     def _configure(self, settings: Settings) -> None:
+        check_types(settings)
         self.model_max_length = settings.get("model_max_length") or UNLIMITED
         self.padding_side = settings.get("padding_side", "right")
         self.truncation_side = settings.get("truncation_side", "right")
@@ -96,31 +88,49 @@ class RobertaTokenizer(Encoder):
         resolve(self, {})  # so that a side that does not exist is reported now, not at the first call
 
     @classmethod
-    def from_pretrained(cls, folder: StrPath, **overrides: Any) -> Self:
-        """Load a tokenizer folder.
+    def from_pretrained(cls, folder_or_id: StrPath, **overrides: Any) -> Self:
+        """Load a tokenizer.
 
         Args:
-            folder: holds ``vocab.json`` and ``merges.txt``; ``tokenizer_config.json``,
-                ``special_tokens_map.json`` and ``added_tokens.json`` are read where they are there.
+            folder_or_id: a folder with ``vocab.json`` and ``merges.txt``, with ``tokenizer.json``, or with all
+                three, which must agree; the name of a checkpoint that comes with the package, such as ``"austen"``;
+                or an id on the Hugging Face hub. ``tokenizer_config.json``, ``special_tokens_map.json`` and
+                ``added_tokens.json`` are read where they are there.
             **overrides: arguments of the constructor that win over the files.
 
         Returns:
             The tokenizer.
 
         Raises:
-            FileNotFoundError: the folder or one of the two files is missing.
-            ValueError: a file is damaged.
+            FileNotFoundError: there is no such folder, or the files are not in it.
+            ValueError: a file is damaged, two contradict each other, or ``tokenizer.json`` is of another kind.
             TypeError: an argument that does not exist.
+
+        Example:
+            >>> RobertaTokenizer.from_pretrained("austen").vocab_size
+            4000
         """
-        path = Path(folder)
-        if not path.is_dir():
-            raise FileNotFoundError(
-                f"folder: expected a folder with {VOCAB_FILE} and {MERGES_FILE}, found "
-                f"{'a file' if path.exists() else 'nothing'} at {path}; check the path"
-            )
-        stored = constructor_arguments(read_settings(path))
-        arguments: dict[str, Any] = {**stored, "name_or_path": str(folder), **overrides}
-        return cls(path / VOCAB_FILE, path / MERGES_FILE, **arguments)
+        vocab, merges, stored = read_folder(folder_or_id)
+        arguments: dict[str, Any] = {**stored, "name_or_path": str(folder_or_id), **overrides}
+        return cls(vocab, merges, **arguments)
+
+    @classmethod
+    def from_tokenizer(cls, tokenizer: "RobertaTokenizer") -> Self:
+        """Make a tokenizer of this class from one of the other: from the pure one the fast one, or the reverse.
+
+        Args:
+            tokenizer: any. It stays as it is; the two share nothing.
+
+        Returns:
+            A tokenizer of this class that gives the same ids.
+
+        Example:
+            >>> tokenizer = RobertaTokenizer.train(["low lower lowest low"], vocab_size=263, padding_side="left")
+            >>> RobertaTokenizer.from_tokenizer(tokenizer).padding_side
+            'left'
+        """
+        stored = constructor_arguments(config_of(tokenizer))
+        return cls(dict(tokenizer._base), list(tokenizer._merges), **stored, name_or_path=tokenizer.name_or_path)
 
     @classmethod
     def train(
@@ -146,10 +156,53 @@ class RobertaTokenizer(Encoder):
             FileNotFoundError: a file is missing.
             ValueError: ``vocab_size`` has no room for the special tokens and the 256 bytes.
         """
-        if isinstance(files_or_texts, (str, os.PathLike)):
-            files_or_texts = [Path(files_or_texts)]
         vocab, merges = train(_texts(files_or_texts), vocab_size, min_frequency)
         return cls(vocab, merges, **settings)
+
+    def train_new_from_iterator(
+        self,
+        text_iterator: StrPath | Iterable[str | os.PathLike[str] | Iterable[str]],
+        vocab_size: int,
+        length: int | None = None,  # noqa: ARG002  (the peer's, for a progress bar)
+        *,
+        new_special_tokens: Iterable[TokenLike] = (),
+        special_tokens_map: Mapping[str, str] | None = None,
+        **options: Unpack[TrainerOptions],
+    ) -> Self:
+        """Train another tokenizer on other texts, with the settings and special tokens of this one.
+
+        Ids: the special tokens in the order of theirs here, the new ones, 256 bytes, the merges. Added tokens
+        that are not special stay behind.
+
+        Args:
+            text_iterator: texts, or lists of texts; each ``Path`` is a file that is read line by line. (One str by
+                itself is the path of a file.)
+            vocab_size: entries in all; fewer come out where the texts are too small.
+            length: how many texts there are; accepted, and not needed.
+            new_special_tokens: further special tokens, without a role.
+            special_tokens_map: special token -> what it is called in the new tokenizer.
+            **options: see `TrainerOptions`.
+
+        Returns:
+            The new tokenizer, of this one's class.
+
+        Raises:
+            ValueError: ``special_tokens_map`` names a token that is not special, or makes two of them one; or
+                ``vocab_size`` has no room for the special tokens and the 256 bytes.
+            TypeError: an option that does not exist.
+
+        Example:
+            >>> tokenizer = RobertaTokenizer.train(["low lower lowest low"], vocab_size=263, padding_side="left")
+            >>> newer = tokenizer.train_new_from_iterator([["new newer"]], 264, special_tokens_map={"<mask>": "[M]"})
+            >>> newer.padding_side, newer.mask_token, newer.mask_token_id, newer.tokenize("new [M]")
+            ('left', '[M]', 4, ['new', '[M]'])
+        """
+        reject_unknown("train_new_from_iterator", options, TrainerOptions)
+        special, settings = renamed_specials(self, special_tokens_map or {}, new_special_tokens)
+        texts = map(self._pipeline.with_prefix, _texts(text_iterator))
+        names = [token.content for token in special]
+        vocab, merges = train(texts, vocab_size, options.get("min_frequency", 0), names, mask_token=None)
+        return type(self)(vocab, merges, **settings)
 
     def save_vocabulary(self, save_directory: StrPath, filename_prefix: str | None = None) -> tuple[str, str]:
         """Write ``vocab.json`` and ``merges.txt``.
@@ -164,49 +217,48 @@ class RobertaTokenizer(Encoder):
         Raises:
             FileNotFoundError: there is no such folder.
         """
-        folder, prefix = Path(save_directory), f"{filename_prefix}-" if filename_prefix else ""
-        if not folder.is_dir():
+        if not Path(save_directory).is_dir():
             raise FileNotFoundError(
-                f"save_directory: expected a folder, found none at {folder}; create it, or use save_pretrained"
+                f"save_directory: expected a folder, found none at {save_directory}; create it, or use save_pretrained"
             )
-        vocab_path, merges_path = folder / f"{prefix}{VOCAB_FILE}", folder / f"{prefix}{MERGES_FILE}"
-        write_json(vocab_path, dict(sorted(self._base.items(), key=lambda entry: entry[1])))
-        write_merges(merges_path, self._merges)
-        return str(vocab_path), str(merges_path)
+        return write_vocabulary(self, save_directory, filename_prefix)
 
-    def save_pretrained(self, save_directory: StrPath) -> tuple[str, ...]:
-        """Write a folder that `from_pretrained` and transformers read.
+    def save_pretrained(
+        self, save_directory: StrPath, legacy_format: bool | None = None, filename_prefix: str | None = None
+    ) -> tuple[str, ...]:
+        """Write a folder that `from_pretrained` and transformers read, either class of either.
 
         Args:
             save_directory: the folder; created if it is not there.
+            legacy_format: None for all files; True leaves out ``tokenizer.json``; False leaves out
+                ``vocab.json``, ``merges.txt`` and ``added_tokens.json``.
+            filename_prefix: put before every name, with a hyphen.
 
         Returns:
-            The paths of ``tokenizer_config.json``, ``special_tokens_map.json``, ``vocab.json``,
-            ``merges.txt`` and, where tokens were added, ``added_tokens.json``.
+            The paths of ``tokenizer_config.json``, ``special_tokens_map.json``, where tokens were added
+            ``added_tokens.json``, then ``vocab.json``, ``merges.txt`` and ``tokenizer.json``.
+
+        Raises:
+            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``, which ``tokenizer.json`` needs.
         """
-        folder = Path(save_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / CONFIG_FILE, config_of(self), indent=2)
-        write_json(folder / SPECIAL_TOKENS_FILE, self.special_tokens_map, indent=2)
-        paths = [str(folder / CONFIG_FILE), str(folder / SPECIAL_TOKENS_FILE), *self.save_vocabulary(folder)]
-        new = {token: index for token, index in self.get_added_vocab().items() if token not in self._base}
-        if new:
-            write_json(folder / ADDED_TOKENS_FILE, new, indent=2)
-            paths.append(str(folder / ADDED_TOKENS_FILE))
-        return tuple(paths)
+        Path(save_directory).mkdir(parents=True, exist_ok=True)
+        return write_folder(self, save_directory, filename_prefix, legacy_format)
 
     def __repr__(self) -> str:
         return (
-            f"RobertaTokenizer(name_or_path={self.name_or_path!r}, vocab_size={self.vocab_size}, "
+            f"{type(self).__name__}(name_or_path={self.name_or_path!r}, vocab_size={self.vocab_size}, "
             f"model_max_length={self.model_max_length}, special_tokens={self.special_tokens_map})"
         )
 
 
-def _texts(files_or_texts: Iterable[str | os.PathLike[str]]) -> Iterator[str]:
-    """Yield each text, and each file line by line with its line ends, as the peer's trainer reads files."""
-    for item in files_or_texts:
-        if isinstance(item, str):
-            yield item
-        else:
+def _texts(source: StrPath | Iterable[str | os.PathLike[str] | Iterable[str]]) -> Iterator[str]:
+    """Yield each text, those in lists too, and each file line by line with its line ends, as the peer reads files."""
+    for item in [Path(source)] if isinstance(source, (str, os.PathLike)) else source:
+        if isinstance(item, os.PathLike):
             with Path(item).open(encoding="utf-8", newline="\n") as lines:
                 yield from lines
+        else:
+            for text in [item] if isinstance(item, str) else item:
+                if not isinstance(text, str):
+                    raise TypeError(f"texts: expected str, Path, or lists of str, got {type(text).__name__} {text!r:.80}")
+                yield text

@@ -9,16 +9,29 @@ import heapq
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
+from typing import TypedDict
 
 from .alphabet import BYTE_TO_SYMBOL, bytes_to_symbols
-from .pretokenize import split_pieces
+from .pretokenize import split_pieces, split_words
 
-__all__ = ["SPECIAL_TOKENS", "train"]
+__all__ = ["SPECIAL_TOKENS", "TrainerOptions", "train"]
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 """The special tokens that come first in the vocabulary, ids 0 to 3; ``<mask>`` comes last."""
 
 Pair = tuple[int, int]
+
+
+class TrainerOptions(TypedDict, total=False):
+    """What `train_new_from_iterator` may be told beside its texts.
+
+    Args:
+        min_frequency: pairs that are seen less often are not merged (0).
+        show_progress: accepted, as the peer's trainer has it; nothing is shown.
+    """
+
+    min_frequency: int
+    show_progress: bool
 
 
 def train(
@@ -73,9 +86,13 @@ def train(
 
 
 def _count_pieces(texts: Iterable[str]) -> Counter[str]:
-    counts: Counter[str] = Counter()
+    words: Counter[str] = Counter()
     for text in texts:
-        counts.update(split_pieces(text))
+        words.update(split_words(text))
+    counts: Counter[str] = Counter()
+    for word, count in words.items():
+        for piece in split_pieces(word):
+            counts[piece] += count
     return counts
 
 

@@ -24,8 +24,8 @@ def cut(texts: Sequence[EncodedText], special_count: int, plan: Plan) -> list[li
         ValueError: the strategy cannot reach the limit, or windows would not advance.
     """
     lengths = [len(text.ids) for text in texts]
-    if plan.truncation is None or plan.max_length is None:
-        return [[Part(text, 0, length) for text, length in zip(texts, lengths, strict=True)]]
+    if plan.truncation is None or plan.max_length is None or sum(lengths) + special_count <= plan.max_length:
+        return [[Part(text, 0, len(text.ids)) for text in texts]]
     second = lengths[1] if len(texts) > 1 else None
     kept = kept_lengths(lengths[0], second, plan.max_length - special_count, plan.truncation)
     parts = [

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from .alignment import Alignment, align_text, align_words
+from .alignment import Aligner, Alignment, align_words
 from .alphabet import BYTE_TO_SYMBOL, symbols_to_bytes
 from .bpe import ByteLevelBPE
-from .files import StrPath, read_merges, read_vocab
+from .files import StrPath, checked_ids, read_merges, read_vocab
 from .inputs import Source
 from .pipeline import Pipeline
 from .slots import SLOTS, SpecialTokenSlots
@@ -63,7 +63,7 @@ class Vocabulary(SpecialTokenSlots):
         added: Mapping[Any, TokenLike] | None = None,
         errors: str = "replace",
     ) -> None:
-        self._base = dict(vocab) if isinstance(vocab, Mapping) else read_vocab(vocab)
+        self._base = checked_ids("vocab", vocab) if isinstance(vocab, Mapping) else read_vocab(vocab)
         self._merges = read_merges(merges) if isinstance(merges, (str, os.PathLike)) else list(merges)
         self.errors = _known_handler(errors)
         self._ids = dict(self._base)
@@ -78,6 +78,7 @@ class Vocabulary(SpecialTokenSlots):
                 self._play(role, token)
         splitter = SpecialSplitter(self._added.values())
         self._pipeline = Pipeline(splitter, self._make_bpe(), self._ids)
+        self._aligners = {trim: Aligner(self._pipeline, self._byte_count, trim) for trim in (False, True)}
 
     @property
     def add_prefix_space(self) -> bool:
@@ -235,8 +236,7 @@ class Vocabulary(SpecialTokenSlots):
     def _align(self, source: Source, split_special_tokens: bool) -> Alignment:
         """Say where the tokens of a text, or of its words, came from."""
         if isinstance(source, str):
-            pieces = self._pipeline.pieces(source, split_special_tokens)
-            return align_text(source, pieces, self._byte_count, self.trim_offsets)
+            return self._aligners[self.trim_offsets].align(source, split_special_tokens)
         return align_words(self._align(word, split_special_tokens) for word in source)
 
     def _byte_count(self, index: int) -> int:
@@ -334,7 +334,8 @@ class Vocabulary(SpecialTokenSlots):
     def _add_without_role(self, tokens: Iterable[TokenLike]) -> None:
         """Add special tokens that play no role."""
         for token in tokens:
-            added = replace(AddedToken.read(token, normalized=False), special=True)
+            known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
+            added = replace(known or AddedToken.read(token, normalized=False), special=True)
             self._add(added)
             if added.content not in self.all_special_tokens:
                 self._additional_special_tokens.append(added.content)

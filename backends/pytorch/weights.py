@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -68,3 +69,26 @@ def device_of(model: nn.Module) -> torch.device:
 def frozen_names(model: nn.Module) -> frozenset[str]:
     """The parameters that are not trained."""
     return frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+
+
+def no_gradients() -> AbstractContextManager[Any]:
+    """In a `with` block: what is computed is not recorded for gradients."""
+    return torch.no_grad()
+
+
+def gradients(model: nn.Module, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """HF's names -> the derivatives of the loss of one call by each parameter; 0 where it is frozen or unused."""
+    parameters = dict(model.named_parameters())
+    trained = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
+    loss = _loss(model(**inputs))
+    found = torch.autograd.grad(loss, list(trained.values()), allow_unused=True, materialize_grads=True)
+    zeros = {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
+    return {name: to_numpy(gradient) for name, gradient in {**zeros, **dict(zip(trained, found, strict=True))}.items()}
+
+
+def _loss(output: Any) -> Tensor:
+    """The loss of a call; of the bare model, which has none, a smooth number that all its outputs go into."""
+    if "last_hidden_state" not in output:
+        return output.loss
+    total = output.last_hidden_state.sin().sum()  # ()
+    return total if output.pooler_output is None else total + output.pooler_output.sum()

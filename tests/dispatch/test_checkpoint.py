@@ -10,6 +10,7 @@ import pytest
 import roberta
 from roberta.dispatch import checkpoint
 from roberta.dispatch.api import FACES
+from roberta.reference import places
 from roberta.reference.parameters import CLASS_NAMES, HEADS, parameter_table
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
@@ -399,7 +400,7 @@ def test_a_checkpoint_that_is_nowhere_is_said_with_what_would_do(name: str) -> N
 
 
 def test_a_hub_id_without_its_client_says_how_to_get_that(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(checkpoint, "find_spec", lambda _: None)
+    monkeypatch.setattr(places, "find_spec", lambda _: None)
     with pytest.raises(FileNotFoundError, match=r'no checkpoint \'some/model\'.*pip install "roberta\[hub\]"'):
         checkpoint.locate("some/model")
 

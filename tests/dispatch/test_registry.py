@@ -1,9 +1,11 @@
 """Which engine is meant, and what is said where it is missing."""
 
+import ast
 import os
 import subprocess
 import sys
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -96,7 +98,7 @@ def test_aliases_mean_the_engine(alias: str, name: str) -> None:
 
 @pytest.mark.parametrize("use", [roberta.set_default_backend, registry.canonical_name, registry.load])
 def test_an_unknown_engine_is_refused_with_a_list_and_the_nearest(use: Any) -> None:
-    with pytest.raises(ValueError, match=r"required one of \['numpy', 'torch'.*got 'torhc'\. Did you mean 'torch'\?"):
+    with pytest.raises(ValueError, match=r"required one of \['numpy', .*'torch'.*got 'torhc'\. Did you mean 'torch'\?"):
         use("torhc")
 
 
@@ -148,6 +150,103 @@ def test_importing_looking_and_choosing_load_no_framework(tmp_path: Path) -> Non
         "print(sorted({'torch', 'numba', 'tensorflow', 'jax', 'transformers'} & set(sys.modules)))"
     )
     assert in_a_new_process(code, tmp_path) == "[]"
+
+
+#: Engine -> the frameworks that it may load, of all those that the engines need.
+FRAMEWORKS = {
+    "numpy": set(),
+    "numba": {"numba"},
+    "torch": {"torch"},
+    "tensorflow": {"tensorflow", "keras"},
+    "flax": {"flax", "jax"},
+}
+
+
+def without(*frameworks: str) -> str:
+    """Code that hides frameworks: importing them fails as if they were not installed."""
+    return f"import sys; sys.modules.update(dict.fromkeys({sorted(frameworks)!r}))\n"
+
+
+BROKEN = """
+import roberta
+config = roberta.RobertaConfig(11, 4, 1, 2, 7)
+status = roberta.available_backends()
+print([name for name, found in status.items() if found.is_available])
+print(status[{name!r}].version, status[{name!r}].reason, status[{name!r}].install)
+try:
+    roberta.RobertaModel(config, backend={name!r})
+except ImportError as error:
+    print(error)
+print(roberta.RobertaModel(config)([[2, 3]]).last_hidden_state.shape)
+"""
+
+
+#: What an engine's framework does when it is imported -> how that is told.
+BREAKS = {
+    "numba": ("raise SystemExit('no such processor')", "SystemExit: no such processor"),
+    "torch": ("import sys; sys.no_such_name", "AttributeError: module 'sys' has no attribute 'no_such_name'"),
+    "tensorflow": ("raise ImportError('libfast.so: cannot open')", "ImportError: libfast.so: cannot open"),
+    "flax": ("raise RuntimeError('no such device')", "RuntimeError: no such device"),
+}
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=getattr(pytest.mark, name)) for name in BREAKS])
+def test_a_broken_framework_is_told_and_breaks_nothing_else(name: str, tmp_path: Path) -> None:
+    line, said = BREAKS[name]
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "__init__.py").write_text(line)
+    info = tmp_path / f"{name}-9.8.7.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 9.8.7\n")
+    hidden = set().union(*FRAMEWORKS.values()) - FRAMEWORKS[name]
+    lines = in_a_new_process(without(*hidden) + BROKEN.format(name=name), tmp_path).splitlines()
+    assert lines[0] == "['numpy']"
+    assert lines[1].startswith("9.8.7")
+    assert said in lines[1]
+    assert lines[1].endswith(f'pip install "roberta[{name}]"')
+    assert f"backend {name!r} needs {name}, which cannot be imported ({said.removeprefix('ImportError: ')})" in lines[2]
+    assert lines[3] == "(1, 2, 4)"
+
+
+ALONE = """
+import roberta, sys
+roberta.RobertaModel(roberta.RobertaConfig(11, 4, 1, 2, 7), backend={name!r})([[2, 3]]).numpy()
+print(sorted({known!r} & set(sys.modules)))
+"""
+
+
+def test_an_engine_loads_its_own_framework_only_and_says_nothing(backend: str, tmp_path: Path) -> None:
+    known = set().union(*FRAMEWORKS.values(), {"transformers"})
+    done = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-c", ALONE.format(name=backend, known=known)],
+        env=quiet_environment(tmp_path),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert set(ast.literal_eval(done.stdout)) == FRAMEWORKS[backend]
+    assert done.stderr == ""
+
+
+def quiet_environment(tmp_path: Path) -> dict[str, str]:
+    """An environment in which nobody has asked the frameworks to be silent, and `roberta` is importable."""
+    in_a_new_process("", tmp_path)
+    asked = {"TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS", "JAX_ENABLE_X64", "TF_USE_LEGACY_KERAS"}
+    kept = {name: value for name, value in os.environ.items() if name not in asked}
+    return {**kept, "PYTHONPATH": str(tmp_path / "path")}
+
+
+def test_versions_of_companions_are_shown_behind_the_frameworks_own() -> None:
+    beside = registry.Backend("x", "x", "numpy", "", companions=("scipy", "not-there-at-all"))
+    assert registry._versions(beside) == f"{version('numpy')}, scipy {version('scipy')}"
+    assert registry._versions(registry.Backend("x", "x", "not-there-at-all", "", companions=("scipy",))) is None
+
+
+def test_an_engine_whose_devices_cannot_be_listed_is_told_as_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry.load("numpy"), "devices", lambda: [][0])
+    status = roberta.available_backends()["numpy"]
+    assert not status.is_available
+    assert status.reason == "IndexError: list index out of range"
 
 
 # -- third parties -----------------------------------------------------------------------------------------------------
@@ -214,7 +313,7 @@ def test_a_broken_third_party_breaks_nobody_else(tmp_path: Path) -> None:
     code = (
         "import roberta\n"
         "found = roberta.available_backends()\n"
-        "print(found['numpy'].is_available, found['counting'].is_available, found['counting'].reason)"
+        "print(found['numpy'].is_available, found['counting'].is_available, found['counting'])"
     )
     said = in_a_new_process(WITHOUT_TORCH + code, tmp_path)
     assert said.startswith("True False")

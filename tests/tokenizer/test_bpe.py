@@ -1,9 +1,12 @@
+import copy
+import pickle
 import time
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer.bpe import ByteLevelBPE, _merge_by_heap, _merge_by_scan
+from roberta.tokenizer.bpe import ByteLevelBPE, MergeTable, Memory, _merge_long, _merge_short, merge_steps
 
 LETTERS = {"<unk>": 0, "a": 1, "b": 2, "c": 3}
 
@@ -37,7 +40,7 @@ def test_merges_with_a_pencil(merges, text, tokens):
     encoder, spelling = bpe(*merges)
     assert [spelling[index] for index in encoder.encode(text)] == tokens.split()
     ids = [LETTERS[letter] for letter in text]
-    assert [spelling[index] for index in _merge_by_heap(ids, encoder.merges)] == tokens.split()
+    assert [spelling[index] for index in _merge_long(ids, encoder.merges)] == tokens.split()
 
 
 def test_a_byte_that_the_vocabulary_lacks_is_unk_each_time():
@@ -56,19 +59,37 @@ TABLE = st.dictionaries(st.tuples(st.integers(0, 5), st.integers(0, 5)), st.inte
 )
 
 
+def merged_by_definition(ids, merges):
+    """Look at all pairs, join the leftmost of lowest rank, repeat; return the steps, by first byte, too."""
+    ids, places, steps = list(ids), list(range(len(ids))), []
+    while True:
+        known = [(merges.ranks[pair], at) for at, pair in enumerate(pairwise(ids)) if pair in merges.ranks]
+        if not known:
+            return ids, steps
+        rank, at = min(known)
+        steps.append((rank, places[at], places[at + 1]))
+        ids[at : at + 2] = [merges.joined[rank]]
+        del places[at + 1]
+
+
 @settings(derandomize=True, deadline=None, max_examples=300)
 @given(table=TABLE, ids=st.lists(st.integers(0, 5), max_size=60))
-def test_the_heap_gives_what_the_scan_gives(table, ids):
-    merges = {pair: (rank, joined) for rank, (pair, joined) in enumerate(table)}
-    assert _merge_by_heap(list(ids), merges) == _merge_by_scan(list(ids), merges)
+def test_both_ways_to_merge_are_the_definition(table, ids):
+    merges = MergeTable({pair: rank for rank, (pair, _) in enumerate(table)}, [joined for _, joined in table])
+    merged, steps = merged_by_definition(ids, merges)
+    assert _merge_short(list(ids), merges) == merged
+    assert _merge_long(list(ids), merges) == merged
+    assert list(merge_steps(list(ids), merges)) == steps
 
 
 def test_every_merge_of_the_real_vocabulary(ours):
     """Of each of the 50,000 merges: its parts are joined, and its id is its token's."""
     vocab = ours.get_vocab()
-    assert len(ours._merges) == len(ours._pipeline.bpe.merges) == 50_000
+    ranks, joined = ours._pipeline.bpe.merges
+    assert len(ours._merges) == len(ranks) == len(joined) == 50_000
     for rank, (left, right) in enumerate(ours._merges):
-        assert ours._pipeline.bpe.merges[vocab[left], vocab[right]] == (rank, vocab[left + right])
+        assert ranks[vocab[left], vocab[right]] == rank
+        assert joined[rank] == vocab[left + right]
 
 
 def test_the_cache_stays_within_its_size_and_changes_nothing():
@@ -77,13 +98,40 @@ def test_the_cache_stays_within_its_size_and_changes_nothing():
     for number in range(60):
         word = "".join("abc"[int(digit)] for digit in f"{number % 27:03}" if digit < "3")
         assert encoder.encode(word) == fresh.encode_piece(word)
-        assert len(encoder._cache) <= 7
+        assert len(encoder._words) <= 7
 
 
 def test_long_pieces_are_not_remembered():
     encoder, _ = bpe("a b")
     encoder.encode("ab" * 500)
-    assert len(encoder._cache) == 0
+    assert len(encoder._words) == 0
+
+
+def test_what_is_remembered_is_computed_once():
+    seen = []
+    memory = Memory(lambda word: seen.append(word) or len(word), size=2)
+    assert [memory[word] for word in ("a", "bb", "a", "c" * 65, "c" * 65)] == [1, 2, 1, 65, 65]
+    assert seen == ["a", "bb", "c" * 65, "c" * 65]
+    assert (memory["ddd"], list(memory)) == (3, ["ddd"])  # full: it starts afresh
+
+
+@pytest.mark.parametrize("unit", ["a", "😀", "ab", "abc", " ", "!?"])
+def test_a_megabyte_of_one_run_takes_seconds(ours, unit):
+    """Measured at 1 to 2 s; the limit is that of a machine that is busy with other things."""
+    text = unit * (1_000_000 // len(unit.encode()))
+    begin = time.process_time()
+    ids = ours._pipeline.encode(text)
+    assert time.process_time() - begin < 30
+    assert ours.decode(ids) == text
+
+
+def test_the_queue_is_no_slower_where_a_rank_is_lower_than_its_parts():
+    """Each merge of a and b makes a pair of lower rank: the queue of ranks changes at every step."""
+    encoder, spelling = bpe("ab c", "a b")
+    begin = time.process_time()
+    ids = encoder.encode_piece("abc" * 100_000)
+    assert time.process_time() - begin < 10
+    assert {spelling[index] for index in ids} == {"abc"}
 
 
 def test_cost_is_linear_in_the_length_of_a_piece(ours):
@@ -101,3 +149,13 @@ def test_a_merge_that_the_vocabulary_lacks_is_named():
         ValueError, match=r"merges: expected .* got merge 1 \('ab', 'c'\) while vocab lacks 'abc'; .* fetch"
     ):
         ByteLevelBPE(LETTERS | {"ab": 4}, [("a", "b"), ("ab", "c")], unk_id=0)
+
+
+def test_a_copy_of_a_tokenizer_remembers_nothing_and_encodes_the_same(tiny):
+    text = "the cat sat on the <mask>"
+    expected = tiny(text, return_offsets_mapping=True)
+    assert tiny._pipeline.bpe._words
+    for twin in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):  # noqa: S301  (our own bytes)
+        assert not twin._pipeline.bpe._words
+        assert twin(text, return_offsets_mapping=True) == expected
+        assert twin._pipeline.bpe._words._compute.__self__ is twin._pipeline.bpe

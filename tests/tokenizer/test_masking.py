@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import DynamicMasker, mask_tokens
-from roberta.tokenizer.masking import IGNORED
+from roberta.tokenizer.masking import IGNORED, starts_by_spelling, starts_by_word_ids
 
 MASK, SIZE, SPECIAL = 999, 1000, (0, 1, 2, 3, 999)
 OPTIONS = {"mask_id": MASK, "vocab_size": SIZE, "special_ids": SPECIAL}
@@ -100,6 +100,102 @@ def test_laws_that_hold_for_every_draw(rows, seed, probability):
         assert (chosen == ~np.isin(ids, SPECIAL)).all()
     if probability == 0.0:
         assert not chosen.any()
+
+
+# -- whole words -------------------------------------------------------------------------------------------------------
+
+
+def words_of(ids, starts):
+    """The places of each word, by a plain loop: (row, [columns])."""
+    words = []
+    for row, (indices, begins) in enumerate(zip(ids, starts, strict=True)):
+        previous_is_special = True
+        for column, (index, begin) in enumerate(zip(indices, begins, strict=True)):
+            is_special = index in SPECIAL
+            if not is_special:
+                if begin or previous_is_special:
+                    words.append((row, []))
+                words[-1][1].append(column)
+            previous_is_special = is_special
+    return words
+
+
+@settings(derandomize=True, deadline=None)
+@given(rows=IDS, seed=st.integers(0, 2**32), data=st.data())
+def test_words_share_one_fate(rows, seed, data):
+    ids = np.array(rows, dtype=np.int64).reshape(-1, 7)
+    starts = np.array(data.draw(st.lists(st.booleans(), min_size=ids.size, max_size=ids.size))).reshape(ids.shape)
+    masked, labels = mask_tokens(
+        ids, np.random.default_rng(seed), **OPTIONS, probability=0.5, random_share=0.0, word_starts=starts
+    )
+    assert (labels[np.isin(ids, SPECIAL)] == IGNORED).all()
+    for row, columns in words_of(ids.tolist(), starts):
+        assert len({bool(labels[row, column] != IGNORED) for column in columns}) == 1
+        assert len({bool(masked[row, column] == MASK) for column in columns}) == 1
+
+
+def test_the_share_stays_that_of_single_tokens():
+    """Of words of four tokens: the count of words is binomial, and a token is chosen as often as its word."""
+    ids = np.full((500, 400), 7)
+    starts = np.arange(400) % 4 == 0
+    masked, labels = mask_tokens(
+        ids, np.random.default_rng(3), **OPTIONS, word_starts=np.broadcast_to(starts, ids.shape)
+    )
+    chosen = labels != IGNORED
+    words = chosen[:, ::4].sum()
+    assert chosen.sum() == 4 * words
+    assert within_bounds(words, 500 * 100, 0.15)
+    assert within_bounds((masked[:, ::4] == MASK).sum(), words, 0.8)
+    # Words are independent of each other.
+    assert within_bounds((chosen[:, 0:400:8] & chosen[:, 4:400:8]).sum(), 500 * 50, 0.15**2)
+
+
+def test_without_words_nothing_has_changed():
+    """Single tokens are words of one."""
+    ids = batch(20, 30)
+    plain = mask_tokens(ids, np.random.default_rng(5), **OPTIONS)
+    alone = mask_tokens(ids, np.random.default_rng(5), **OPTIONS, word_starts=np.ones_like(ids))
+    assert all((one == other).all() for one, other in zip(plain, alone, strict=True))
+
+
+def test_words_by_spelling_and_by_word_ids(tiny):
+    encoding = tiny("the cat, a mat", return_tensors="np")
+    words = {"spelling": [" cat,"], "word ids": [" cat", ","]}
+    spelled = starts_by_spelling(encoding["input_ids"], tiny)[0]
+    given_ids = starts_by_word_ids([encoding.word_ids(0)])[0]
+    assert [token.startswith("Ġ") for token in encoding.tokens()] == spelled.tolist()
+    for name, starts in (("spelling", spelled), ("word ids", given_ids)):
+        # The tokens from the second word's start on.
+        pieces = np.split(encoding["input_ids"][0], np.flatnonzero(starts)[np.flatnonzero(starts) > 0])
+        texts = [tiny.decode(piece, skip_special_tokens=True) for piece in pieces]
+        assert any(texts[at : at + len(words[name])] == words[name] for at in range(len(texts))), (name, texts)
+
+
+@pytest.mark.parametrize("kind", ["spelling", "word ids"])
+def test_a_masker_of_whole_words(tiny, kind):
+    text = "the cat sat on the mat, the wonderful cat " * 9
+    encoding = tiny([text] * 50, return_tensors="np")
+    ids = encoding["input_ids"]
+    by_ids = starts_by_word_ids([encoding.word_ids(row) for row in range(50)])
+    starts = starts_by_spelling(ids, tiny) if kind == "spelling" else by_ids
+    masker = DynamicMasker(tiny, 5, whole_words=kind == "spelling")
+    _, labels = masker(ids, epoch=0, index=0, word_starts=by_ids if kind == "word ids" else None)
+    begins = np.flatnonzero(starts[0])
+    for first, last in zip(begins, [*begins[1:], ids.shape[1]], strict=True):
+        chosen = (labels != IGNORED)[:, first:last] & ~np.isin(ids[:, first:last], tiny.all_special_ids)
+        inside = ~np.isin(ids[0, first:last], tiny.all_special_ids)
+        assert (chosen[:, inside].all(1) | ~chosen[:, inside].any(1)).all()
+    assert (labels != IGNORED).any()
+
+
+def test_word_starts_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"word_starts: expected the shape of input_ids, \(1, 2\), got \(1, 3\); make"):
+        mask_tokens([[4, 7]], np.random.default_rng(0), **OPTIONS, word_starts=[[1, 0, 1]])
+
+
+def test_a_masker_of_whole_words_names_unknown_ids(tiny):
+    with pytest.raises(ValueError, match="input_ids: expected 0 to vocab_size"):
+        DynamicMasker(tiny, 5, whole_words=True)([[0, 5000, 2]], epoch=0, index=0)
 
 
 def test_a_new_mask_each_epoch_and_batch_and_the_same_for_the_same(tiny):

@@ -1,8 +1,9 @@
 import pytest
+import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import pretokenize
-from roberta.tokenizer.pretokenize import split_pieces
+from roberta.tokenizer.pretokenize import split_pieces, split_words
 
 
 @pytest.mark.parametrize(
@@ -44,6 +45,28 @@ def test_the_ascii_pattern_is_the_unicode_pattern(text):
     assert pretokenize._ASCII.findall(text) == pretokenize._UNICODE.findall(text)
 
 
+ROUGH = st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\xa0", "\u3000", "\x1c", "a", "'s", "'", "2", "é", "!", "'t2"]))
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(text=st.one_of(ROUGH.map("".join), st.text()))
+def test_words_are_whole_pieces_and_are_cut_alone_as_in_the_text(text):
+    assert "".join(split_words(text)) == text
+    assert [piece for word in split_words(text) for piece in split_pieces(word)] == split_pieces(text)
+
+
+@settings(derandomize=True, deadline=None)
+@given(text=st.one_of(ROUGH.map("".join), st.text()))
+def test_a_piece_alone_is_one_piece(text):
+    assert all(split_pieces(piece) == [piece] for piece in split_pieces(text))
+
+
+def test_both_patterns_mean_the_same_by_white_space():
+    space = regex.compile(r"\s", regex.V1)
+    for point in range(0x110000):
+        assert (len(split_words(f"a{chr(point)}")) == 2) is bool(space.match(chr(point)))
+
+
 @pytest.mark.hf
 @pytest.mark.parametrize(("context", "limit"), [("a{0}1", 0x110000), ("a {0}b{0}", 0x10000)])
 def test_every_code_point_is_cut_as_the_library_cuts_it(transformers, context, limit):
@@ -57,4 +80,6 @@ def test_every_code_point_is_cut_as_the_library_cuts_it(transformers, context, l
         text = "".join(map(context.format, points[begin : begin + 8192]))
         cuts = [end for _, (_, end) in peer.pre_tokenize_str(text)]
         starts = [0, *cuts[:-1]]
-        assert split_pieces(text) == [text[start:end] for start, end in zip(starts, cuts, strict=True)]
+        pieces = [text[start:end] for start, end in zip(starts, cuts, strict=True)]
+        assert split_pieces(text) == pieces
+        assert [piece for word in split_words(text) for piece in split_pieces(word)] == pieces

@@ -28,8 +28,10 @@ def library_train(texts, vocab_size, min_frequency=2, special_tokens=SPECIAL_TOK
 
 @pytest.mark.hf
 @pytest.mark.parametrize("vocab_size", [300, 1000, 4000])
-def test_merges_are_the_librarys_on_a_novel(transformers, novels, vocab_size):
-    texts = (novels / "persuasion.txt").read_text().splitlines(keepends=True)
+def test_merges_are_the_librarys_on_the_novels(transformers, novels, vocab_size):
+    paths = sorted(novels.glob("*.txt"))
+    texts = [line for path in paths for line in path.read_text(encoding="utf-8").splitlines(keepends=True)]
+    assert len(paths) == 6
     vocab, merges = train(texts, vocab_size)
     peer_vocab, peer_merges = library_train(texts, vocab_size)
     assert merges == peer_merges
@@ -109,3 +111,55 @@ def test_a_tokenizer_from_files_or_texts(tmp_path):
 def test_a_missing_training_file_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"missing\.txt"):
         RobertaTokenizer.train([tmp_path / "missing.txt"], 300)
+
+
+@pytest.mark.hf
+@pytest.mark.parametrize("prefixed", [False, True])
+@pytest.mark.parametrize("least", [0, 3])
+def test_a_new_tokenizer_is_the_peers(transformers, tiny, tmp_path, prefixed, least):
+    """Vocabulary, merges, special tokens, settings and ids; the texts come in lists, as the peer wants them."""
+    texts = [["the mat, the hat", " a <mask> and the <x>"], ["the cat's hat"] * 2, ["\tthe", ""]]
+    settings = {"model_max_length": 7, "padding_side": "left", "add_prefix_space": prefixed}
+    ours = RobertaTokenizer(tiny._base, tiny._merges, **settings)
+    ours.add_tokens(["plain"])
+    ours.save_pretrained(tmp_path)
+    peer = transformers.RobertaTokenizerFast.from_pretrained(tmp_path)
+    asked = {"new_special_tokens": ["<x>"], "special_tokens_map": {"<mask>": "[MASK]", "<s>": "[CLS]"}}
+    mine = ours.train_new_from_iterator(iter(texts), 290, min_frequency=least, show_progress=False, **asked)
+    theirs = peer.train_new_from_iterator(iter(texts), 290, min_frequency=least, show_progress=False, **asked)
+    model = json.loads(theirs.backend_tokenizer.to_str())["model"]
+    assert mine._merges == [tuple(merge) for merge in model["merges"]]
+    assert mine.get_vocab() == theirs.get_vocab()
+    assert mine.special_tokens_map == theirs.special_tokens_map
+    assert (mine.model_max_length, mine.padding_side, mine.add_prefix_space) == (7, "left", prefixed)
+    assert "plain" not in mine.get_added_vocab()
+    for text in ("the  [MASK] hat<x>", "[CLS]the mat", "<mask>"):
+        assert mine(text).input_ids == theirs(text).input_ids
+    assert ours.mask_token == "<mask>"  # noqa: S105  (no password)
+
+
+def test_a_new_tokenizer_from_files_and_texts(tiny, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"new newer\nnewest\n")
+    from_both = tiny.train_new_from_iterator([tmp_path / "a.txt", ["a new"], "new"], 280)
+    from_texts = tiny.train_new_from_iterator(["new newer\n", "newest\n", "a new", "new"], 280, length=4)
+    assert from_both.get_vocab() == from_texts.get_vocab()
+    assert [from_both.get_vocab()[token] for token in ("<s>", "<pad>", "</s>", "<unk>", "<mask>", "!")] == [*range(6)]
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"special_tokens_map": {"<mad>": "x"}}, ValueError, r"special_tokens_map: expected special .* got \['<mad>'\]"),
+        ({"special_tokens_map": {"<s>": "</s>"}}, ValueError, "expected each special token once"),
+        ({"new_special_tokens": ["<mask>"]}, ValueError, "new_special_tokens: expected each special token once"),
+        ({"new_special_tokens": [3]}, TypeError, "expected a str or an AddedToken, got int 3"),
+        ({"min_frequenzy": 2}, TypeError, "did you mean 'min_frequency'"),
+        ({"text_iterator": [["a", 3]]}, TypeError, "texts: expected str, Path, or lists of str, got int 3"),
+        ({"text_iterator": [b"a"]}, TypeError, "texts: expected str, Path, or lists of str, got int 97"),
+        ({"text_iterator": "a text"}, FileNotFoundError, "a text"),
+        ({"vocab_size": 260}, ValueError, "vocab_size: expected at least 261 .*, got 260"),
+    ],
+)
+def test_a_new_tokenizer_cannot_be_made_of_this(tiny, options, error, message):
+    with pytest.raises(error, match=message):
+        tiny.train_new_from_iterator(**{"text_iterator": ["a"], "vocab_size": 300, **options})

@@ -1,0 +1,74 @@
+"""The Flax engine: `flax.nnx.Module`s whose parameters have HF's names and shapes.
+
+Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+# Before JAX looks for accelerators: it would take three quarters of their memory at once.
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
+
+from flax import nnx
+from jax import tree_util
+
+from ...reference.attention import Cache
+from ...reference.config import RobertaConfig
+from ...reference.outputs import OUTPUTS
+from .attention import FixedCache
+from .heads import HEADS
+from .losses import LOSSES
+from .weights import (
+    device_of,
+    devices,
+    dtype_name,
+    frozen_names,
+    is_tracing,
+    load_state_dict_numpy,
+    state_dict_numpy,
+    to_native,
+    to_numpy,
+)
+
+__all__ = [
+    "DTYPES",
+    "ENTRY",
+    "HEADS",
+    "LOSSES",
+    "device_of",
+    "devices",
+    "dtype_name",
+    "frozen_names",
+    "is_tracing",
+    "load_state_dict_numpy",
+    "state_dict_numpy",
+    "to_native",
+    "to_numpy",
+]
+
+#: The method that a caller calls.
+ENTRY = "__call__"
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
+def _register(record: type[Any]) -> None:
+    """Let a record cross jit, grad and vmap: its fields are its leaves."""
+    names = [spec.name for spec in dataclasses.fields(record)]
+    tree_util.register_dataclass(record, data_fields=names, meta_fields=[])
+
+
+for _record in (*OUTPUTS, Cache, FixedCache):
+    _register(_record)
+
+# The configuration can be changed, and JAX takes what it has once seen as static for unchanged. So it sees the content:
+# a tree without leaves whose structure is the JSON.
+tree_util.register_pytree_node(
+    RobertaConfig,
+    lambda config: ((), config.to_json_string(use_diff=False)),
+    lambda content, _: RobertaConfig.from_dict(json.loads(content)),
+)
+nnx.register_data_type(RobertaConfig)

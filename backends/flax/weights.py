@@ -1,0 +1,127 @@
+"""Parameters and arrays: NumPy <-> JAX. The names are HF's, which are the paths of the modules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import reduce
+from typing import Any
+
+import jax
+import jax.extend
+import jax.numpy as jnp
+import numpy as np
+from flax import nnx
+from jax import Array
+
+from .heads import Head
+
+with jax.core.eval_context():
+    #: What JAX is doing when it does nothing but compute.
+    EAGER = jax.extend.core.get_opaque_trace_state(convention="flax")
+
+
+def named_parameter(model: Any, name: str) -> nnx.Variable[Any]:
+    """The parameter at a path such as "roberta.encoder.layer.0.output.dense.weight"."""
+    return reduce(lambda node, part: node[int(part)] if part.isdigit() else getattr(node, part), name.split("."), model)
+
+
+def any_parameter(model: Head) -> nnx.Variable[Any]:
+    """One that every model has: all have the same dtype and are in the same place."""
+    return model.get_input_embeddings().weight
+
+
+def state_dict_numpy(model: Any) -> dict[str, Any]:
+    """HF's names -> arrays, tied ones under each of their names; bfloat16 as float32, which holds it exactly."""
+    return {name: to_numpy(named_parameter(model, name)[...]) for name in model.table}
+
+
+def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """Put the arrays into the model's parameters, which stay the same objects, so that ties are kept.
+
+    Raises:
+        ValueError: float64 where JAX has it switched off, or a device that is not there.
+    """
+    require_dtype(dtype)
+    place = _device(device)
+    for name, array in state.items():
+        variable = named_parameter(model, name)
+        where = getattr(variable.get_value(), "sharding", None) if place is None else place
+        variable.set_value(jax.device_put(np.asarray(array).astype(dtype), where))
+
+
+def require_dtype(dtype: str) -> None:
+    """JAX would give float32 in place of float64 unless it is told otherwise.
+
+    Raises:
+        ValueError: float64 where it is switched off; says what to type.
+    """
+    if dtype == "float64" and not jax.config.jax_enable_x64:
+        message = (
+            "dtype: the flax backend computes in float64 only where JAX has 64 bits enabled, which it has not. Set "
+            'JAX_ENABLE_X64=1 before Python starts, or call jax.config.update("jax_enable_x64", True) first'
+        )
+        raise ValueError(message)
+
+
+def to_native(value: Any, model: Head) -> Array:
+    """An array or list as JAX's: numbers in the dtype in which the model computes, integers as JAX's own."""
+    if isinstance(value, jax.Array):
+        return value.astype(_compute_dtype(model)) if jnp.issubdtype(value.dtype, jnp.floating) else value
+    array = np.asarray(value)
+    if jnp.issubdtype(array.dtype, jnp.floating):
+        return jnp.asarray(array, _compute_dtype(model))
+    # without 64 bits, a position beyond the text stays beyond it
+    limits = jnp.iinfo(int)
+    return jnp.asarray(array.astype(np.int64).clip(limits.min, limits.max), int)
+
+
+def _compute_dtype(model: Head) -> str:
+    return model.compute_dtype or dtype_name(model)
+
+
+def to_numpy(value: Any) -> Any:
+    """An array on the host; bfloat16 as float32."""
+    array = np.asarray(value[...] if isinstance(value, nnx.Variable) else value)
+    return array.astype(np.float32) if array.dtype == jnp.bfloat16 else array
+
+
+def dtype_name(model: Head) -> str:
+    """The dtype of the parameters, such as "float32"."""
+    return any_parameter(model).dtype.name
+
+
+def is_tracing() -> bool:
+    """Whether values are unknown because `jit`, `grad`, `vmap` or the like look at the program."""
+    return jax.extend.core.get_opaque_trace_state(convention="flax") != EAGER
+
+
+def devices() -> list[str]:
+    """The devices that a model can be moved to: "cpu", and accelerators such as "gpu:0"."""
+    return list(_devices())
+
+
+def _devices() -> dict[str, jax.Device]:
+    platforms = dict.fromkeys(("cpu", jax.default_backend()))
+    found = [(platform, i, device) for platform in platforms for i, device in enumerate(jax.devices(platform))]
+    return {platform if (platform, i) == ("cpu", 0) else f"{platform}:{i}": device for platform, i, device in found}
+
+
+def _device(name: Any) -> Any:
+    """The device of a name; one of JAX's own, or a sharding, is taken as it is."""
+    if not isinstance(name, str):
+        return name
+    known = _devices()
+    if name not in known:
+        message = f"device: the flax backend has {list(known)}, got {name!r}"
+        raise ValueError(message)
+    return known[name]
+
+
+def device_of(model: Head) -> Any:
+    """Where the parameters are: a sharding, which a device is a simple case of."""
+    return any_parameter(model).get_value().sharding
+
+
+def frozen_names(model: Any) -> frozenset[str]:
+    """The parameters that are not trained: those that have been made something else than an `nnx.Param`."""
+    return frozenset(name for name in model.table if not isinstance(named_parameter(model, name), nnx.Param))

@@ -1,0 +1,43 @@
+"""The Numba engine: the spec's equations around BLAS products, with the kernels of `reference/kernels.py` compiled.
+
+Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
+`kernels` compiles. It computes forward only, on the cpu. Two libraries bring threads: BLAS, for the products
+(`OPENBLAS_NUM_THREADS`), and Numba, for the rest (`NUMBA_NUM_THREADS`, `numba.set_num_threads`). They take turns and
+never nest, so both may have every core.
+"""
+
+from __future__ import annotations
+
+from .heads import HEADS
+from .losses import LOSSES
+from .weights import (
+    device_of,
+    devices,
+    dtype_name,
+    frozen_names,
+    is_tracing,
+    load_state_dict_numpy,
+    state_dict_numpy,
+    to_native,
+    to_numpy,
+)
+
+__all__ = [
+    "DTYPES",
+    "ENTRY",
+    "HEADS",
+    "LOSSES",
+    "device_of",
+    "devices",
+    "dtype_name",
+    "frozen_names",
+    "is_tracing",
+    "load_state_dict_numpy",
+    "state_dict_numpy",
+    "to_native",
+    "to_numpy",
+]
+
+#: The method that a caller calls.
+ENTRY = "__call__"
+DTYPES = ("float32", "float64")

@@ -1,0 +1,119 @@
+"""Attention: the three position types, cross-attention, and the key-value cache. Masks are the spec's.
+
+BLAS multiplies query with key and probabilities with value, head by head. One kernel scales, masks and normalises the
+scores, in their own place unless the probabilities are asked for: then both are kept.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import Any
+
+import numpy as np
+
+from ...reference import kernels
+from ...reference.attention import Attended, Booleans, Context, masked_heads
+from ...reference.config import RobertaConfig
+from ...reference.layers import Array, keep_all
+from ...reference.taps import Tap, scope, silent
+from .kernels import run
+from .layers import linear, product
+
+# -- masks ---------------------------------------------------------------------------------------------------------
+
+
+def masked_softmax(scores: Array, is_attended: Booleans | None, scale: float, out: Array) -> Array:
+    """The softmax over the attended of scores / scale: (B, H, T, S), into `out`, which may be the scores."""
+    if is_attended is None:
+        is_attended = np.ones((1, 1, 1, scores.shape[-1]), bool)  # 1 1 1 S
+    return run(kernels.masked_softmax, scores, is_attended, scores.dtype.type(scale), out)  # B H T S
+
+
+# -- the equation --------------------------------------------------------------------------------------------------
+
+
+def split_heads(x: Array, p: Any, head_size: int) -> Array:
+    """Several projections of the tokens x (B, T, D) in one product, split into heads: (P, B, H, T, K)."""
+    B, T, _ = x.shape
+    count, width = p["bias"].shape  # P HK
+    dense = product(x, p["weight"].reshape(count * width, -1))  # BT PHK
+    heads = np.empty((count, B, width // head_size, T, head_size), x.dtype)  # P B H T K
+    return run(kernels.split_heads, dense, p["bias"].reshape(-1), heads)  # P B H T K
+
+
+def relative_scores(scores: Array, query: Array, key: Array, p: Any, config: RobertaConfig) -> Array:
+    """The scores and their position term: (B, H, T, S), in place.
+
+    Query and key are multiplied with the row of every distance that occurs, from 1 - T to S - 1.
+    """
+    if "distance_embedding" not in p:
+        return scores
+    T, S = scores.shape[2:]
+    origin = config.max_position_embeddings - 1
+    relation = p["distance_embedding"]["weight"][origin + 1 - T : origin + S]  # T+S-1 K
+    by_query = query @ relation.T  # B H T T+S-1
+    by_key = key @ relation.T if config.position_embedding_type == "relative_key_query" else by_query[:, :, :0]
+    return run(kernels.relative_scores, scores, by_query, np.ascontiguousarray(by_key), scores)  # B H T S
+
+
+def attention(x: Array, query: Array, key_value: tuple[Array, Array], p: Any, context: Context, tap: Tap) -> Attended:
+    """LayerNorm(x + W_o concat_h(softmax((q k' + relative) / sqrt(K)) v) + b_o), from the heads of the query on."""
+    key, value = key_value  # B H S K
+    at = scope(tap, "self")
+    B, H, T, K = query.shape
+    scores = query @ key.swapaxes(-1, -2)  # B H T S
+    scores = relative_scores(scores, query, key, p["self"], context.config)  # B H T S
+    probs = probabilities(scores, context, at)  # B H T S
+    merged = np.empty((B, T, H, K), x.dtype)  # B T H K
+    np.matmul(probs, value, out=merged.swapaxes(1, 2))
+    merged = at("context", merged.reshape(B, T, H * K))  # B T HK
+    output = residual(x, merged, p["output"], context, tap)  # B T D
+    return Attended(output, probs, key, value)
+
+
+def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
+    """Softmax, dropout and head mask: (B, H, T, S). Where nobody asks for the scores, they are overwritten."""
+    config, scale = context.config, sqrt(context.config.head_size)
+    if not context.is_explicit:
+        probs = masked_softmax(scores, context.is_attended, scale, scores)  # B H T S
+        return context.drop(probs, config.attention_probs_dropout_prob)  # B H T S
+    scores = tap("scores", scores / scale)  # B H T S
+    probs = tap("probs", masked_softmax(scores, context.is_attended, 1.0, np.empty_like(scores)))  # B H T S
+    return masked_heads(context.drop(probs, config.attention_probs_dropout_prob), context.head_mask)  # B H T S
+
+
+def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap) -> Array:
+    """The end of a sublayer, LayerNorm(x + dropout(W inner + b)): (B, T, D)."""
+    config, bias = context.config, p["dense"]["bias"]
+    rows = x.reshape(-1, x.shape[-1])  # BT D
+    if context.drop is keep_all:
+        dense = product(inner, p["dense"]["weight"])  # BT D
+    else:
+        dense = context.drop(linear(inner, **p["dense"]), config.hidden_dropout_prob).reshape(rows.shape)  # BT D
+        bias = np.zeros_like(bias)  # D
+    norm = (p["LayerNorm"]["weight"], p["LayerNorm"]["bias"], x.dtype.type(config.layer_norm_eps))
+    output = run(kernels.add_layer_norm, rows, dense, bias, *norm, np.empty_like(rows))  # BT D
+    return tap("output.LayerNorm.output", output.reshape(x.shape))  # B T D
+
+
+def self_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> Attended:
+    """`attention` of the tokens x (B, T, D) to themselves and to the cached tokens before them."""
+    at = scope(tap, "self")
+    query, key, value = split_heads(x, p["self"]["projections"], context.config.head_size)  # B H T K
+    key, value, query = at("key", key), at("value", value), at("query", query)  # B H T K
+    if context.past is not None:
+        key = np.concatenate([context.past[0], key], axis=2)  # B H S K
+        value = np.concatenate([context.past[1], value], axis=2)  # B H S K
+    return attention(x, query, (key, value), p, context, tap)
+
+
+def cross_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> Attended:
+    """`attention` of a decoder's tokens x (B, T, D) to an encoder's, whose keys and values are cached once computed."""
+    at, K = scope(tap, "self"), context.config.head_size
+    if context.past is not None and len(context.past) == 4:
+        key, value = context.past[2:]  # B H E K
+    else:
+        key, value = split_heads(context.encoder_hidden_states, p["self"]["sources"], K)  # B H E K
+        key, value = at("key", key), at("value", value)  # B H E K
+    query = at("query", split_heads(x, p["self"]["projections"], K)[0])  # B H T K
+    return attention(x, query, (key, value), p, context._replace(is_attended=context.is_source_attended), tap)

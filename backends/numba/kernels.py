@@ -1,0 +1,101 @@
+"""`reference/kernels.py`, compiled: once for each kernel and dtype, on first use, and cached on disk.
+
+The cache is where Numba puts it: `NUMBA_CACHE_DIR` if set, else `__pycache__` beside the kernels, else, where that
+folder is read-only, the user's cache folder; where nothing can be written, each process compiles anew.
+
+No flag of `fastmath` is set: rows with NaN or infinity are computed as IEEE 754 says.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+import numba
+import numpy as np
+
+from ...reference import kernels
+
+Kernel = Callable[..., None]
+
+#: Seconds of compiling after which the user is told why the first call takes so long.
+PATIENCE = 2.0
+#: One caller at a time: Numba's own thread pool ends the process when two threads enter it at once.
+_turn = threading.RLock()
+_spent = 0.0
+
+
+def run(kernel: Kernel, *arguments: Any) -> Any:
+    """Run a kernel on arrays whose dtype is that of the last, `out`, which it returns."""
+    out = arguments[-1]
+    with _turn:
+        compiled(kernel, str(out.dtype))(*arguments)
+    return out
+
+
+@cache
+def compiled(kernel: Kernel, dtype: str) -> Kernel:
+    """A kernel compiled for one dtype, with parallel loops.
+
+    Args:
+        kernel: of `reference/kernels.py`.
+        dtype: "float32" or "float64".
+
+    Example:
+        >>> x = np.array([[1.0, 3.0]])
+        >>> compiled(kernels.add_bias, "float64")(x, np.array([0.5, 0.5]), x)
+        >>> x
+        array([[1.5, 3.5]])
+    """
+    start = time.perf_counter()
+    twin = _in_scope(kernel, _scope(dtype))
+    types = _signature(kernel, dtype)
+    try:
+        found = numba.njit(types, parallel=True, nogil=True, cache=True)(twin)
+    except RuntimeError:  # no folder can be written to
+        found = numba.njit(types, parallel=True, nogil=True)(twin)
+    _tell(time.perf_counter() - start)
+    return found
+
+
+@cache
+def _scope(dtype: str) -> dict[str, Any]:
+    """What the kernels' names mean when they are compiled: the parallel range, and the inner functions compiled."""
+    scope: dict[str, Any] = {"prange": numba.prange}
+    if dtype == "float32":
+        scope |= {"erf": numba.njit(kernels.erf_single), "exp": numba.njit(kernels.exp_single)}
+    for inner in (kernels.total, kernels.total_square, kernels.largest, kernels.normalize):
+        scope[inner.__name__] = numba.njit(_in_scope(inner, scope))
+    return scope
+
+
+def _in_scope(function: Callable[..., Any], scope: dict[str, Any]) -> FunctionType:
+    """The same function, whose global names mean what the scope says."""
+    return FunctionType(function.__code__, {**function.__globals__, **scope}, function.__name__)
+
+
+def _signature(kernel: Kernel, dtype: str) -> Any:
+    """The types that the annotations stand for. All arrays are C-contiguous; only `out` is written to."""
+    number = numba.from_dtype(np.dtype(dtype))
+    ranks = {"Row": 1, "Rows": 2, "Heads": 4, "Projections": 5}
+    arrays = {name: (number, rank) for name, rank in ranks.items()}
+    arrays |= {"Integers": (numba.int64, 1), "Booleans": (numba.boolean, 4)}
+    scalars = {"Number": number, "int": numba.int64}
+
+    def of(name: str, kind: str) -> Any:
+        return scalars[kind] if kind in scalars else numba.types.Array(*arrays[kind], "C", readonly=name != "out")
+
+    return numba.void(*(of(name, kind) for name, kind in kernel.__annotations__.items() if name != "return"))
+
+
+def _tell(seconds: float) -> None:
+    """Say once, on stderr, that what takes long is the compiler."""
+    global _spent
+    was_silent, _spent = _spent < PATIENCE, _spent + seconds
+    if was_silent and _spent >= PATIENCE:
+        print("roberta: compiling the kernels of the numba backend; later runs find them cached.", file=sys.stderr)

@@ -1,0 +1,72 @@
+"""The TensorFlow engine: `keras.Model`s of Keras 3, whose layers have the checkpoint's names and shapes.
+
+Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
+`training` holds what Keras does with a whole model.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import optree
+
+from ...reference.attention import Cache
+from ...reference.outputs import OUTPUTS
+from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
+from .heads import HEADS
+from .losses import LOSSES
+from .weights import (
+    device_of,
+    devices,
+    dtype_name,
+    frozen_names,
+    gradients,
+    is_tracing,
+    load_state_dict_numpy,
+    state_dict_numpy,
+    to_native,
+    to_numpy,
+)
+
+__all__ = [
+    "DTYPES",
+    "ENTRY",
+    "HEADS",
+    "LOSSES",
+    "device_of",
+    "devices",
+    "dtype_name",
+    "frozen_names",
+    "gradients",
+    "is_tracing",
+    "load_state_dict_numpy",
+    "state_dict_numpy",
+    "to_native",
+    "to_numpy",
+]
+
+#: The method that checks and converts; Keras calls it through `call`.
+ENTRY = "forward"
+#: Of the classes' names: `TFRobertaModel`.
+PREFIX = "TF"
+DTYPES = ("float32", "float64", "bfloat16", "float16")
+
+
+def _register(record: Any) -> None:
+    """Let a record cross `tf.function`, and Keras's functional models: its fields are its leaves."""
+    names = tuple(spec.name for spec in dataclasses.fields(record))
+    record.__tf_flatten__ = lambda self: ((), tuple(getattr(self, name) for name in names))
+    record.__tf_unflatten__ = classmethod(lambda cls, _, values: cls(*values))
+    optree.register_pytree_node(record, _present, lambda kept, values: record(**dict(zip(kept, values, strict=True))), namespace="keras")
+
+
+def _present(record: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
+    """The values of the fields that are not None, and their names."""
+    named = {spec.name: getattr(record, spec.name) for spec in dataclasses.fields(record)}
+    kept = {name: value for name, value in named.items() if value is not None}
+    return tuple(kept.values()), tuple(kept)
+
+
+for _record in (*OUTPUTS, Cache):
+    _register(_record)

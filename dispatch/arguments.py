@@ -1,0 +1,87 @@
+"""Arguments on their way from the caller to an engine: NumPy arrays for the checks, its own arrays for the head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from ..reference.attention import Cache
+from ..reference.config import RobertaConfig
+from ..reference.inputs import Inputs
+
+#: Arguments that are no arrays.
+FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
+
+
+def visible(name: str, value: Any, engine: Any) -> Any:
+    """An argument as the checks see it: arrays as NumPy arrays, flags and caches as they are."""
+    if value is None or name in FLAGS:
+        return value
+    return np.asarray(value) if isinstance(value, list | tuple | int | float) else _host(value, engine)
+
+
+def _host(value: Any, engine: Any) -> Any:
+    """An array of any engine on the host, for the checks."""
+    return value if isinstance(value, np.ndarray) else np.asarray(engine.to_numpy(value))
+
+
+def native(name: str, value: Any, model: Any) -> Any:
+    """An argument as the engine's own array; flags and caches as they are."""
+    if value is None or name in FLAGS:
+        return value
+    if name == "head_mask" and isinstance(value, list | tuple | np.ndarray):
+        value = np.asarray(value, np.float64)  # it multiplies: a number, also where it is written as 0 or 1
+    return model.engine.to_native(value, model)
+
+
+def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
+    """A cache in the engine's own arrays; HF's tuple becomes one whose real tokens are counted from the mask."""
+    if past is None:
+        return None
+    engine = model.engine
+    layers = tuple(tuple(engine.to_native(part, model) for part in layer) for layer in past)
+    if isinstance(past, Cache):
+        return replace(past, layers=layers, token_count=engine.to_native(past.token_count, model))
+    B, _, P, _ = layers[0][0].shape
+    mask = visible("attention_mask", attention_mask, engine)
+    count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
+    return Cache(layers, engine.to_native(count, model))
+
+
+def as_inputs(given: Mapping[str, Any], model: Any, has_labels: bool) -> Inputs:
+    """The record that the engine's head takes: defaults from the config, the head mask in its full rank."""
+    config = model.config
+    inputs = Inputs(**{name: given[name] for name in Inputs.__dataclass_fields__ if name in given})
+    is_cached = config.is_decoder and model.head in {"model", "causal_lm"} and not has_labels
+    asked = given.get("use_cache")
+    inputs.use_cache = is_cached and (config.use_cache if asked is None else asked)
+    for flag in ("output_attentions", "output_hidden_states"):
+        if getattr(inputs, flag) is None:
+            setattr(inputs, flag, getattr(config, flag))
+    if inputs.head_mask is not None:
+        inputs.head_mask = _full_head_mask(inputs.head_mask, model)
+    return inputs
+
+
+def _full_head_mask(head_mask: Any, model: Any) -> list[Any]:
+    """(H,) and (N, H) as N masks (B, H, T, S), with axes of 1; without the heads that are pruned.
+
+    It slices and multiplies only: what tensors have as methods, and what may index them, differs between frameworks.
+    """
+    config = model.config
+    if head_mask.ndim == 1:
+        layers = [head_mask[None, :, None, None]] * config.num_hidden_layers
+    elif head_mask.ndim == 2:
+        layers = [head_mask[i][None, :, None, None] for i in range(config.num_hidden_layers)]
+    else:
+        layers = [head_mask[i] for i in range(config.num_hidden_layers)]
+    for i, pruned in config.pruned_heads.items():
+        if layers[i].shape[1] == config.num_attention_heads:
+            kept = [head for head in range(config.num_attention_heads) if head not in pruned]
+            places = np.eye(len(kept))[:, None, :, None, None]  # H' 1 H' 1 1
+            chosen = [layers[i][:, head : head + 1] for head in kept]  # H' of B 1 T S
+            layers[i] = sum(part * model.engine.to_native(at, model) for part, at in zip(chosen, places, strict=True))
+    return layers

@@ -1,0 +1,267 @@
+"""A decoder writes on, token by token: the loop and the draw are NumPy, every pass is the engine's."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ..reference.config import RobertaConfig
+from ..reference.embeddings import Integers
+from ..reference.layers import Array, softmax
+from . import arguments
+
+
+@dataclass(frozen=True)
+class Choice:
+    """How the next token is chosen.
+
+    Attributes:
+        do_sample: draw it; otherwise it is the most probable one.
+        temperature: divides the logits: below 1 the draw is bolder, above 1 wilder.
+        top_k: draw among so many of the most probable tokens; None for all.
+        top_p: draw among the fewest tokens whose probabilities reach this sum; None for all.
+    """
+
+    do_sample: bool = False
+    temperature: float = 1.0
+    top_k: int | None = None
+    top_p: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the settings.
+
+        Raises:
+            ValueError: one out of its range.
+        """
+        if not 0.0 < self.temperature < float("inf"):
+            remedy = "for the most probable token, leave out do_sample"
+            raise _fail("temperature", "a number above 0", self.temperature, remedy)
+        if self.top_k is not None and self.top_k < 1:
+            raise _fail("top_k", "at least 1, or None for all tokens", self.top_k)
+        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
+            raise _fail("top_p", "a sum of probabilities in (0, 1], or None", self.top_p)
+        idle = [name for name in ("temperature", "top_k", "top_p") if getattr(self, name) != getattr(Choice, name)]
+        if idle and not self.do_sample:
+            warnings.warn(f"{', '.join(idle)}: no effect without do_sample=True", stacklevel=4)
+
+    def next_tokens(self, logits: Array, draws: Array) -> Integers:
+        """The next token of each row.
+
+        Args:
+            logits: (B, V) in float64; -inf for what must not come.
+            draws: (B,) uniform numbers in [0, 1), one for each row.
+
+        Returns:
+            (B,) ids. Of equal logits the lowest id wins; a draw takes the id at which the cumulative sum of the
+            probabilities, in the order of ids, passes the number drawn.
+
+        Example:
+            >>> logits = np.log([[0.1, 0.6, 0.3]])
+            >>> Choice().next_tokens(logits, np.array([0.05])), Choice(True).next_tokens(logits, np.array([0.05]))
+            (array([1]), array([0]))
+            >>> Choice(True, top_k=2).next_tokens(logits, np.array([0.05]))
+            array([1])
+        """
+        if not self.do_sample:
+            return logits.argmax(-1)  # B
+        logits = within_top_p(within_top_k(logits / self.temperature, self.top_k), self.top_p)  # B V
+        cumulative = softmax(logits).cumsum(-1)  # B V
+        is_passed = cumulative > draws[:, None] * cumulative[:, -1:]  # B V
+        return is_passed.argmax(-1)  # B
+
+
+def within_top_k(logits: Array, top_k: int | None) -> Array:
+    """The logits with all but the k largest of a row at -inf; what equals the k-th largest stays too.
+
+    Example:
+        >>> within_top_k(np.array([[3.0, 1.0, 2.0]]), 2)
+        array([[  3., -inf,   2.]])
+    """
+    if top_k is None or top_k >= logits.shape[-1]:
+        return logits
+    least = np.partition(logits, -top_k, axis=-1)[:, -top_k, None]  # B 1
+    return np.where(logits >= least, logits, -np.inf)  # B V
+
+
+def within_top_p(logits: Array, top_p: float | None) -> Array:
+    """The logits with all at -inf but the fewest, from the most probable on, whose probabilities reach p in sum.
+
+    Source: Holtzman et al. (2020), section 3.1.
+
+    Example:
+        >>> np.exp(within_top_p(np.log([[0.5, 0.2, 0.3]]), 0.7)).round(1)
+        array([[0.5, 0. , 0.3]])
+    """
+    if top_p is None:
+        return logits
+    order = np.argsort(-logits, axis=-1, kind="stable")  # B V
+    probabilities = softmax(np.take_along_axis(logits, order, -1))  # B V
+    before = probabilities.cumsum(-1) - probabilities  # B V
+    is_kept = np.zeros(logits.shape, bool)  # B V
+    np.put_along_axis(is_kept, order, before < top_p, -1)
+    return np.where(is_kept, logits, -np.inf)  # B V
+
+
+class Generating:
+    """What a causal language model can do besides: `generate`."""
+
+    def generate(
+        self,
+        input_ids: Any,
+        attention_mask: Any = None,
+        *,
+        max_new_tokens: int = 20,
+        do_sample: bool = False,
+        temperature: float = 1.0,
+        top_k: int | None = None,
+        top_p: float | None = None,
+        eos_token_id: int | Sequence[int] | None = None,
+        pad_token_id: int | None = None,
+        seed: int = 0,
+        use_cache: bool = True,
+        encoder_hidden_states: Any = None,
+        encoder_attention_mask: Any = None,
+    ) -> Any:
+        """Continue each row of ids, token by token, until all have ended or `max_new_tokens` have been added.
+
+        The text is the same on every engine: greedy text unless the two largest logits lie closer together than the
+        error of the arithmetic (`roberta.parity`), sampled text unless the number drawn lies as close to the border
+        between two tokens. Rows do not depend on each other, nor on how far they are padded on the left. Dropout is
+        off, whatever the mode of the model. The padding id, which has no position, is never chosen.
+
+        Args:
+            input_ids: (B, T) integers in [0, V), padded on the left.
+            attention_mask: (B, T), 1 attend, 0 do not; None: to all but padding.
+            max_new_tokens: how many tokens to add at most.
+            do_sample: draw the next token, in place of the most probable one.
+            temperature: above 0; divides the logits before the draw.
+            top_k: draw among the k most probable tokens.
+            top_p: draw among the most probable tokens that together have this probability, in (0, 1].
+            eos_token_id: one that ends a row, or several; None for the config's, () for none.
+            pad_token_id: what follows the end of a row; None for the config's.
+            seed: of the draw. One number is drawn for each row and step, whatever becomes of the others.
+            use_cache: keep keys and values, so that each step computes one token only.
+            encoder_hidden_states: (B, E, D), for cross-attention.
+            encoder_attention_mask: (B, E).
+
+        Returns:
+            (B, T + new) ids in the engine's own arrays; the prompt is in front.
+
+        Raises:
+            ValueError: no decoder, an empty or right-padded prompt, more tokens than the model has positions, or a
+                setting out of its range.
+
+        Source: HF `GenerationMixin.generate` @ 4.57.6, whose positions start at 0 where RoBERTa's start behind the
+        padding id, so that it continues otherwise than its own forward pass would.
+
+        Example:
+            >>> from roberta import RobertaConfig, RobertaForCausalLM
+            >>> config = RobertaConfig(11, 4, 1, 2, 7, is_decoder=True)
+            >>> model = RobertaForCausalLM(config, backend="numpy")
+            >>> model.generate([[0, 5, 6]], max_new_tokens=4, eos_token_id=()).shape
+            (1, 7)
+        """
+        model: Any = self
+        config: RobertaConfig = model.config
+        choice = Choice(do_sample, temperature, top_k, top_p)
+        ids = _prompt(arguments.visible("input_ids", input_ids, model.engine), config, max_new_tokens)  # B T
+        mask = _prompt_mask(arguments.visible("attention_mask", attention_mask, model.engine), ids, config)  # B T
+        ends = _ends(eos_token_id, config)
+        padding = config.pad_token_id if pad_token_id is None else pad_token_id
+        draws = np.random.default_rng(seed).random((max_new_tokens, len(ids)))  # new B
+        steps = _Steps(model, use_cache, encoder_hidden_states, encoder_attention_mask)
+        if use_cache and hasattr(model, "init_cache"):  # an engine that compiles wants arrays that do not grow
+            steps.past = model.init_cache(len(ids), ids.shape[1] + max_new_tokens)
+        has_ended = np.zeros(len(ids), bool)  # B
+        with model.inference():
+            for drawn in draws:
+                if has_ended.all():
+                    break
+                chosen = choice.next_tokens(steps.logits(ids, mask), drawn)  # B
+                token = np.where(has_ended, padding, chosen)  # B
+                ids = np.concatenate([ids, token[:, None]], axis=1)  # B T+1
+                mask = np.concatenate([mask, ~has_ended[:, None]], axis=1)  # B T+1
+                has_ended |= np.isin(token, ends)  # B
+        return model.engine.to_native(ids, model)
+
+
+class _Steps:
+    """The model, asked again and again with one token more."""
+
+    def __init__(self, model: Any, use_cache: bool, source: Any, source_mask: Any) -> None:
+        self.model = model
+        self.use_cache = use_cache
+        self.source = {"encoder_hidden_states": source, "encoder_attention_mask": source_mask}
+        self.past: Any = None
+        self.seen = 0
+
+    def logits(self, ids: Integers, mask: Any) -> Array:
+        """The logits of the next token, (B, V) in float64, of rows so far (B, T) and their mask (B, T)."""
+        new = ids[:, self.seen :]  # B T or B 1
+        room = new.shape[1] if self.past is None else self.past.key_count(new.shape[1])
+        mask = np.pad(mask.astype(np.int64), [(0, 0), (0, room - mask.shape[1])], constant_values=1)  # B S
+        given = {"input_ids": new, "attention_mask": mask, "past_key_values": self.past}
+        output = self.model(**given, **self.source, use_cache=self.use_cache, return_dict=True)
+        if self.use_cache:
+            self.past, self.seen = output.past_key_values, ids.shape[1]
+        logits = np.array(self.model.engine.to_numpy(output.logits[:, -1]), np.float64)  # B V
+        if not np.isfinite(logits).all():
+            raise _fail("logits", "finite numbers", "NaN or infinity", "look at the weights of the model")
+        logits[:, self.model.config.pad_token_id] = -np.inf
+        return logits
+
+
+# -- checks ----------------------------------------------------------------------------------------------------------
+
+
+def _fail(name: str, required: str, got: object, remedy: str = "") -> ValueError:
+    return ValueError(f"generate: {name}: expected {required}, got {got}" + (f"; {remedy}" if remedy else ""))
+
+
+def _prompt(ids: Any, config: RobertaConfig, max_new_tokens: int) -> Integers:
+    """The ids, if the model can continue them."""
+    if not config.is_decoder:
+        remedy = "load it with is_decoder=True, and train it so: an encoder's weights look at what comes"
+        raise _fail("config", "a decoder (is_decoder=True)", "an encoder", remedy)
+    if ids is None or ids.ndim != 2 or not ids.shape[1]:
+        remedy = f"to begin with nothing, begin with <s>: [[{config.bos_token_id}]]"
+        raise _fail("input_ids", "rows of at least one token, (B, T)", getattr(ids, "shape", None), remedy)
+    if max_new_tokens < 1:
+        raise _fail("max_new_tokens", "at least 1", max_new_tokens)
+    is_absolute = config.position_embedding_type == "absolute"  # then padding takes no position
+    count = int((ids != config.pad_token_id).sum(-1).max(initial=0)) if is_absolute else ids.shape[1]
+    room = config.usable_length - count
+    if max_new_tokens > room:
+        required = f"at most {config.usable_length} tokens in all, of which the prompt has {count}"
+        remedy = f"ask for at most {room}" if room > 0 else "shorten the prompt"
+        raise _fail("max_new_tokens", required, max_new_tokens, remedy)
+    return ids
+
+
+def _prompt_mask(mask: Any, ids: Integers, config: RobertaConfig) -> Any:
+    """Which tokens of the prompt are attended to: (B, T) booleans. The last of each row must be."""
+    is_token = ids != config.pad_token_id  # B T
+    if mask is None:
+        mask = is_token
+    if tuple(mask.shape) != tuple(ids.shape):
+        raise _fail("attention_mask", f"(B, T) = {tuple(ids.shape)}", tuple(mask.shape))
+    is_open = (mask[:, -1] == 1) & is_token[:, -1]  # B
+    if not is_open.all():
+        row = int(np.argmin(is_open))
+        remedy = "pad on the left (tokenizer.padding_side = 'left'), so that each row ends where it is to go on"
+        raise _fail("input_ids", "rows that end in a token", f"padding at the end of row {row}", remedy)
+    return mask.astype(bool)
+
+
+def _ends(eos_token_id: int | Sequence[int] | None, config: RobertaConfig) -> list[int]:
+    """The ids that end a row."""
+    chosen: Any = config.eos_token_id if eos_token_id is None else eos_token_id  # the config's may be None as well
+    ends = [int(end) for end in np.atleast_1d(() if chosen is None else chosen)]
+    for end in ends:
+        if not 0 <= end < config.vocab_size:
+            raise _fail("eos_token_id", f"ids in [0, {config.vocab_size})", end)
+    return ends

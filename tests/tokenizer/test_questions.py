@@ -1,0 +1,119 @@
+"""Question answering: answers become places of tokens and come back as the same text, also over windows."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from roberta.tokenizer import QuestionAnsweringCollator
+
+SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)
+TEXT = st.text(alphabet="the cat\n sæt🙂,", min_size=1, max_size=40).filter(str.strip)
+
+
+@st.composite
+def examples(draw):
+    context = draw(TEXT)
+    start = draw(st.integers(0, len(context) - 1))
+    end = draw(st.integers(start + 1, len(context)))
+    answer = (start, end) if context[start:end].strip() else None
+    return {"question": draw(TEXT)[:2], "context": context, "answer": answer}
+
+
+def logits_of(batch):
+    """A model that knows: 1 where the answer begins and ends, and where it is not there at <s>."""
+    eye = np.eye(batch["input_ids"].shape[1])
+    return eye[batch["start_positions"]], eye[batch["end_positions"]]
+
+
+@SETTINGS
+@given(st.lists(examples(), min_size=1, max_size=3))
+def test_answers_come_back(tiny, given_examples):
+    """With what a token at each end has beside the answer, as a token cannot be cut."""
+    collate = QuestionAnsweringCollator(tokenizer=tiny)
+    batch = collate(given_examples)
+    answers = collate.answers(given_examples, *logits_of(batch), max_tokens=10**6, allows_none=True)
+    for example, answer in zip(given_examples, answers, strict=True):
+        if example["answer"] is None:
+            assert answer == ("", 0, 0, 2.0)
+            continue
+        start, end = example["answer"]
+        wanted = example["context"][start:end].strip()
+        assert answer.score == 2
+        assert wanted in answer.text
+        assert answer.text == example["context"][answer.start : answer.end]
+        assert answer.start <= start + (
+            len(example["context"][start:end]) - len(example["context"][start:end].lstrip())
+        )
+        spans = [tiny(example["context"]).token_to_chars(at) for at in range(len(tiny.encode(example["context"])))]
+        for letter in (answer.start, answer.end - 1):  # no token of it is idle
+            assert any(
+                span and span.start <= letter < span.end and span.start < end and span.end > start for span in spans
+            )
+
+
+@SETTINGS
+@given(examples(), st.integers(8, 14), st.integers(0, 3))
+def test_windows_that_do_not_hold_the_answer_point_to_the_beginning(tiny, example, max_length, stride):
+    collate = QuestionAnsweringCollator(tokenizer=tiny, max_length=max_length + 4, stride=stride)
+    batch = collate([example])
+    whole = QuestionAnsweringCollator(tokenizer=tiny)([example])
+    ids = whole["input_ids"][0, whole["start_positions"][0] : whole["end_positions"][0] + 1].tolist()
+    for row, first, last in zip(batch["input_ids"], batch["start_positions"], batch["end_positions"], strict=True):
+        if (first, last) != (0, 0):
+            # All of it; only of a letter of several tokens may a window have a part.
+            assert row[first : last + 1].tolist() in (
+                ids,
+                ids[: last + 1 - first],
+                ids[len(ids) - (last + 1 - first) :],
+            )
+    assert set(batch) == {"input_ids", "attention_mask", "start_positions", "end_positions"}
+    if example["answer"] is None:
+        assert not batch["start_positions"].any()
+
+
+def test_windows_with_a_pencil(tiny):
+    """`<s> t </s> </s>` and `</s>` take 5 of 8 places: the context comes three tokens at a time, one of them shared."""
+    context = "a b c d e"
+    assert len(tiny.encode(context, add_special_tokens=False)) == 9  # the space is a token of its own here
+    collate = QuestionAnsweringCollator(tokenizer=tiny, max_length=8, stride=1)
+    batch = collate([{"question": "t", "context": context, "answer": (2, 5)}])  # "b c", the tokens 2 to 4
+    assert batch["input_ids"].shape == (4, 8)  # tokens 0-2, 2-4, 4-6, 6-8
+    assert batch["start_positions"].tolist() == [0, 4, 0, 0]
+    assert batch["end_positions"].tolist() == [0, 6, 0, 0]
+    scores = np.zeros((4, 8))
+    scores[1, 4] = scores[1, 6] = 1
+    (answer,) = collate.answers([{"question": "t", "context": context}], scores, scores)
+    assert (answer.text, answer.start, answer.end) == ("b", 2, 3)  # equal scores: the first best span
+    ends = np.zeros((4, 8))
+    ends[1, 6] = 2
+    assert collate.answers([{"question": "t", "context": context}], scores, ends)[0][:3] == ("b c", 2, 5)
+    assert collate.answers([{"question": "t", "context": context}], scores, ends, max_tokens=2)[0].text == "c"
+
+
+def test_padding_at_the_left_would_move_the_beginning(tiny):
+    from roberta.tokenizer import RobertaTokenizer
+
+    left = RobertaTokenizer(tiny._base, tiny._merges, padding_side="left")
+    batch = QuestionAnsweringCollator(tokenizer=left)(
+        [{"question": "t", "context": context, "answer": None} for context in ("the cat sat", "mat")]
+    )
+    assert (batch["input_ids"][:, 0] == 0).all()
+
+
+def test_without_answers_there_are_no_positions(tiny):
+    assert set(QuestionAnsweringCollator(tokenizer=tiny)([{"question": "t", "context": "cat"}])) == {
+        "input_ids", "attention_mask",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("answer", [(0, 0), (2, 1), (-1, 2), (0, 8), (3, 4)])
+def test_answers_outside_their_context_are_named(tiny, answer):
+    example = {"question": "t", "context": "the cat", "answer": answer}
+    with pytest.raises(ValueError, match=r"answer: expected \(start, end\) .* in example 0; give code points"):
+        QuestionAnsweringCollator(tokenizer=tiny)([example])
+
+
+def test_logits_of_another_batch_are_refused(tiny):
+    example = {"question": "t", "context": "the cat"}
+    with pytest.raises(ValueError, match=r"start_logits, end_logits: expected \(W, T\) = .*; pass the examples"):
+        QuestionAnsweringCollator(tokenizer=tiny).answers([example], np.zeros((1, 3)), np.zeros((1, 3)))

@@ -1,0 +1,159 @@
+"""Step 23 of the ladder: a tokenizer folder, whichever of its files are there.
+
+What a tokenizer is stands in ``vocab.json`` and ``merges.txt``, or in ``tokenizer.json``, or in all three, which
+must agree then; how it is set stands in ``tokenizer_config.json``.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..reference.places import locate
+from .calls import Encoder
+from .files import (
+    ADDED_TOKENS_FILE,
+    CONFIG_FILE,
+    MERGES_FILE,
+    SPECIAL_TOKENS_FILE,
+    TOKENIZER_FILE,
+    VOCAB_FILE,
+    StrPath,
+    read_merges,
+    read_settings,
+    read_vocab,
+    write_json,
+    write_merges,
+)
+from .settings import config_of, constructor_arguments
+from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
+
+__all__ = ["read_folder", "write_folder", "write_vocabulary"]
+
+# No weights: a model of the same id may fetch them later.
+_PATTERNS = ("*.json", "merges.txt")
+
+
+def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
+    """Read a tokenizer.
+
+    Args:
+        folder_or_id: a folder, the name of a checkpoint that comes with the package, or an id on the hub.
+
+    Returns:
+        The vocabulary, the merges, and further arguments of `RobertaTokenizer`.
+
+    Raises:
+        FileNotFoundError: there is no such folder, or the files are not in it.
+        ValueError: a file is damaged, or two contradict each other.
+    """
+    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), _PATTERNS)
+    is_there = {name: (folder / name).is_file() for name in (VOCAB_FILE, MERGES_FILE, TOKENIZER_FILE)}
+    if not is_there[TOKENIZER_FILE] and not (is_there[VOCAB_FILE] and is_there[MERGES_FILE]):
+        found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
+        raise FileNotFoundError(
+            f"folder: expected {TOKENIZER_FILE}, or {VOCAB_FILE} and {MERGES_FILE}, in {folder}, found {found}; "
+            "fetch what is lacking from the checkpoint"
+        )
+    settings = constructor_arguments(read_settings(folder))
+    whole = read_tokenizer_json(folder / TOKENIZER_FILE) if is_there[TOKENIZER_FILE] else StoredTokenizer({}, [], {})
+    vocab = read_vocab(folder / VOCAB_FILE) if is_there[VOCAB_FILE] else whole.vocab
+    merges = read_merges(folder / MERGES_FILE) if is_there[MERGES_FILE] else whole.merges
+    if is_there[TOKENIZER_FILE]:
+        _require_same_tokens(folder, vocab, whole)
+        _require_same_merges(folder, merges, whole)
+        _require_same_roles(folder, settings, whole)
+    return StoredTokenizer(vocab, merges, {**whole.arguments, **settings, **_added(whole.arguments, settings)})
+
+
+def _added(*several: Mapping[str, Any]) -> dict[str, Any]:
+    """Lay the added tokens of the later files over those of the earlier: id -> token, by whole numbers."""
+    found = [(arguments.get("added_tokens_decoder") or {}).items() for arguments in several]
+    return {"added_tokens_decoder": {int(index): token for items in found for index, token in items}}
+
+
+def _require_same_tokens(folder: Path, vocab: Mapping[str, int], whole: StoredTokenizer) -> None:
+    # Which of the two parts of its file holds the added tokens is up to the program that wrote it.
+    added = {token.content for token in whole.arguments["added_tokens_decoder"].values()}
+    for token in vocab.keys() | whole.vocab.keys():
+        ids = vocab.get(token), whole.vocab.get(token)
+        if ids[0] != ids[1] and not (token in added and None in ids):
+            raise ValueError(
+                f"{folder}: expected {VOCAB_FILE} and {TOKENIZER_FILE} to say the same, got the ids {ids[0]} and "
+                f"{ids[1]} for {token!r}; remove the one that is out of date"
+            )
+
+
+def _require_same_merges(folder: Path, merges: list[tuple[str, str]], whole: StoredTokenizer) -> None:
+    if merges != whole.merges:
+        pairs = enumerate(zip(merges, whole.merges, strict=False))
+        rank = next((rank for rank, (one, other) in pairs if one != other), min(len(merges), len(whole.merges)))
+        raise ValueError(
+            f"{folder}: expected {MERGES_FILE} and {TOKENIZER_FILE} to say the same, got {len(merges)} and "
+            f"{len(whole.merges)} merges, which part at rank {rank}; remove the one that is out of date"
+        )
+
+
+def _require_same_roles(folder: Path, settings: Mapping[str, Any], whole: StoredTokenizer) -> None:
+    for role in ("cls_token", "sep_token"):
+        given = settings.get(role, whole.arguments[role])
+        token = given.get("content") if isinstance(given, dict) else given
+        if token != whole.arguments[role]:
+            raise ValueError(
+                f"{folder}: expected {CONFIG_FILE} and {TOKENIZER_FILE} to say the same, got {token!r} and "
+                f"{whole.arguments[role]!r} for {role}; correct the one that is out of date"
+            )
+
+
+def write_vocabulary(tokenizer: Encoder, folder: StrPath, prefix: str | None = None) -> tuple[str, str]:
+    """Write ``vocab.json`` and ``merges.txt``.
+
+    Args:
+        tokenizer: any.
+        folder: a folder that exists.
+        prefix: put before both names, with a hyphen.
+
+    Returns:
+        The two paths.
+    """
+    vocab_path, merges_path = (_path(folder, prefix, name) for name in (VOCAB_FILE, MERGES_FILE))
+    write_json(vocab_path, dict(sorted(tokenizer._base.items(), key=lambda entry: entry[1])))
+    write_merges(merges_path, tokenizer._merges)
+    return str(vocab_path), str(merges_path)
+
+
+def write_folder(
+    tokenizer: Encoder, folder: StrPath, prefix: str | None = None, legacy_format: bool | None = None
+) -> tuple[str, ...]:
+    """Write all files of a tokenizer.
+
+    Args:
+        tokenizer: any.
+        folder: a folder that exists.
+        prefix: put before every name, with a hyphen.
+        legacy_format: True leaves out ``tokenizer.json``, False what that file makes needless.
+
+    Returns:
+        The paths.
+    """
+    new = {token: index for token, index in tokenizer.get_added_vocab().items() if token not in tokenizer._base}
+    written = {CONFIG_FILE: config_of(tokenizer), SPECIAL_TOKENS_FILE: tokenizer.special_tokens_map}
+    if new and legacy_format is not False:
+        written[ADDED_TOKENS_FILE] = new
+    for name, value in written.items():
+        write_json(_path(folder, prefix, name), value, indent=2)
+    paths = [str(_path(folder, prefix, name)) for name in written]
+    if legacy_format is not False:
+        paths += write_vocabulary(tokenizer, folder, prefix)
+    if legacy_format is False or (legacy_format is None and _has_frame(tokenizer)):
+        write_tokenizer_json(_path(folder, prefix, TOKENIZER_FILE), tokenizer)
+        paths.append(str(_path(folder, prefix, TOKENIZER_FILE)))
+    return tuple(paths)
+
+
+def _path(folder: StrPath, prefix: str | None, name: str) -> Path:
+    return Path(folder) / (f"{prefix}-{name}" if prefix else name)
+
+
+def _has_frame(tokenizer: Encoder) -> bool:
+    # tokenizer.json has no way to say that a row begins or ends with nothing.
+    return tokenizer.cls_token is not None and tokenizer.sep_token is not None
