@@ -119,12 +119,12 @@ def parity(
     """
     from .dispatch.checkpoint import DEFAULT_CHECKPOINT
     from .parity import Report, check, check_gradients, check_variants
-    from .parity.checking import engines
+    from .parity.checking import engines, require_heads
     from .parity.gradients import trains
     from .reference.files import write_atomically
 
+    chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
     names = engines(_split(backends), dtype)
-    chosen: dict[str, Any] = {"heads": _split(heads), "dtype": dtype}
     reports = [check(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
     _console().print(reports[0].table())
     reports += [check_variants(names, **chosen)] if variants else []

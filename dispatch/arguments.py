@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from ..reference.attention import Cache
-from ..reference.config import RobertaConfig
 from ..reference.inputs import Inputs
 
 #: Arguments that are no arrays.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,7 +173,9 @@ class Generating:
         ends = _ends(eos_token_id, config)
         padding = config.pad_token_id if pad_token_id is None else pad_token_id
         draws = np.random.default_rng(seed).random((max_new_tokens, len(ids)))  # new B
-        steps = _Steps(model, use_cache, encoder_hidden_states, encoder_attention_mask)
+        source = {"encoder_hidden_states": encoder_hidden_states, "encoder_attention_mask": encoder_attention_mask}
+        past = _empty_cache(model, len(ids), ids.shape[1] + max_new_tokens) if use_cache else None
+        steps = _Steps(model, past, use_cache, source)
         if use_cache and hasattr(model, "init_cache"):  # an engine that compiles wants arrays that do not grow
             steps.past = model.init_cache(len(ids), ids.shape[1] + max_new_tokens)
         has_ended = np.zeros(len(ids), bool)  # B
@@ -192,27 +194,33 @@ class Generating:
 class _Steps:
     """The model, asked again and again with one token more."""
 
-    def __init__(self, model: Any, use_cache: bool, source: Any, source_mask: Any) -> None:
+    def __init__(self, model: Any, past: Any, use_cache: bool, source: Mapping[str, Any]) -> None:
         self.model = model
+        self.past = past
         self.use_cache = use_cache
-        self.source = {"encoder_hidden_states": source, "encoder_attention_mask": source_mask}
-        self.past: Any = None
+        self.source = dict(source)
         self.seen = 0
 
     def logits(self, ids: Integers, mask: Any) -> Array:
         """The logits of the next token, (B, V) in float64, of rows so far (B, T) and their mask (B, T)."""
         new = ids[:, self.seen :]  # B T or B 1
-        room = new.shape[1] if self.past is None else self.past.key_count(new.shape[1])
-        mask = np.pad(mask.astype(np.int64), [(0, 0), (0, room - mask.shape[1])], constant_values=1)  # B S
-        given = {"input_ids": new, "attention_mask": mask, "past_key_values": self.past}
-        output = self.model(**given, **self.source, use_cache=self.use_cache, return_dict=True)
+        room = 0 if self.past is None else self.past.key_count(new.shape[1]) - mask.shape[1]
+        shown = np.pad(mask, ((0, 0), (0, room)), constant_values=True).astype(np.int64)  # B S
+        given = {"input_ids": new, "attention_mask": shown, "past_key_values": self.past, **self.source}
+        output = self.model(**given, use_cache=self.use_cache, return_dict=True)
         if self.use_cache:
             self.past, self.seen = output.past_key_values, ids.shape[1]
+            self.source["encoder_hidden_states"] = None  # its keys and values are in the cache
         logits = np.array(self.model.engine.to_numpy(output.logits[:, -1]), np.float64)  # B V
         if not np.isfinite(logits).all():
             raise _fail("logits", "finite numbers", "NaN or infinity", "look at the weights of the model")
         logits[:, self.model.config.pad_token_id] = -np.inf
         return logits
+
+
+def _empty_cache(model: Any, batch_size: int, length: int) -> Any:
+    """A cache with room for all tokens, of an engine that has such as it compiles each length anew; else None."""
+    return model.init_cache(batch_size, length) if hasattr(model, "init_cache") else None
 
 
 # -- checks ----------------------------------------------------------------------------------------------------------

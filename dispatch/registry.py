@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from types import ModuleType
-from typing import Any
 
 PACKAGE = __name__.removesuffix(".dispatch.registry")
 ENTRY_POINT_GROUP = "roberta.backends"
@@ -52,7 +51,7 @@ BUILT_IN = (
         ("tf", "keras"),
         companions=("keras",),
     ),
-    Backend("flax", f"{PACKAGE}.backends.flax", "flax", 'pip install "roberta[flax]"', ("jax",)),
+    Backend("flax", f"{PACKAGE}.backends.flax", "flax", 'pip install "roberta[flax]"', ("jax",), ("jax",)),
 )
 
 

@@ -134,7 +134,7 @@ def draw_labels(head: str, config: RobertaConfig, rng: np.random.Generator, shap
     return {}
 
 
-def draw_case(head: str, seed: int, padding: str = "right", **config: Any) -> Case:
+def draw_case(head: str, seed: int, padding: str = "right", length: int = 13, **config: Any) -> Case:
     """A whole case from a seed: `draw_case("masked_lm", 7)` is the same everywhere.
 
     Example:
@@ -144,4 +144,4 @@ def draw_case(head: str, seed: int, padding: str = "right", **config: Any) -> Ca
     settings = {"num_labels": 3} if head in {"sequence_classification", "token_classification"} else {}
     chosen = small_config(**{**settings, **config})
     state = draw_state(parameter_table(head, chosen), seed)
-    return Case(head, chosen, state, draw_inputs(head, chosen, seed, padding))
+    return Case(head, chosen, state, draw_inputs(head, chosen, seed, padding, length))

@@ -79,8 +79,8 @@ def check_gradients(
         >>> check_gradients(["torch"], ["question_answering"]).passed  # doctest: +SKIP
         True
     """
-    names = _training_engines(backends, dtype)
     cases = [draw_case(head, 0, **config) for head in require_heads(heads)]
+    names = _training_engines(backends, dtype)
     rows = [row for case in cases for row in check_case_gradients(case, names, dtype)]
     return Report("gradients", dtype, tuple(rows))
 

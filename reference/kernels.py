@@ -37,8 +37,11 @@ LANES = 16
 
 
 def erf_single(x: Number) -> Number:
-    """The error function in float32, within 7 u (rms 1 u): x P(x²) / Q(x²), and the sign beyond 3.92."""
-    one, end = np.float32(1.0), np.float32(3.92)
+    """The error function in float32, within 7 u (rms 1 u): x P(x²) / Q(x²), and the sign beyond 3.96."""
+    # Comparisons with NaN are false, so NaN goes through. At the end the quotient is above 1 by a rounding, thus cut to 1.
+    one, end = np.float32(1.0), np.float32(3.96)
+    x = end if x > end else x
+    x = -end if x < -end else x
     t = x * x
     p = np.float32(2.05006185e-06)
     p = p * t + np.float32(0.000284864865)
@@ -53,9 +56,8 @@ def erf_single(x: Number) -> Number:
     q = q * t + np.float32(0.502067578)
     q = q * t + one
     y = x * p / q
-    # Comparisons with NaN are false, so NaN goes through. An infinity is caught by its size, not by its quotient.
-    y = one if x > end or y > one else y
-    return -one if x < -end or y < -one else y
+    y = one if y > one else y
+    return -one if y < -one else y
 
 
 def exp_single(x: Number) -> Number:
@@ -116,9 +118,16 @@ def total_square(x: Row, mean: Number) -> Number:
 
 
 def largest(x: Row) -> Number:
-    """x.max(); of a row with NaN, any of its elements."""
+    """x.max(), in `LANES` partial maxima; of a row with NaN, any of its elements."""
+    partial = np.full(LANES, x[0], x.dtype)
+    whole = x.shape[0] - x.shape[0] % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            partial[lane] = x[start + lane] if x[start + lane] > partial[lane] else partial[lane]
     result = x[0]
-    for d in range(x.shape[0]):
+    for lane in range(LANES):
+        result = partial[lane] if partial[lane] > result else result
+    for d in range(whole, x.shape[0]):
         result = x[d] if x[d] > result else result
     return result
 

@@ -13,7 +13,11 @@ from roberta.dispatch import registry
 ROOT = Path(roberta.__file__).resolve().parent
 FOLDERS = ("reference", "tokenizer", "backends", "dispatch", "parity")
 #: Folder -> the engine that its modules cannot be imported without.
-ENGINES = {"roberta.backends.pytorch": "torch"}
+ENGINES = {
+    "roberta.backends.pytorch": "torch",
+    "roberta.backends.flax": "flax",
+    "roberta.tokenizer.fast": "tokenizers",
+}
 
 
 def modules() -> list[str]:

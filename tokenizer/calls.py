@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 from itertools import chain, islice
-from typing import Any, Unpack
+from typing import Any, Unpack, cast
 
 from .encoding import BatchEncoding
 from .explain import ExplainedToken, Explanation, explain
@@ -157,7 +157,7 @@ class Encoder(Vocabulary):
         Raises:
             ValueError: something else than a text, or a lone surrogate.
         """
-        if not isinstance(text, str):
+        if not isinstance(cast("object", text), str):
             raise ValueError(f"text: expected one text (str), got {type(text).__name__}; explain texts one by one")
         read_inputs(text, None, is_split_into_words=False)
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens

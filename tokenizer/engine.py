@@ -56,11 +56,15 @@ def can_serve(vocabulary: Vocabulary) -> bool:
         vocabulary: any.
 
     Returns:
-        False where an added token is spelled like the symbol of a byte that the base vocabulary lacks: the library
-        would take such a byte for that token. The pipeline has to encode then.
+        False where the pipeline has to encode: where an added token is spelled like the symbol of a byte that the
+        base vocabulary lacks (the library would take such a byte for the token), and where one swallows the white
+        space in which another begins (the library would encode that text twice, or abort).
     """
+    added = vocabulary.added_tokens_decoder.values()
     lacking = _lacking_symbols(vocabulary)
-    return not any(token in lacking for token in vocabulary.get_added_vocab())
+    takes_byte = any(token.content in lacking for token in added)
+    swallows_token = any(token.rstrip for token in added) and any(token.content[0] in WHITE_SPACE for token in added)
+    return not (takes_byte or swallows_token)
 
 
 def _lacking_symbols(vocabulary: Vocabulary) -> list[str]:

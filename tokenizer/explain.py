@@ -166,8 +166,8 @@ def explain(
     Example:
         >>> from roberta.tokenizer.special import SpecialSplitter
         >>> bpe = ByteLevelBPE({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")], unk_id=0)
-        >>> way = explain("ab", Pipeline(SpecialSplitter([]), bpe, {}), Alignment([(0, 2)], [0]), ["", "a", "b", "ab"].__getitem__)
-        >>> way[0].pieces[0].merges
+        >>> pipeline, spell = Pipeline(SpecialSplitter([]), bpe, {}), ["<unk>", "a", "b", "ab"].__getitem__
+        >>> explain("ab", pipeline, Alignment([(0, 2)], [0]), spell)[0].pieces[0].merges
         (Merge(rank=0, at=0, left='a', right='b', joined='ab'),)
     """
     offsets = iter(alignment.offsets)
@@ -198,9 +198,7 @@ def _explained_piece(
     spelled = " " * piece.has_inserted_space + text[piece.start : piece.end]
     symbols = bpe.byte_ids(spelled)
     merges = tuple(_merges(list(symbols), bpe, spell))
-    return ExplainedPiece(
-        piece.start, piece.end, spelled, spelled.encode(), tuple(map(spell, symbols)), merges, tokens
-    )
+    return ExplainedPiece(piece.start, piece.end, spelled, spelled.encode(), tuple(map(spell, symbols)), merges, tokens)
 
 
 def _merges(ids: list[int], bpe: ByteLevelBPE, spell: Callable[[int], str]) -> Iterator[Merge]:
@@ -264,7 +262,8 @@ def _written(explanation: Explanation) -> Iterator[str]:
         yield from _ladder_lines(piece)
     yield ""
     yield f"4. The ids of all tokens{', with those around them,' * bool(explanation.before)} are what the model reads."
-    if len({span for span in explanation.offsets if span != (0, 0)}) < sum(span != (0, 0) for span in explanation.offsets):
+    spans = [span for span in explanation.offsets if span[0] < span[1]]
+    if len(set(spans)) < len(spans):
         yield "   (Where several tokens share the bytes of one character, each of them points at it.)"
     yield from _token_lines(explanation)
 

@@ -27,7 +27,10 @@ from .files import (
 from .settings import config_of, constructor_arguments
 from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
 
-__all__ = ["read_folder", "write_folder", "write_vocabulary"]
+__all__ = ["FILE_NAMES", "read_folder", "write_folder", "write_vocabulary"]
+
+FILE_NAMES = {"vocab_file": VOCAB_FILE, "merges_file": MERGES_FILE, "tokenizer_file": TOKENIZER_FILE}
+"""Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
 
 # No weights: a model of the same id may fetch them later.
 _PATTERNS = ("*.json", "merges.txt")

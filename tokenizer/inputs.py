@@ -78,7 +78,8 @@ def _zip(texts: Sequence[Source], seconds: Sequence[Source]) -> list[Pair]:
 
 def _check(name: str, source: Any, index: int, is_split_into_words: bool) -> None:
     if isinstance(source, str) and not is_split_into_words:
-        return _check_characters(name, source, index)
+        _check_characters(name, source, index)
+        return
     words = cast("Sequence[object]", source if is_split_into_words else [source])
     if isinstance(words, (list, tuple)) and all(isinstance(word, str) for word in words):
         for word in words:

@@ -11,7 +11,7 @@ import re
 
 import regex
 
-__all__ = ["WHITE_SPACE", "split_pieces", "split_words"]
+__all__ = ["WHITE_SPACE", "character_class", "split_pieces", "split_words"]
 
 # What is a letter or a number is a matter of the Unicode version. Vocabularies in use were made with Unicode 16 at
 # the latest, which is what `tokenizers` has; `regex` is ahead. These ranges hold no letter and no number of
@@ -23,17 +23,17 @@ _UNASSIGNED_IN_UNICODE_16 = """
     2B73A-2B73F 2B81E-2B81F 2CEA2-2CEAF 323B0-10FFFF"""
 
 
-def _character_class(ranges: str) -> str:
+def character_class(ranges: str) -> str:
     r"""Write ranges of hexadecimal code points as a class of a pattern.
 
-    >>> _character_class("41-5A 61-7A")
+    >>> character_class("41-5A 61-7A")
     '[\\U00000041-\\U0000005A\\U00000061-\\U0000007A]'
     """
     bounds = (bound.split("-") for bound in ranges.split())
     return "[" + "".join(rf"\U{first:>08}-\U{last:>08}" for first, last in bounds) + "]"
 
 
-_LATER = _character_class(_UNASSIGNED_IN_UNICODE_16)
+_LATER = character_class(_UNASSIGNED_IN_UNICODE_16)
 _LETTER = rf"[\p{{L}}--{_LATER}]"
 _NUMBER = rf"[\p{{N}}--{_LATER}]"
 

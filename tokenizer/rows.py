@@ -299,9 +299,11 @@ def stack(rows: Sequence[Row], attribute: str) -> Any:
         of different lengths, or none.
 
     Example:
-        >>> rows = [Row([], Frame((0, 2), 1, str), padding=(0, 1)), Row([], Frame((0, 2), 1, str), padding=(1, 0))]
+        >>> from roberta.tokenizer.texts import EncodedText
+        >>> part = Part(EncodedText("a", [102], lambda text: ...), 0, 1)
+        >>> rows = [Row([part], Frame((0, 2), pad_id=1, spell=str), padding=padding) for padding in ((0, 1), (1, 0))]
         >>> stack(rows, "ids").tolist()
-        [[0, 2, 1], [1, 0, 2]]
+        [[0, 102, 2, 1], [1, 0, 102, 2]]
     """
     widths = {row.padded_length for row in rows}
     if len(widths) != 1:

@@ -155,10 +155,12 @@ def renamed_specials(
         raise ValueError(
             f"special_tokens_map, new_special_tokens: expected each special token once, got {contents}; rename one"
         )
-    roles = {role: names.get(str(token), token) for role, token in tokenizer.special_tokens_map.items() if role in SLOTS}
+    roles = {
+        role: names.get(str(token), token) for role, token in tokenizer.special_tokens_map.items() if role in SLOTS
+    }
     without_role = [names.get(token, token) for token in tokenizer.additional_special_tokens]
     changed = {
         "added_tokens_decoder": dict(enumerate(special)),
         "additional_special_tokens": [*without_role, *(token.content for token in added)],
     }
-    return special, dict.fromkeys(SLOTS) | constructor_arguments(config_of(tokenizer) | roles | changed)
+    return special, constructor_arguments(config_of(tokenizer) | roles | changed)

@@ -11,6 +11,8 @@ from typing import Any, NamedTuple, Self
 
 import regex
 
+from .pretokenize import character_class
+
 __all__ = ["AddedToken", "Segment", "SpecialSplitter"]
 
 
@@ -149,6 +151,8 @@ class _Matcher:
         for match in self._pattern.finditer(text, done, limit):
             token = self._tokens[match[0]]
             start, end = match.span()
+            if start < done:  # the token before has swallowed its beginning, which is white space
+                continue
             if (token.special and split_special_tokens) or (token.single_word and _touches_word(text, match, within)):
                 continue
             if token.lstrip:
@@ -167,7 +171,13 @@ class _Matcher:
 # By \s `regex` means Unicode's White_Space; str.isspace also holds the separators \x1c to \x1f, which do not
 # count here.
 _SPACE = regex.compile(r"\s")
-_WORD = regex.compile(r"\w")
+# As `pretokenize` has it for letters: what Unicode 17 and later made word characters counts for none.
+_LATER = character_class("""
+    557-558 589-590 5C8-5CF 88F-896 B4E-B54 C5B-C5C CD7-CDC 1ACF-1AFF 2080-208F 209D-20CF A7CE-A7CF A7D2-A7D2
+    A7D4-A7D4 A7DD-A7F1 AB6A-AB6F 107BB-107FF 1093A-1097F 10EC5-10EFB 11AF9-11BBF 11DAA-11EDF 1246F-1247F
+    12544-12F8F 16E80-16EFF 16FF2-16FFF 187F8-187FF 18CD6-18CFE 18D09-1AFEF 1B123-1B131 1B168-1B16F 1CF47-1D164
+    1D245-1D3FF 1D6A6-1D6A7 1DF1F-1DF24 1DF2B-1DFFF 1E5FB-1E7DF 2B73A-2B73F 2B81E-2B81F 2CEA2-2CEAF 323B0-E00FF""")
+_WORD = regex.compile(rf"[\w--{_LATER}]", regex.V1)
 
 
 def _start_of_space_before(text: str, done: int, start: int) -> int:

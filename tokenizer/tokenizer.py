@@ -5,11 +5,11 @@
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Self, Unpack
+from typing import Any, Self, Unpack, cast
 
 from .calls import Encoder
 from .files import StrPath
-from .folder import read_folder, write_folder, write_vocabulary
+from .folder import FILE_NAMES, read_folder, write_folder, write_vocabulary
 from .plan import UNLIMITED, reject_unknown, resolve
 from .settings import Settings, check_types, config_of, constructor_arguments, renamed_specials
 from .slots import SLOTS
@@ -48,6 +48,11 @@ class RobertaTokenizer(Encoder):
         >>> tokenizer.decode([0, 261, 262, 2])
         '<s>low<mask></s>'
     """
+
+    is_fast = False
+    """Whether the `tokenizers` library does the work."""
+    vocab_files_names: Mapping[str, str] = FILE_NAMES
+    """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
 
     def __init__(
         self,
@@ -132,6 +137,16 @@ class RobertaTokenizer(Encoder):
         stored = constructor_arguments(config_of(tokenizer))
         return cls(dict(tokenizer._base), list(tokenizer._merges), **stored, name_or_path=tokenizer.name_or_path)
 
+    @property
+    def vocab(self) -> dict[str, int]:
+        """Token -> id, added tokens included."""
+        return self.get_vocab()
+
+    @property
+    def added_tokens_encoder(self) -> dict[str, int]:
+        """Token -> id of the added tokens."""
+        return self.get_added_vocab()
+
     @classmethod
     def train(
         cls,
@@ -163,7 +178,7 @@ class RobertaTokenizer(Encoder):
         self,
         text_iterator: StrPath | Iterable[str | os.PathLike[str] | Iterable[str]],
         vocab_size: int,
-        length: int | None = None,  # noqa: ARG002  (the peer's, for a progress bar)
+        length: int | None = None,
         *,
         new_special_tokens: Iterable[TokenLike] = (),
         special_tokens_map: Mapping[str, str] | None = None,
@@ -259,6 +274,9 @@ def _texts(source: StrPath | Iterable[str | os.PathLike[str] | Iterable[str]]) -
                 yield from lines
         else:
             for text in [item] if isinstance(item, str) else item:
-                if not isinstance(text, str):
-                    raise TypeError(f"texts: expected str, Path, or lists of str, got {type(text).__name__} {text!r:.80}")
+                if not isinstance(cast("object", text), str):
+                    raise TypeError(
+                        f"texts: expected str, Path, or lists of str, got {type(text).__name__} {text!r:.80}; "
+                        "pass texts, and decode bytes first"
+                    )
                 yield text

@@ -15,6 +15,7 @@ from .special import AddedToken
 
 __all__ = ["StoredTokenizer", "read_tokenizer_json", "tokenizer_json", "write_tokenizer_json"]
 
+
 class StoredTokenizer(NamedTuple):
     """What ``tokenizer.json`` says.
 
@@ -108,7 +109,9 @@ def _model(tokenizer: Encoder) -> dict[str, Any]:
     # Programs that read the file number added tokens from the vocabulary's size on. Where ours have other ids, or
     # one stands for bytes that are lacking, they are written as entries of the vocabulary.
     new = [index for index in tokenizer.added_tokens_decoder if index not in base.values()]
-    is_counted = new == list(range(len(base), len(base) + len(new))) and (not lacks_bytes or tokenizer.unk_token in base)
+    is_counted = new == list(range(len(base), len(base) + len(new))) and (
+        not lacks_bytes or tokenizer.unk_token in base
+    )
     vocab = base if is_counted else tokenizer.get_vocab()
     return {
         "type": "BPE",

@@ -21,12 +21,14 @@ from ...reference.config import RobertaConfig
 from ...reference.outputs import OUTPUTS
 from .attention import FixedCache
 from .heads import HEADS
+from .layers import DTYPES
 from .losses import LOSSES
 from .weights import (
     device_of,
     devices,
     dtype_name,
     frozen_names,
+    gradients,
     is_tracing,
     load_state_dict_numpy,
     state_dict_numpy,
@@ -43,6 +45,7 @@ __all__ = [
     "devices",
     "dtype_name",
     "frozen_names",
+    "gradients",
     "is_tracing",
     "load_state_dict_numpy",
     "state_dict_numpy",
@@ -52,7 +55,6 @@ __all__ = [
 
 #: The method that a caller calls.
 ENTRY = "__call__"
-DTYPES = ("float32", "float64", "bfloat16", "float16")
 
 
 def _register(record: type[Any]) -> None:

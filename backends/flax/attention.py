@@ -201,10 +201,10 @@ class Attention(nnx.Module):
 
     def __init__(self, config: RobertaConfig, width: int, is_relative: bool, rngs: nnx.Rngs) -> None:
         D = config.hidden_size
-        self.self = nnx.Dict({name: Linear(D, width) for name in ("query", "key", "value")})
+        self.self = nnx.Dict(query=Linear(D, width), key=Linear(D, width), value=Linear(D, width))
         if is_relative and config.position_embedding_type != "absolute":
             self.self["distance_embedding"] = Embedding(2 * config.max_position_embeddings - 1, config.head_size)
-        self.output = nnx.Dict(dense=Linear(width, D), LayerNorm=LayerNorm(D, config.layer_norm_eps))
+        self.output: nnx.Dict[Any] = nnx.Dict(dense=Linear(width, D), LayerNorm=LayerNorm(D, config.layer_norm_eps))
         self.drop_probs = Dropout(config.attention_probs_dropout_prob, rngs.dropout)
         self.drop = Dropout(config.hidden_dropout_prob, rngs.dropout)
 

@@ -41,14 +41,14 @@ def resolve_position_ids(inputs: Inputs, config: RobertaConfig) -> Array:
 class Embeddings(nnx.Module):
     """dropout(LayerNorm(word + token_type + position)): (B, T, D), in the dtype in which the model computes."""
 
-    def __init__(self, config: RobertaConfig, rngs: nnx.Rngs) -> None:
+    def __init__(self, config: RobertaConfig, rngs: nnx.Rngs, dtype: str | None) -> None:
         D, pad = config.hidden_size, config.pad_token_id
         self.word_embeddings = Embedding(config.vocab_size, D, padding=pad)
         self.position_embeddings = Embedding(config.max_position_embeddings, D, padding=pad)
         self.token_type_embeddings = Embedding(config.type_vocab_size, D)
         self.LayerNorm = LayerNorm(D, config.layer_norm_eps)
         self.drop = Dropout(config.hidden_dropout_prob, rngs.dropout)
-        self.compute_dtype: str | None = None
+        self.dtype = dtype
 
     def __call__(self, inputs: Inputs, config: RobertaConfig, tap: Tap = silent) -> Array:
         """Sum, normalise, drop out: (B, T, D)."""
@@ -59,6 +59,6 @@ class Embeddings(nnx.Module):
         total = word + self.token_type_embeddings(token_type_ids)  # B T D
         if config.position_embedding_type == "absolute":
             total = total + self.position_embeddings(resolve_position_ids(inputs, config))  # B T D
-        total = tap("sum", total.astype(self.compute_dtype or total.dtype))  # B T D
+        total = tap("sum", total.astype(self.dtype or total.dtype))  # B T D
         x = self.LayerNorm(total, scope(tap, "LayerNorm"))  # B T D
         return self.drop(x)  # B T D

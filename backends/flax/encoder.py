@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax.numpy as jnp
 from flax import nnx
 from jax import Array
@@ -26,7 +28,7 @@ class Layer(nnx.Module):
         if config.add_cross_attention:
             self.crossattention = CrossAttention(config, D, is_relative=False, rngs=rngs)
         self.intermediate = nnx.Dict(dense=Linear(D, F))
-        self.output = nnx.Dict(dense=Linear(F, D), LayerNorm=LayerNorm(D, config.layer_norm_eps))
+        self.output: nnx.Dict[Any] = nnx.Dict(dense=Linear(F, D), LayerNorm=LayerNorm(D, config.layer_norm_eps))
         self.drop = Dropout(config.hidden_dropout_prob, rngs.dropout)
 
     def feed_forward(self, x: Array, config: RobertaConfig, tap: Tap = silent) -> Array:
@@ -71,9 +73,11 @@ class Pooler(nnx.Module):
 class Body(nnx.Module):
     """Embeddings and all layers: what every head stands on."""
 
-    def __init__(self, config: RobertaConfig, rngs: nnx.Rngs, has_pooler: bool = False) -> None:
-        self.embeddings = Embeddings(config, rngs)
-        layers = nnx.List([Layer(config, i, rngs) for i in range(config.num_hidden_layers)])
+    def __init__(
+        self, config: RobertaConfig, rngs: nnx.Rngs, dtype: str | None = None, has_pooler: bool = False
+    ) -> None:
+        self.embeddings = Embeddings(config, rngs, dtype)
+        layers = nnx.List(Layer(config, i, rngs) for i in range(config.num_hidden_layers))
         self.encoder = nnx.Dict(layer=layers)
         self.pooler = Pooler(config) if has_pooler else None
 

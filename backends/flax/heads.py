@@ -23,7 +23,7 @@ from ...reference.outputs import (
 from ...reference.taps import Tap, scope, silent
 from .attention import FixedCache, init_cache
 from .encoder import Body
-from .layers import Dropout, Embedding, LayerNorm, Linear, gelu, parameter
+from .layers import Dropout, Embedding, LayerNorm, Linear, gelu, require_dtype
 
 
 class LMHead(nnx.Module):
@@ -68,9 +68,11 @@ class Head(nnx.Module):
         config: static for NNX: a compiled function is compiled anew where it has another one.
         rngs: one stream, "dropout", that all dropouts share. `nnx.reseed(model, dropout=1)` begins another.
         training: whether dropout is on. Off from the start.
+        computes_in: see `compute_in`.
     """
 
     roberta: Body
+    computes_in: str | None = None
 
     def __init__(self, config: RobertaConfig) -> None:
         self.config = config
@@ -78,7 +80,7 @@ class Head(nnx.Module):
         self.training = False
 
     @property
-    def body_of(self) -> Body:
+    def base_model(self) -> Body:
         """The body: of a bare model, itself."""
         return self.roberta
 
@@ -97,7 +99,7 @@ class Head(nnx.Module):
 
     def get_input_embeddings(self) -> Embedding:
         """The word table, as the module that looks ids up in it."""
-        return self.body_of.embeddings.word_embeddings
+        return self.base_model.embeddings.word_embeddings
 
     def train(self, mode: bool = True) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]  # NNX's returns None
         """Switch dropout on or off."""
@@ -110,40 +112,63 @@ class Head(nnx.Module):
         return self.train(False)
 
     @property
-    def compute_dtype(self) -> str | None:
-        """The dtype of everything but the parameters, such as "bfloat16"; None: theirs."""
-        return self.body_of.embeddings.compute_dtype
+    def compute_dtype(self) -> str:
+        """The dtype of everything but the parameters, such as "bfloat16"."""
+        return self.computes_in or self.get_input_embeddings().weight.dtype.name
 
     def compute_in(self, dtype: str | None) -> Self:
-        """Compute in another dtype than that of the parameters, which stay as they are: NNX's `dtype` and `param_dtype`.
+        """Compute in another dtype than that of the parameters, which stay as they are: NNX's dtype and param_dtype.
 
         Args:
-            dtype: "bfloat16", …; None for the parameters' own.
+            dtype: such as "bfloat16"; None for the parameters' own.
 
         Raises:
             ValueError: a dtype that the engine lacks.
+
+        Example:
+            >>> import roberta
+            >>> model = roberta.RobertaForMaskedLM.from_pretrained("austen", backend="flax").compute_in("bfloat16")
+            >>> model.dtype, model([[0, 5, 2]]).logits.dtype.name
+            ('float32', 'bfloat16')
         """
-        raise NotImplementedError
+        if dtype is not None:
+            require_dtype(dtype)
+        self.computes_in = dtype
+        self.base_model.embeddings.dtype = dtype
+        return self
 
     def init_cache(self, batch_size: int, max_length: int) -> FixedCache:
         """An empty cache of fixed size, with which every step of a compiled decoder has the same shapes.
 
+        What it gives is what the growing cache gives. A mask has one column for each of the M slots; those of tokens
+        to come may be 1, as nobody sees them yet. More tokens than slots are an error, and NaN inside `jit`.
+
         Args:
             batch_size: B.
             max_length: M, how many tokens there will be at most.
+
+        Example:
+            >>> import jax.numpy as jnp, roberta
+            >>> from flax import nnx
+            >>> model = roberta.RobertaForCausalLM.from_pretrained("austen", backend="flax", is_decoder=True)
+            >>> step = nnx.jit(lambda model, ids, past: model(ids, past_key_values=past))
+            >>> output = step(model, jnp.array([[0, 5, 6]]), model.init_cache(1, 8))
+            >>> output = step(model, jnp.array([[7]]), output.past_key_values)
+            >>> int(output.past_key_values.taken)
+            4
         """
-        return init_cache(self.config, batch_size, max_length, self.compute_dtype or "float32")
+        return init_cache(self.config, batch_size, max_length, self.compute_dtype)
 
 
-class Model(Head, Body):
+class Model(Head, Body):  # pyright: ignore[reportIncompatibleMethodOverride]  # as said above
     """The bare model: hidden states, and the pooled first token where the model has a pooler."""
 
     def __init__(self, config: RobertaConfig, add_pooling_layer: bool = True) -> None:
         Head.__init__(self, config)
-        Body.__init__(self, config, self.rngs, has_pooler=add_pooling_layer)
+        Body.__init__(self, config, self.rngs, self.computes_in, has_pooler=add_pooling_layer)
 
     @property
-    def body_of(self) -> Body:
+    def base_model(self) -> Body:
         """Itself."""
         return self
 
@@ -159,7 +184,7 @@ class CausalLM(Head):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
-        self.roberta = Body(config, self.rngs)
+        self.roberta = Body(config, self.rngs, self.computes_in)
         self.lm_head = LMHead(config, self.roberta.embeddings.word_embeddings)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> CausalLMOutput:
@@ -180,7 +205,7 @@ class MaskedLM(Head):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
-        self.roberta = Body(config, self.rngs)
+        self.roberta = Body(config, self.rngs, self.computes_in)
         self.lm_head = LMHead(config, self.roberta.embeddings.word_embeddings)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> MaskedLMOutput:
@@ -195,7 +220,7 @@ class SequenceClassification(Head):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
-        self.roberta = Body(config, self.rngs)
+        self.roberta = Body(config, self.rngs, self.computes_in)
         self.classifier = ClassificationHead(config, self.rngs)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> SequenceClassifierOutput:
@@ -210,7 +235,7 @@ class MultipleChoice(Head):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
-        self.roberta = Body(config, self.rngs, has_pooler=True)
+        self.roberta = Body(config, self.rngs, self.computes_in, has_pooler=True)
         self.classifier = Linear(config.hidden_size, 1)
         self.drop = Dropout(config.hidden_dropout_prob, self.rngs.dropout)
 
@@ -231,7 +256,7 @@ class TokenClassification(Head):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
-        self.roberta = Body(config, self.rngs)
+        self.roberta = Body(config, self.rngs, self.computes_in)
         self.classifier = Linear(config.hidden_size, config.num_labels)
         self.drop = Dropout(config.classifier_dropout_prob, self.rngs.dropout)
 
@@ -247,7 +272,7 @@ class QuestionAnswering(Head):
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__(config)
-        self.roberta = Body(config, self.rngs)
+        self.roberta = Body(config, self.rngs, self.computes_in)
         self.qa_outputs = Linear(config.hidden_size, config.num_labels)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> QuestionAnsweringModelOutput:

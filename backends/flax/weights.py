@@ -11,11 +11,12 @@ import jax.extend
 import jax.numpy as jnp
 import numpy as np
 from flax import nnx
-from jax import Array
+from jax import Array, core
 
 from .heads import Head
+from .layers import require_dtype
 
-with jax.core.eval_context():
+with core.eval_context():
     #: What JAX is doing when it does nothing but compute.
     EAGER = jax.extend.core.get_opaque_trace_state(convention="flax")
 
@@ -49,34 +50,16 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
         variable.set_value(jax.device_put(np.asarray(array).astype(dtype), where))
 
 
-def require_dtype(dtype: str) -> None:
-    """JAX would give float32 in place of float64 unless it is told otherwise.
-
-    Raises:
-        ValueError: float64 where it is switched off; says what to type.
-    """
-    if dtype == "float64" and not jax.config.jax_enable_x64:
-        message = (
-            "dtype: the flax backend computes in float64 only where JAX has 64 bits enabled, which it has not. Set "
-            'JAX_ENABLE_X64=1 before Python starts, or call jax.config.update("jax_enable_x64", True) first'
-        )
-        raise ValueError(message)
-
-
 def to_native(value: Any, model: Head) -> Array:
     """An array or list as JAX's: numbers in the dtype in which the model computes, integers as JAX's own."""
     if isinstance(value, jax.Array):
-        return value.astype(_compute_dtype(model)) if jnp.issubdtype(value.dtype, jnp.floating) else value
+        return value.astype(model.compute_dtype) if jnp.issubdtype(value.dtype, jnp.floating) else value
     array = np.asarray(value)
     if jnp.issubdtype(array.dtype, jnp.floating):
-        return jnp.asarray(array, _compute_dtype(model))
+        return jnp.asarray(array, model.compute_dtype)
     # without 64 bits, a position beyond the text stays beyond it
     limits = jnp.iinfo(int)
     return jnp.asarray(array.astype(np.int64).clip(limits.min, limits.max), int)
-
-
-def _compute_dtype(model: Head) -> str:
-    return model.compute_dtype or dtype_name(model)
 
 
 def to_numpy(value: Any) -> Any:
@@ -100,7 +83,7 @@ def devices() -> list[str]:
     return list(_devices())
 
 
-def _devices() -> dict[str, jax.Device]:
+def _devices() -> dict[str, Any]:
     platforms = dict.fromkeys(("cpu", jax.default_backend()))
     found = [(platform, i, device) for platform in platforms for i, device in enumerate(jax.devices(platform))]
     return {platform if (platform, i) == ("cpu", 0) else f"{platform}:{i}": device for platform, i, device in found}
@@ -125,3 +108,21 @@ def device_of(model: Head) -> Any:
 def frozen_names(model: Any) -> frozenset[str]:
     """The parameters that are not trained: those that have been made something else than an `nnx.Param`."""
     return frozenset(name for name in model.table if not isinstance(named_parameter(model, name), nnx.Param))
+
+
+def gradients(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """HF's names -> the derivatives of the loss of one call by each parameter; 0 where it is frozen or unused."""
+    graph, parameters, rest = nnx.split(model, nnx.Param, ...)
+    found = jax.grad(lambda trained: _loss(nnx.merge(graph, trained, rest)(**inputs)))(parameters)
+    zeros = jax.tree.map(jnp.zeros_like, rest)
+    derived = nnx.merge(graph, found, zeros)  # a model whose parameters are the derivatives of this one's
+    sources = [name for name, parameter in model.table.items() if parameter.tied_to is None]
+    return {name: to_numpy(named_parameter(derived, name)) for name in sources}
+
+
+def _loss(output: Any) -> Array:
+    """The loss of a call; of the bare model, which has none, a smooth number that all its outputs go into."""
+    if "last_hidden_state" not in output:
+        return output.loss
+    total = jnp.sin(output.last_hidden_state).sum()  # ()
+    return total if output.pooler_output is None else total + output.pooler_output.sum()

@@ -23,6 +23,8 @@ from ...reference import kernels
 
 Kernel = Callable[..., None]
 
+#: Division by zero gives infinity or NaN, as in NumPy, and no exception, whose check would break up every loop.
+OPTIONS = {"error_model": "numpy"}
 #: Seconds of compiling after which the user is told why the first call takes so long.
 PATIENCE = 2.0
 #: One caller at a time: Numba's own thread pool ends the process when two threads enter it at once.
@@ -56,9 +58,9 @@ def compiled(kernel: Kernel, dtype: str) -> Kernel:
     twin = _in_scope(kernel, _scope(dtype))
     types = _signature(kernel, dtype)
     try:
-        found = numba.njit(types, parallel=True, nogil=True, cache=True)(twin)
+        found = numba.njit(types, **OPTIONS, parallel=True, nogil=True, cache=True)(twin)
     except RuntimeError:  # no folder can be written to
-        found = numba.njit(types, parallel=True, nogil=True)(twin)
+        found = numba.njit(types, **OPTIONS, parallel=True, nogil=True)(twin)
     _tell(time.perf_counter() - start)
     return found
 
@@ -68,10 +70,15 @@ def _scope(dtype: str) -> dict[str, Any]:
     """What the kernels' names mean when they are compiled: the parallel range, and the inner functions compiled."""
     scope: dict[str, Any] = {"prange": numba.prange}
     if dtype == "float32":
-        scope |= {"erf": numba.njit(kernels.erf_single), "exp": numba.njit(kernels.exp_single)}
+        scope |= {"erf": _inner(kernels.erf_single, scope), "exp": _inner(kernels.exp_single, scope)}
     for inner in (kernels.total, kernels.total_square, kernels.largest, kernels.normalize):
-        scope[inner.__name__] = numba.njit(_in_scope(inner, scope))
+        scope[inner.__name__] = _inner(inner, scope)
     return scope
+
+
+def _inner(function: Callable[..., Any], scope: dict[str, Any]) -> Any:
+    """A function that only kernels call: it is compiled with them, for their types."""
+    return numba.njit(**OPTIONS)(_in_scope(function, scope))
 
 
 def _in_scope(function: Callable[..., Any], scope: dict[str, Any]) -> FunctionType:

@@ -58,14 +58,15 @@ def _register(record: Any) -> None:
     names = tuple(spec.name for spec in dataclasses.fields(record))
     record.__tf_flatten__ = lambda self: ((), tuple(getattr(self, name) for name in names))
     record.__tf_unflatten__ = classmethod(lambda cls, _, values: cls(*values))
-    optree.register_pytree_node(record, _present, lambda kept, values: record(**dict(zip(kept, values, strict=True))), namespace="keras")
 
+    def present(output: Any) -> tuple[tuple[Any, ...], Any]:
+        kept = {name: getattr(output, name) for name in names if getattr(output, name) is not None}
+        return tuple(kept.values()), tuple(kept)
 
-def _present(record: Any) -> tuple[tuple[Any, ...], tuple[str, ...]]:
-    """The values of the fields that are not None, and their names."""
-    named = {spec.name: getattr(record, spec.name) for spec in dataclasses.fields(record)}
-    kept = {name: value for name, value in named.items() if value is not None}
-    return tuple(kept.values()), tuple(kept)
+    def restored(kept: Any, values: Any) -> Any:
+        return record(**dict(zip(kept, values, strict=True)))
+
+    optree.register_pytree_node(record, present, restored, namespace="keras")
 
 
 for _record in (*OUTPUTS, Cache):

@@ -99,7 +99,8 @@ class Attention(Part):
         relative = relative_scores(query, key, self.self.get("distance_embedding"), config)  # B H T S
         scores = (tf.matmul(query, key, transpose_b=True) + relative) / sqrt(config.head_size)  # B H T S
         probs = at("probs", masked_softmax(at("scores", scores), context.is_attended))  # B H T S
-        probs = masked_heads(context.drop(probs, config.attention_probs_dropout_prob), context.head_mask)  # B H T S
+        dropped = context.drop(probs, config.attention_probs_dropout_prob)  # B H T S
+        probs = masked_heads(dropped, context.head_mask)  # B H T S  # pyright: ignore[reportArgumentType]
         merged = at("context", merge_heads(tf.matmul(probs, value)))  # B T HK
         dense = tap("output.dense", self.output["dense"](merged))  # B T D
         total = tap("output.sum", x + context.drop(dense, config.hidden_dropout_prob))  # B T D

@@ -17,7 +17,7 @@ from tensorflow import Tensor
 from ...reference.taps import Tap, silent
 
 Activation = Callable[[Tensor, Tap], Tensor]
-Dropout = Callable[[Tensor, float], Tensor]
+Dropout = Callable[[Any, float], Any]
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -51,7 +51,7 @@ def dropout(seeds: keras.random.SeedGenerator | None) -> Dropout:
     return lambda x, rate: _dropped(x, rate, seeds)
 
 
-def _dropped(x: Tensor, rate: float, seeds: keras.random.SeedGenerator) -> Tensor:
+def _dropped(x: Any, rate: float, seeds: keras.random.SeedGenerator) -> Any:
     # Keras refuses a rate of 1, which drops everything.
     return keras.random.dropout(x, rate, seed=seeds) if 0.0 < rate < 1.0 else x * (1.0 - rate)
 
@@ -121,7 +121,8 @@ ACTIVATIONS: dict[str, Activation] = {
     "mish": lambda x, tap=silent: x * tf.tanh(tf.math.softplus(x)),
     "relu2": lambda x, tap=silent: tf.square(tf.nn.relu(x)),
     "relu6": lambda x, tap=silent: tf.nn.relu6(x),
-    "leaky_relu": lambda x, tap=silent: tf.nn.leaky_relu(x, alpha=0.01),
+    # tf.nn.leaky_relu keeps its slope in float32, whatever x is.
+    "leaky_relu": lambda x, tap=silent: tf.where(x >= 0, x, 0.01 * x),
     "linear": lambda x, tap=silent: x,
 }
 
@@ -136,17 +137,31 @@ class Part(keras.layers.Layer):
     once for the whole model, and would cost more than a small layer.
     """
 
+    #: Its own variables, as files name them; one that it borrows for a tie is not its own.
+    owned: tuple[str, ...] = ()
+
     def __init__(self) -> None:
         super().__init__()
         self.built = True  # most parts only hold others
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """`call`."""
         return self.call(*args, **kwargs)
 
     @property
     def output(self) -> Any:
-        """What ends a block, in the checkpoint's name. Keras means something else, and would not save what stands there."""
+        """What ends a block. Keras means something else by this name, and would not save what stands there."""
         return self._end
+
+    def save_own_variables(self, store: Any) -> None:
+        """Write the variables into a `.keras` file, by name."""
+        for name in self.owned:
+            store[name] = getattr(self, name).numpy()
+
+    def load_own_variables(self, store: Any) -> None:
+        """The way back."""
+        for name in self.owned:
+            getattr(self, name).assign(store[name])
 
 
 class Linear(Part):
@@ -155,6 +170,7 @@ class Linear(Part):
     def __init__(self, in_size: int, out_size: int, table: Embedding | None = None) -> None:
         super().__init__()
         self.shape, self.table, self.built = (out_size, in_size), table, False
+        self.owned = ("weight", "bias") if table is None else ("bias",)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the parameters."""
@@ -172,6 +188,7 @@ class LayerNorm(Part):
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
         self.size, self.eps, self.built = size, eps, False
+        self.owned = ("weight", "bias")
 
     def build(self, input_shape: Any = None) -> None:
         """Make the parameters."""
@@ -189,6 +206,7 @@ class Embedding(Part):
     def __init__(self, row_count: int, size: int, padding_id: int | None = None) -> None:
         super().__init__()
         self.shape, self.padding_id, self.built = (row_count, size), padding_id, False
+        self.owned = ("weight",)
 
     def build(self, input_shape: Any = None) -> None:
         """Make the parameter."""
@@ -199,4 +217,5 @@ class Embedding(Part):
         rows = tf.cast(tf.gather(self.weight.value, ids), self.compute_dtype)  # … D
         if self.padding_id is None:
             return rows
-        return tf.where((ids == self.padding_id)[..., None], tf.stop_gradient(rows), rows)  # … D
+        is_padding = tf.expand_dims(ids == self.padding_id, -1)  # … 1
+        return tf.where(is_padding, tf.stop_gradient(rows), rows)  # … D

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Self
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
@@ -38,6 +39,7 @@ class KerasModel(keras.Model):
 
     Attributes:
         config: the configuration.
+        device: where the model was put, such as "cpu" or "gpu:0"; None for TensorFlow's choice.
         training: whether dropout is on where a call does not say `training=`. Off from the start, as Keras has it.
         seed_generator: its state decides the dropout, and goes on with each draw. It starts from Python's generator,
             so that `keras.utils.set_random_seed` before the model is made, or
@@ -53,12 +55,13 @@ class KerasModel(keras.Model):
         self.__dict__.clear()
         super().__init__()
         self.config = config
+        self.device: str | None = None
         self.training = False
         self.seed_generator = keras.random.SeedGenerator()
 
     # -- the call ----------------------------------------------------------------------------------------------------
 
-    @tf.autograph.experimental.do_not_convert
+    @tf.autograph.experimental.do_not_convert  # pyright: ignore[reportUntypedFunctionDecorator]
     def __call__(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """Call the head with HF's arguments, or with a mapping of them, as Keras hands over a batch.
 
@@ -75,8 +78,12 @@ class KerasModel(keras.Model):
         """The same without Keras's functional models."""
         if args and isinstance(args[0], Mapping):
             args, kwargs = args[1:], {**args[0], **kwargs}
-        with _training(training):
+        with _training(training), self.placed():
             return self.forward(*args, **kwargs)
+
+    def placed(self) -> AbstractContextManager[Any]:
+        """A `with` block that computes where the model was put; where TensorFlow likes if it was put nowhere."""
+        return nullcontext() if self.device is None else tf.device(self.device)
 
     @property
     def drop(self) -> Dropout:
@@ -101,6 +108,24 @@ class KerasModel(keras.Model):
 
     # -- fit, evaluate, predict --------------------------------------------------------------------------------------
 
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """As Keras has it; without a loss, the model trains on its own."""
+        # Keras would go on with the loss and the metrics of an earlier call.
+        self._compile_loss = self._compile_metrics = None
+        super().compile(*args, **kwargs)
+
+    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; x may be a tokenizer's record."""
+        return super().fit(_plain(x), *args, **kwargs)
+
+    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; x may be a tokenizer's record."""
+        return super().evaluate(_plain(x), *args, **kwargs)
+
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it, output name -> array; x may be a tokenizer's record."""
+        return super().predict(_plain(x), *args, **kwargs)
+
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
     ) -> Tensor:
@@ -114,7 +139,7 @@ class KerasModel(keras.Model):
             message = f"{type(self).__name__}: required labels to train on, got none; {remedy}"
             raise ValueError(message)
         if sample_weight is not None:
-            message = "sample_weight: the head's own loss is a mean over labels; leave it out, or give compile(loss=...)"
+            message = "sample_weight: the model's own loss counts labels alike; leave it out, or give compile(loss=...)"
             raise ValueError(message)
         return LOSSES[self.head](y_pred, *_native_labels(y, LABELS[self.head]), self.config)
 
@@ -156,16 +181,16 @@ class KerasModel(keras.Model):
 
         Returns:
             What Keras returns: of a SavedModel, nothing. `tf.saved_model.load(folder).serve(inputs)` takes a dict of
-            arguments and gives a dict of outputs.
+            arguments and gives a dict of outputs: "logits", or of several by number, "hidden_states.0".
         """
         if format != "tf_saved_model":
             return super().export(filepath, format, verbose, input_signature, **kwargs)
         rank = 3 if self.head == "multiple_choice" else 2
         arguments = ("input_ids", "attention_mask")
         asked = input_signature or {name: tf.TensorSpec([None] * rank, tf.int32, name=name) for name in arguments}
-        archive = keras.export.ExportArchive()
+        archive: Any = keras.export.ExportArchive()
         archive.track(self)
-        archive.add_endpoint("serve", lambda inputs: dict(self(inputs, training=False)), [asked])
+        archive.add_endpoint("serve", lambda inputs: _flat(self.predict_step((inputs,))), [asked])
         return archive.write_out(filepath, verbose=bool(verbose))
 
     def get_config(self) -> dict[str, Any]:
@@ -178,7 +203,8 @@ class KerasModel(keras.Model):
         """The way back: a model of the same sizes."""
         fields, policy, training = (config.pop(name) for name in ("config", "policy", "training"))
         policy = keras.dtype_policies.deserialize(policy)
-        model = cls(RobertaConfig.from_dict(fields), dtype=policy.variable_dtype, **config)
+        made: Any = cls  # the public class, which takes the dtype as well
+        model = made(RobertaConfig.from_dict(fields), dtype=policy.variable_dtype, **config)
         model.dtype_policy = policy
         return model.train(training)
 
@@ -192,6 +218,21 @@ def predictions(output: Output) -> Any:
     """What labels are held against: the logits, or where a head has several outputs, a dict of them."""
     named = {name: value for name, value in output.items() if name not in BESIDES}
     return next(iter(named.values())) if len(named) == 1 else named
+
+
+def _flat(outputs: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Outputs as a signature can name them: tensors only."""
+    flat: dict[str, Tensor] = {}
+    for name, value in outputs.items():
+        flat |= {f"{name}.{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
+    return flat
+
+
+def _plain(x: Any) -> Any:
+    """A mapping as a dict of arrays: Keras knows no other, and no lists in it."""
+    if not isinstance(x, Mapping):
+        return x
+    return {name: np.asarray(value) if isinstance(value, list | tuple) else value for name, value in x.items()}
 
 
 def _native_labels(y: Any, names: tuple[str, ...]) -> list[Tensor]:

@@ -1,4 +1,4 @@
-"""Parameters and arrays: NumPy <-> Keras. The layers have the checkpoint's names, and its shapes: nothing is transposed."""
+"""Parameters and arrays: NumPy <-> Keras. The layers have the checkpoint's names and shapes: nothing is transposed."""
 
 from __future__ import annotations
 
@@ -36,12 +36,20 @@ def _build(model: Any, dtype: str, device: Any) -> None:
     A mixed policy of Keras is kept where its variables have the dtype that is asked for.
     """
     policy = keras.config.dtype_policy()
-    policy = policy if policy.variable_dtype == dtype else keras.DTypePolicy(dtype)
-    model.dtype_policy = policy
-    for name in model.table:
-        *path, _ = name.split(".")
-        _build_part(model, path)
+    model.dtype_policy = policy if policy.variable_dtype == dtype else keras.DTypePolicy(dtype)
+    model.device = None if device is None else _require_device(str(device))
+    with model.placed():
+        for name in model.table:
+            *path, _ = name.split(".")
+            _build_part(model, path)
     model.built = True
+
+
+def _require_device(name: str) -> str:
+    if name.lower() not in devices():
+        message = f"device: required one of {devices()}, or None for TensorFlow's choice, got {name!r}"
+        raise ValueError(message)
+    return name.lower()
 
 
 def _build_part(model: Any, path: list[str]) -> None:
@@ -52,7 +60,7 @@ def _build_part(model: Any, path: list[str]) -> None:
             if isinstance(layer, keras.layers.Layer):
                 layer.name = part
                 if not layer.built:
-                    layer.build()
+                    layer.build(None)
             scopes.enter_context(keras.name_scope(part))
 
 
@@ -97,8 +105,9 @@ def devices() -> list[str]:
 
 
 def device_of(model: Any) -> str:
-    """Where the parameters are."""
-    return model.variables[0].value.device
+    """Where the parameters are: "cpu", "gpu:0", …"""
+    device = tf.DeviceSpec.from_string(_at(model, next(iter(model.table))).value.device)
+    return "cpu" if device.device_type == "CPU" else f"{device.device_type.lower()}:{device.device_index}"
 
 
 def frozen_names(model: Any) -> frozenset[str]:

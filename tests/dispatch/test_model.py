@@ -306,7 +306,7 @@ def test_a_shuffled_state_is_the_same_state(head: str, backend: str, config: Any
 # -- tapes -------------------------------------------------------------------------------------------------------------
 
 #: Engines with one path only, which computes the scores and probabilities in any case.
-EXPLICIT = {"numpy", "flax"}
+EXPLICIT = {"numpy", "tensorflow", "flax"}
 
 
 @pytest.mark.parametrize(

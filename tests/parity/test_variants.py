@@ -97,7 +97,7 @@ def test_two_parts_are_one_whole():
     case = VARIANTS[5].case("causal_lm")
     model = roberta.RobertaForCausalLM(case.config, backend="numpy", dtype="float64", state=case.state)
     whole = flat_outputs(model(**case.inputs))
-    joined = in_two_parts(model, case.inputs, 5, "logits")
+    joined = in_two_parts(model, case.inputs, 3, "logits")
     is_token = case.inputs["attention_mask"] == 1
     permitted, _ = budgets(model, case.inputs, "float64")
     assert joined.keys() == whole.keys()

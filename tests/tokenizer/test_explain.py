@@ -1,10 +1,30 @@
+from itertools import pairwise
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
 from roberta.tokenizer.explain import shown
 
-FRAGMENTS = ["<mask>", " <mask>", "<s>", "<", "the", " cat", " ", "  ", "\n", "é", "日本", "😀", "a1", "'s", "\xa0", "\x1b[0m", "שלום"]
+FRAGMENTS = [
+    "<mask>",
+    " <mask>",
+    "<s>",
+    "<",
+    "the",
+    " cat",
+    " ",
+    "  ",
+    "\n",
+    "é",
+    "日本",
+    "😀",
+    "a1",
+    "'s",
+    "\xa0",
+    "\x1b[0m",
+    "שלום",
+]
 TEXT = st.one_of(
     st.lists(st.sampled_from(FRAGMENTS), max_size=8).map("".join),
     st.text(st.characters(exclude_categories=["Cs"]), max_size=20),
@@ -50,8 +70,8 @@ def test_every_step_takes_the_lowest_rank_that_there_is(ours):
     for piece in ours.explain("unbelievable naïvetés, ﬁnally 😀😀").segments[0].pieces:
         steps = list(piece.ladder())
         for symbols, merge in zip(steps, piece.merges, strict=False):
-            assert merge.rank == min(ranks[pair] for pair in zip(symbols, symbols[1:], strict=False) if pair in ranks)
-        assert not any(pair in ranks for pair in zip(steps[-1], steps[-1][1:], strict=False))
+            assert merge.rank == min(ranks[pair] for pair in pairwise(symbols) if pair in ranks)
+        assert not any(pair in ranks for pair in pairwise(steps[-1]))
 
 
 def test_with_a_pencil(ours):
@@ -131,5 +151,5 @@ def test_only_a_text_can_be_explained(tiny, text):
 
 
 def test_a_lone_surrogate_is_refused_as_in_a_call(tiny):
-    with pytest.raises(ValueError, match="lone surrogate '.ud800' at code point 1"):
+    with pytest.raises(ValueError, match=r"lone surrogate '.ud800' at code point 1"):
         tiny.explain("a\ud800")

@@ -45,7 +45,9 @@ def test_the_ascii_pattern_is_the_unicode_pattern(text):
     assert pretokenize._ASCII.findall(text) == pretokenize._UNICODE.findall(text)
 
 
-ROUGH = st.lists(st.sampled_from([" ", "  ", "\n", "\t", "\xa0", "\u3000", "\x1c", "a", "'s", "'", "2", "é", "!", "'t2"]))
+ROUGH = st.lists(
+    st.sampled_from([" ", "  ", "\n", "\t", "\xa0", "\u3000", "\x1c", "a", "'s", "'", "2", "é", "!", "'t2"])
+)
 
 
 @settings(derandomize=True, deadline=None, max_examples=500)

@@ -149,7 +149,11 @@ def test_a_new_tokenizer_from_files_and_texts(tiny, tmp_path):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"special_tokens_map": {"<mad>": "x"}}, ValueError, r"special_tokens_map: expected special .* got \['<mad>'\]"),
+        (
+            {"special_tokens_map": {"<mad>": "x"}},
+            ValueError,
+            r"special_tokens_map: expected special .* got \['<mad>'\]",
+        ),
         ({"special_tokens_map": {"<s>": "</s>"}}, ValueError, "expected each special token once"),
         ({"new_special_tokens": ["<mask>"]}, ValueError, "new_special_tokens: expected each special token once"),
         ({"new_special_tokens": [3]}, TypeError, "expected a str or an AddedToken, got int 3"),

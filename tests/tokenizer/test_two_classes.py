@@ -71,8 +71,24 @@ def outcome(call):
         encoding = call()
     except (ValueError, TypeError) as error:
         return type(error), str(error)
-    fields = {name: (value.dtype, value.tolist()) if isinstance(value, np.ndarray) else value for name, value in encoding.items()}
-    rows = [(row.tokens, row.ids, row.offsets, row.word_ids, row.sequence_ids, row.special_tokens_mask, row.attention_mask, row.type_ids, row.sample) for row in encoding.encodings]
+    fields = {
+        name: (value.dtype, value.tolist()) if isinstance(value, np.ndarray) else value
+        for name, value in encoding.items()
+    }
+    rows = [
+        (
+            row.tokens,
+            row.ids,
+            row.offsets,
+            row.word_ids,
+            row.sequence_ids,
+            row.special_tokens_mask,
+            row.attention_mask,
+            row.type_ids,
+            row.sample,
+        )
+        for row in encoding.encodings
+    ]
     return fields, rows
 
 
@@ -96,7 +112,9 @@ def test_every_field_under_every_option(ours, theirs, ours_prefixed, theirs_pref
     pure, fast = data.draw(st.sampled_from([(ours, theirs), (ours_prefixed, theirs_prefixed)]))
     is_pair = data.draw(st.booleans(), label="is_pair")
     item = st.tuples(TEXT, TEXT) if is_pair else TEXT
-    inputs = data.draw(st.one_of(item if not is_pair else st.just(("a", "b")), st.lists(item, max_size=3)), label="inputs")
+    inputs = data.draw(
+        st.one_of(item if not is_pair else st.just(("a", "b")), st.lists(item, max_size=3)), label="inputs"
+    )
     chosen = data.draw(options(is_pair), label="options")
     pure.trim_offsets = fast.trim_offsets = data.draw(st.booleans(), label="trim_offsets")
     single_pair = isinstance(inputs, tuple)
@@ -119,7 +137,9 @@ def test_words(ours_prefixed, theirs_prefixed, data):
 @QUIET
 @given(data=st.data())
 def test_added_tokens_of_every_kind(tiny, data):
-    contents = data.draw(st.lists(st.sampled_from([*ADDED, "<c>", "the", "\n"]), unique=True, max_size=5), label="contents")
+    contents = data.draw(
+        st.lists(st.sampled_from([*ADDED, "<c>", "the", "\n"]), unique=True, max_size=5), label="contents"
+    )
     added = [AddedToken(content, **data.draw(flags(), label=content)) for content in contents]
     arguments = {"add_prefix_space": data.draw(st.booleans()), "trim_offsets": data.draw(st.booleans())}
     pure, fast = (kind(tiny._base, tiny._merges, **arguments) for kind in (RobertaTokenizer, RobertaTokenizerFast))
@@ -138,16 +158,23 @@ def test_added_tokens_of_every_kind(tiny, data):
 @QUIET
 @given(data=st.data())
 def test_vocabularies_that_lack_bytes_or_ids(tiny, data):
-    lacking = data.draw(st.lists(st.sampled_from(["a", "c", "Ġ", "Ã", "©", "ĉ", "<unk>", "<mask>"]), unique=True), label="lacking")
+    lacking = data.draw(
+        st.lists(st.sampled_from(["a", "c", "Ġ", "Ã", "©", "ĉ", "<unk>", "<mask>"]), unique=True), label="lacking"
+    )
     base = {token: index for token, index in tiny._base.items() if token not in lacking}
     if data.draw(st.booleans(), label="gap"):
         base = {token: index + 7 * (index > 100) for token, index in base.items()}
     merges = [pair for pair in tiny._merges if {*pair, "".join(pair)} <= base.keys()]
-    pure, fast = (kind(base, merges, add_prefix_space=data.draw(st.shared(st.booleans(), key="prefix"))) for kind in (RobertaTokenizer, RobertaTokenizerFast))
+    pure, fast = (
+        kind(base, merges, add_prefix_space=data.draw(st.shared(st.booleans(), key="prefix")))
+        for kind in (RobertaTokenizer, RobertaTokenizerFast)
+    )
     added = data.draw(st.lists(st.sampled_from(["<n>", "a", "Ã", "é"]), unique=True), label="added")
     pure.add_tokens(added), fast.add_tokens(added)
     assert pure.get_vocab() == fast.get_vocab()
-    text = data.draw(st.lists(st.sampled_from(["a", "c", "é", " ", "\t", "cat", "<n>", "<unk>", " <mask>"]), max_size=8).map("".join))
+    text = data.draw(
+        st.lists(st.sampled_from(["a", "c", "é", " ", "\t", "cat", "<n>", "<unk>", " <mask>"]), max_size=8).map("".join)
+    )
     require_same(pure, fast, text, return_offsets_mapping=data.draw(st.booleans()))
 
 

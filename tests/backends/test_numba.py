@@ -1,0 +1,328 @@
+"""What only Numba has: compiled kernels, threads of its own, projections that are joined, and a fused path."""
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+from roberta.backends import numba as engine
+from roberta.backends.numba import kernels as compiler
+from roberta.backends.numba.layers import ACTIVATIONS
+from roberta.dispatch.api import FACES
+from roberta.parity.cases import draw_inputs
+from roberta.parity.compare import compare_outputs
+from roberta.parity.tolerances import budgets, flat_outputs
+from roberta.reference import kernels, layers
+from roberta.reference.inputs import SIGNATURES
+from roberta.reference.parameters import HEADS
+from scipy import stats
+
+pytestmark = pytest.mark.numba
+
+HEAD = pytest.mark.parametrize("head", HEADS)
+IDS = np.arange(2, 17).reshape(3, 5)
+U = {"float32": 2.0**-24, "float64": 2.0**-53}
+DTYPE = pytest.mark.parametrize("dtype", U)
+KINDS = {"encoder": {}, "decoder": {"is_decoder": True}, "cross": {"is_decoder": True, "add_cross_attention": True}}
+
+
+def inputs_of(model: Any, **drawn: Any) -> dict[str, Any]:
+    given = draw_inputs(model.head, model.config, seed=0, length=7, **drawn)
+    return {name: value for name, value in given.items() if name in SIGNATURES[model.head]}
+
+
+def require_within_budget(model: Any, inputs: Any, dtype: str, **asked: Any) -> None:
+    """Outputs and all taps that there are, against the float64 spec."""
+    outputs, taps = budgets(model.to_backend("numpy", "float64").eval(), {**inputs, **asked}, dtype)
+    tape = model.tape(**inputs, **asked)
+    found = [(flat_outputs(model(**inputs, **asked)), outputs), (tape, {name: taps[name] for name in tape})]
+    for got, permitted in found:
+        for comparison in compare_outputs(got, permitted):
+            assert comparison.passed, str(comparison)
+
+
+# -- the two paths -----------------------------------------------------------------------------------------------------
+
+
+@DTYPE
+@pytest.mark.parametrize("is_explicit", [False, True], ids=["fused", "explicit"])
+@pytest.mark.parametrize(
+    ("head", "kind"), [*((head, "encoder") for head in HEADS), ("causal_lm", "decoder"), ("model", "cross")]
+)
+def test_both_paths_keep_within_the_budget_at_every_tap(
+    head: str, kind: str, is_explicit: bool, dtype: str, make_config: Any, make_model: Any
+) -> None:
+    model = make_model(head, make_config(**KINDS[kind]), "numba", dtype=dtype)
+    require_within_budget(model, inputs_of(model), dtype, output_attentions=is_explicit)
+
+
+@pytest.mark.parametrize("position", ["relative_key", "relative_key_query"])
+@pytest.mark.parametrize("padding", ["left", "inner"])
+def test_relative_positions_keep_within_the_budget(
+    padding: str, position: str, make_config: Any, make_model: Any
+) -> None:
+    config = make_config(is_decoder=True, position_embedding_type=position)
+    model = make_model("causal_lm", config, "numba")
+    require_within_budget(model, inputs_of(model, padding=padding), "float32", output_attentions=True)
+
+
+def test_the_fused_path_keeps_no_scores_and_says_so(make_config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", make_config(num_hidden_layers=1), "numba")
+    never = {"intermediate.dense", "intermediate.erf", "output.dense", "output.sum"}
+    for asked, more in ((False, {"attention.self.scores", "attention.self.probs"}), (True, set[str]())):
+        missing = model.tape(input_ids=IDS, output_attentions=asked).missing
+        ours = {name.partition("layer.0.")[2] for name in missing if "layer.0." in name and "LayerNorm" not in name}
+        assert ours == never | {f"attention.{name}" for name in ("output.dense", "output.sum")} | more
+
+
+@DTYPE
+def test_a_row_that_may_look_at_nobody_looks_at_all_alike(dtype: str, make_config: Any, make_model: Any) -> None:
+    model = make_model("model", make_config(num_hidden_layers=1), "numba", dtype=dtype)
+    mask = np.ones((3, 5, 5), int)
+    mask[1, 2] = 0
+    mask[2] = 0
+    probs = model(IDS, mask, output_attentions=True).attentions[0]
+    assert np.array_equal(probs[1, :, 2], np.full((3, 5), 1, dtype) / np.array(5, dtype))
+    for asked in (False, True):
+        require_within_budget(model, {"input_ids": IDS, "attention_mask": mask}, dtype, output_attentions=asked)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_reach_the_same_outputs_as_in_the_spec(
+    value: float, make_config: Any, make_state: Any
+) -> None:
+    state = make_state("masked_lm", make_config())
+    state["roberta.embeddings.word_embeddings.weight"] = state["roberta.embeddings.word_embeddings.weight"].copy()
+    state["roberta.embeddings.word_embeddings.weight"][5, 3] = value
+    mask = np.array([[1] * 5, [1, 1, 0, 1, 1], [1] * 5])
+    ids = np.array([[2, 3, 4, 6, 7], [2, 3, 5, 6, 7], [2, 3, 5, 6, 7]])
+    found = []
+    for backend in ("numpy", "numba"):
+        model = FACES["masked_lm"](make_config(tie_word_embeddings=False), backend=backend, state=state).eval()
+        with np.errstate(all="ignore"):
+            found.append(np.isnan(model(ids, mask).logits).any(-1))
+    assert np.array_equal(*found)
+    assert found[0].sum() == 6  # a token that is masked, and a row that looks at one that is not
+
+
+@DTYPE
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_every_activation_is_the_specs_after_its_bias(name: str, dtype: str) -> None:
+    dense, bias = np.linspace(-9, 9, 35).astype(dtype).reshape(5, 7), np.linspace(-1, 1, 7).astype(dtype)
+    x = (dense + bias).astype(np.float64)
+    exact = layers.ACTIVATIONS[name](x, lambda _, value: value)
+    got = ACTIVATIONS[name](dense, bias, lambda _, value: value)
+    # Each of at most sixteen operations rounds its result by u, and no step is larger than 1 + |x| + |x|^2.
+    assert got.dtype == dtype
+    assert (np.abs(got - exact) <= 16 * U[dtype] * (1 + np.abs(x) + x**2)).all()
+
+
+# -- training mode -----------------------------------------------------------------------------------------------------
+
+
+def test_probabilities_are_dropped_as_often_as_a_binomial_law_allows(make_config: Any, make_model: Any) -> None:
+    rate = 0.3
+    model = make_model("model", make_config(attention_probs_dropout_prob=rate, hidden_dropout_prob=0.0), "numba")
+    ids = np.random.default_rng(0).integers(2, 53, (16, 21))
+    plain = model(ids, output_attentions=True).attentions[0]
+    dropped = model.train()(ids, output_attentions=True).attentions[0]
+    kept = int((dropped != 0).sum())
+    assert stats.binom.ppf(5e-10, plain.size, 1 - rate) <= kept <= stats.binom.isf(5e-10, plain.size, 1 - rate)
+    scaled = np.where(dropped != 0, plain / (1 - rate), 0)
+    assert (np.abs(dropped - scaled) <= 8 * U["float32"] * scaled).all()
+
+
+ONE_PLACE = {
+    "hidden": {"hidden_dropout_prob": 0.5},
+    "attention": {"attention_probs_dropout_prob": 0.5},
+    "classifier": {"classifier_dropout": 0.5},
+}
+
+
+@HEAD
+@pytest.mark.parametrize("place", ONE_PLACE)
+def test_dropout_is_the_specs_draw_for_draw(head: str, place: str, make_config: Any, make_model: Any) -> None:
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "classifier_dropout": 0.0}
+    config = make_config(**{**none, **ONE_PLACE[place]})
+    ours, spec = (make_model(head, config, name, dtype="float64") for name in ("numba", "numpy"))
+    inputs = inputs_of(ours)
+    plain = ours(**inputs)[0]
+    permitted, _ = budgets(spec, inputs, "float64")
+    limits = {name: np.abs(budget.limit).max() for name, budget in permitted.items()}
+    got, wanted = (flat_outputs(model.train()(**inputs)) for model in (ours, spec))
+    # Dropping half and doubling the rest, at most five times in a row here, enlarges errors at most so much.
+    for name, limit in limits.items():
+        assert np.abs(got[name] - wanted[name]).max() <= 2**5 * limit
+    is_felt = place != "classifier" or head in {"sequence_classification", "token_classification"}
+    first = ours.eval()(**inputs)[0]
+    assert np.array_equal(first, plain)
+    assert np.array_equal(next(iter({n: v for n, v in got.items() if n != "loss"}.values())), first) != is_felt or (
+        "labels" in inputs or "start_positions" in inputs
+    )
+
+
+# -- threads -----------------------------------------------------------------------------------------------------------
+
+THREADS = """
+import sys, threading, numba, numpy as np, roberta
+from roberta.parity.cases import small_config
+
+model = roberta.RobertaForMaskedLM(small_config(), backend="numba")
+ids = np.random.default_rng(0).integers(2, 101, (5, 23))
+wanted = {}
+for count in (1, 2, 3):
+    numba.set_num_threads(count)
+    wanted[count] = model(ids, ids > 9).logits
+assert all(np.array_equal(wanted[1], other) for other in wanted.values()), "threads change results"
+
+found = []
+def call():
+    numba.set_num_threads(3)
+    found.extend(model(ids, ids > 9).logits for _ in range(30))
+callers = [threading.Thread(target=call) for _ in range(4)]
+for caller in callers: caller.start()
+for caller in callers: caller.join()
+assert len(found) == 120 and all(np.array_equal(wanted[1], other) for other in found), "callers disturb each other"
+print(numba.threading_layer())
+"""
+
+
+@pytest.mark.parametrize("layer", ["workqueue", "omp"])
+def test_results_depend_neither_on_threads_nor_on_other_callers(layer: str) -> None:
+    if layer == "omp" and not _has_openmp():
+        pytest.skip("Numba was built without OpenMP here; its own pool, the delicate one, is tested")
+    chosen = {"NUMBA_NUM_THREADS": "3", "NUMBA_THREADING_LAYER": layer, "OPENBLAS_NUM_THREADS": "1"}
+    result = subprocess.run(  # noqa: S603  # our own code
+        [sys.executable, "-W", "ignore", "-c", THREADS],
+        env={**os.environ, **chosen}, capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == layer
+
+
+def _has_openmp() -> bool:
+    try:
+        from numba.np.ufunc import omppool  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+# -- compiling ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_kernel_is_compiled_once_for_each_dtype_and_for_nothing_else() -> None:
+    for dtype in U:
+        found = compiler.compiled(kernels.gelu, dtype)
+        assert compiler.compiled(kernels.gelu, dtype) is found
+        assert len(found.signatures) == 1
+    with pytest.raises(TypeError, match="No matching definition"):
+        found(np.ones((2, 3), np.float32), np.ones(3, np.float32), np.ones((2, 3), np.float32))
+
+
+def test_no_kernel_may_assume_that_numbers_are_finite() -> None:
+    for dtype in U:
+        options = compiler.compiled(kernels.masked_softmax, dtype).targetoptions
+        assert not options.get("fastmath")
+        assert options["error_model"] == "numpy"
+
+
+def test_where_nothing_can_be_written_it_compiles_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def njit(*types: Any, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            message = "cannot cache function: no locator available"
+            raise RuntimeError(message)
+        return lambda function: (function, options)
+
+    monkeypatch.setattr(compiler.numba, "njit", njit)
+    function, options = compiler.compiled.__wrapped__(kernels.add_bias, "float64")
+    assert (function.__name__, options["parallel"]) == ("add_bias", True)
+
+
+def test_the_user_is_told_once_what_takes_so_long(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(compiler, "_spent", 0.0)
+    compiler._tell(0.9 * compiler.PATIENCE)
+    assert capsys.readouterr().err == ""
+    compiler._tell(0.2 * compiler.PATIENCE)
+    compiler._tell(5 * compiler.PATIENCE)
+    told, out = capsys.readouterr().err, capsys.readouterr().out
+    assert told.count("compiling") == 1
+    assert out == ""
+
+
+def test_the_cache_lies_where_the_user_says(tmp_path: Any) -> None:
+    code = (
+        "from roberta.backends.numba.kernels import compiled\n"
+        "from roberta.reference import kernels\n"
+        "compiled(kernels.add_bias, 'float32'), compiled(kernels.add_bias, 'float64')"
+    )
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, check=True)  # noqa: S603
+    assert len(list(tmp_path.rglob("kernels.add_bias*.nbc"))) == 2
+
+
+# -- weights -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_projections_of_the_same_tokens_are_one_array_of_which_the_checkpoints_are_views(
+    kind: str, make_config: Any, make_model: Any
+) -> None:
+    model = make_model("model", make_config(**KINDS[kind]), "numba")
+    model.prune_heads({0: [1]})
+    state = model.state_dict_numpy()
+    assert [(name, value.shape) for name, value in state.items()] == [(n, p.shape) for n, p in model.table.items()]
+    joined = model.joined["encoder"]["layer"]["0"]
+    places = {"attention": {"projections": ("query", "key", "value")}}
+    if kind == "cross":
+        places["crossattention"] = {"projections": ("query",), "sources": ("key", "value")}
+    for path, groups in places.items():
+        for place, names in groups.items():
+            for i, name in enumerate(names):
+                own = state[f"encoder.layer.0.{path}.self.{name}.weight"]
+                assert np.shares_memory(own, joined[path]["self"][place]["weight"])
+                assert np.array_equal(own, joined[path]["self"][place]["weight"][i])
+    assert not any(value.flags.writeable for value in state.values())
+
+
+def test_a_parameter_that_is_replaced_is_replaced_in_both_trees(make_config: Any, make_model: Any) -> None:
+    model = make_model("model", make_config(), "numba")
+    name = "encoder.layer.1.attention.self.key.bias"
+    before, value = model(IDS).last_hidden_state, np.linspace(-1, 1, 21, dtype=np.float32)
+    value = value.reshape(model.state_dict_numpy()[name].shape)
+    model.load_state_dict_numpy({name: value})
+    assert np.array_equal(model.state_dict_numpy()[name], value)
+    spec = model.to_backend("numpy", "float64")
+    require_within_budget(model, {"input_ids": IDS}, "float32")
+    assert np.array_equal(spec.state_dict_numpy()[name].astype(np.float32), value)
+    model.load_state_dict_numpy({"encoder.layer.1.attention.self.value.bias": value})
+    assert not np.array_equal(model(IDS).last_hidden_state, before)
+
+
+def test_there_is_one_device_and_nothing_is_traced_or_frozen(config: Any, make_model: Any) -> None:
+    model = make_model("model", config, "numba")
+    assert (engine.devices(), engine.device_of(model), engine.is_tracing()) == (["cpu"], None, False)
+    assert engine.frozen_names(model) == frozenset()
+    with pytest.raises(ValueError, match="cpu, got 'cuda'; leave device out"):
+        FACES["model"](config, backend="numba", device="cuda")
+
+
+def test_arguments_of_any_layout_in_memory_give_the_same(make_config: Any, make_model: Any) -> None:
+    model = make_model("model", make_config(**KINDS["cross"]), "numba")
+    rng = np.random.default_rng(0)
+    embeds, states = (rng.standard_normal((3, 5, 21)).astype(np.float32) for _ in range(2))
+    mask = rng.integers(0, 2, (3, 5, 5))
+    wanted = model(inputs_embeds=embeds, attention_mask=mask, encoder_hidden_states=states)
+    turned = {"inputs_embeds": embeds, "attention_mask": mask, "encoder_hidden_states": states}
+    got = model(**{name: np.asfortranarray(value) for name, value in turned.items()})
+    for one, other in zip(flat_outputs(got).values(), flat_outputs(wanted).values(), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_numba_has_as_many_threads_as_it_is_told() -> None:
+    assert 1 <= numba.get_num_threads() <= numba.config.NUMBA_NUM_THREADS

@@ -1,0 +1,56 @@
+"""Where a checkpoint is found: here, in the package, or in the cache of the hub, which needs no network."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from roberta.reference import places
+
+SNAPSHOT = "0123456789abcdef0123456789abcdef01234567"
+
+
+def cached(cache, repository, files):
+    """Lay a repository into the hub's cache, as the client does, and return the folder of its files."""
+    home = cache / f"models--{repository.replace('/', '--')}"
+    folder = home / "snapshots" / SNAPSHOT
+    folder.mkdir(parents=True)
+    (home / "refs").mkdir()
+    (home / "refs" / "main").write_text(SNAPSHOT)
+    for name, content in files.items():
+        (folder / name).write_text(content)
+    return folder
+
+
+def test_a_folder_wins_over_all_else(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "austen").mkdir()
+    (tmp_path / "some" / "model").mkdir(parents=True)
+    assert places.locate("austen").resolve() == tmp_path / "austen"
+    assert places.locate("some/model").resolve() == tmp_path / "some" / "model"
+
+
+def test_what_comes_with_the_package():
+    for name, folder in places.SHIPPED.items():
+        assert places.locate(name) == folder
+        assert (folder / "config.json").is_file()
+
+
+def test_a_file_is_no_folder(tmp_path):
+    (tmp_path / "vocab.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"give an existing folder or one of \['austen'\], and .* is a file"):
+        places.locate(tmp_path / "vocab.json")
+
+
+def test_the_cache_of_the_hub_is_enough(tmp_path):
+    pytest.importorskip("huggingface_hub", reason="the extra `hub`")
+    folder = cached(tmp_path, "some-owner/some-model", {"tokenizer.json": "{}"})
+    code = "from roberta.reference.places import locate; print(locate('some-owner/some-model'))"
+    # In a process of its own: the client reads these two when it is imported.
+    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == str(folder)
+    done = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", code.replace("some-model", "other")], env=environment, capture_output=True, text=True, check=False
+    )
+    assert "FileNotFoundError: 'some-owner/other' is neither a folder here nor could it be fetched" in done.stderr
