@@ -42,6 +42,7 @@ test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.sta
 bench: .venv/.stamp
 	.venv/bin/python benchmarks/house.py
 	.venv/bin/python benchmarks/agreement.py
+	.venv/bin/python benchmarks/speed.py
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -87,6 +87,18 @@ def load_peer(prefix: str, job: Job, **options: Any) -> Any:
     return getattr(transformers, prefix + CLASSES[job.head]).from_pretrained(job.folder, **options)
 
 
+def load_keras_peer(job: Job) -> Any:
+    """The peer's own loader cannot read the safetensors of today: it gets the tensors by hand."""
+    import tensorflow as tf
+    import transformers
+    from safetensors.torch import load_file
+    from transformers.modeling_tf_pytorch_utils import load_pytorch_weights_in_tf2_model
+
+    peer = getattr(transformers, f"TF{CLASSES[job.head]}")(transformers.RobertaConfig.from_pretrained(job.folder))
+    weights = load_file(Path(job.folder) / "model.safetensors")
+    return load_pytorch_weights_in_tf2_model(peer, weights, tf_inputs={"input_ids": tf.constant([[0, 2]])})
+
+
 def with_torch(job: Job, ids: Any) -> tuple[Forward, Forward]:
     """Our engine, which may be NumPy or Numba, and PyTorch's class."""
     import torch
@@ -109,7 +121,7 @@ def with_tensorflow(job: Job, ids: Any) -> tuple[Forward, Forward]:
     tf.config.threading.set_intra_op_parallelism_threads(job.threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     wrap = tf.function if job.mode == "function" else lambda call: call
-    ours, peer, tensor = load_ours(job), load_peer("TF", job), tf.constant(ids)
+    ours, peer, tensor = load_ours(job), load_keras_peer(job), tf.constant(ids)
     own, theirs = wrap(lambda tokens: ours(tokens)[0]), wrap(lambda tokens: peer(tokens, training=False)[0])
     return lambda: own(tensor).numpy(), lambda: theirs(tensor).numpy()
 

@@ -10,21 +10,17 @@ import numpy as np
 
 from ..reference.attention import Cache
 from ..reference.inputs import Inputs
+from ..reference.outputs import to_numpy
 
 #: Arguments that are no arrays.
 FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
 
 
-def visible(name: str, value: Any, engine: Any) -> Any:
-    """An argument as the checks see it: arrays as NumPy arrays, flags and caches as they are."""
+def visible(name: str, value: Any) -> Any:
+    """An argument as the checks see it: arrays of any engine as NumPy arrays, flags and caches as they are."""
     if value is None or name in FLAGS:
         return value
-    return np.asarray(value) if isinstance(value, list | tuple | int | float) else _host(value, engine)
-
-
-def _host(value: Any, engine: Any) -> Any:
-    """An array of any engine on the host, for the checks."""
-    return value if isinstance(value, np.ndarray) else np.asarray(engine.to_numpy(value))
+    return to_numpy(value)
 
 
 def native(name: str, value: Any, model: Any) -> Any:
@@ -45,7 +41,7 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
     if isinstance(past, Cache):
         return replace(past, layers=layers, token_count=engine.to_native(past.token_count, model))
     B, _, P, _ = layers[0][0].shape
-    mask = visible("attention_mask", attention_mask, engine)
+    mask = visible("attention_mask", attention_mask)
     count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
     return Cache(layers, engine.to_native(count, model))
 

@@ -21,6 +21,8 @@ INDEX = "model.safetensors.index.json"
 DEFAULT_CHECKPOINT = "austen"
 #: Names that old files have for what is not a parameter: buffers that count 0, 1, 2, …
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+#: How the names of weights in other formats begin -> what transformers must be told to read them.
+FOREIGN = {"pytorch_model": "", "tf_model": ", from_tf=True", "flax_model": ", from_flax=True"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _weight_files(folder: Path) -> list[Path]:
     if not (folder / INDEX).is_file():
         there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         message = f"no weights in {folder}: looked for {WEIGHTS} and {INDEX}, found {there or 'nothing'}"
-        raise FileNotFoundError(message)
+        raise FileNotFoundError(message + _way_out(there))
     try:
         shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
         paths = [folder / shard for shard in shards]
@@ -88,6 +90,20 @@ def _weight_files(folder: Path) -> list[Path]:
     for shard in shards:
         _require_inside(folder, shard)
     return paths
+
+
+def _way_out(there: Iterable[str]) -> str:
+    """What to type where the weights are in another format, which is not read here: a pickle runs what is in it."""
+    found = [start for start in FOREIGN if any(name.startswith(start) for name in there)]
+    if not found:
+        return ""
+    option = FOREIGN[found[0]]
+    release = "transformers 4.57, the last that can read it" if option else "transformers"
+    convert = f"RobertaForMaskedLM.from_pretrained(folder{option}).save_pretrained(folder)"
+    return (
+        f". {found[0]} is another format, and not read here (a pickle runs whatever is in it). "
+        f"Convert it once, with {release}: {convert}, or with the class of its head"
+    )
 
 
 def _require_inside(folder: Path, shard: str) -> None:

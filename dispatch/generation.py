@@ -168,8 +168,8 @@ class Generating:
         model: Any = self
         config: RobertaConfig = model.config
         choice = Choice(do_sample, temperature, top_k, top_p)
-        ids = _prompt(arguments.visible("input_ids", input_ids, model.engine), config, max_new_tokens)  # B T
-        mask = _prompt_mask(arguments.visible("attention_mask", attention_mask, model.engine), ids, config)  # B T
+        ids = _prompt(arguments.visible("input_ids", input_ids), config, max_new_tokens)  # B T
+        mask = _prompt_mask(arguments.visible("attention_mask", attention_mask), ids, config)  # B T
         ends = _ends(eos_token_id, config)
         padding = config.pad_token_id if pad_token_id is None else pad_token_id
         draws = np.random.default_rng(seed).random((max_new_tokens, len(ids)))  # new B

@@ -70,7 +70,7 @@ class PublicModel:
             **options: `add_pooling_layer` of the bare model.
         """
         config = config.replace()
-        dtype = _require_dtype(dtype or "float32", self.backend, self.engine.DTYPES)
+        dtype = _require_dtype(dtype or "float32", self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
         self._assemble(config, table, state, seed, options, dtype, device)
         self.load_report = None
@@ -102,7 +102,7 @@ class PublicModel:
         past = arguments.as_cache(given.get("past_key_values"), given.get("attention_mask"), self)
         given["past_key_values"] = past
         if self.checks_inputs and not self.engine.is_tracing():
-            visible = {name: arguments.visible(name, value, self.engine) for name, value in given.items()}
+            visible = {name: arguments.visible(name, value) for name, value in given.items()}
             checks.check_call(self.head, self.config, visible)
         native = {name: arguments.native(name, value, self) for name, value in given.items()}
         labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
@@ -213,7 +213,7 @@ class PublicModel:
         self._set_embeddings("set_output_embeddings", DECODER, value)
 
     def _set_embeddings(self, verb: str, name: str, value: Any) -> None:
-        array = arguments.visible(name, getattr(value, "weight", value), self.engine)
+        array = arguments.visible(name, getattr(value, "weight", value))
         if tuple(array.shape) != self.table[name].shape:
             message = (
                 f"{verb}: expected (V, D) = {self.table[name].shape}, got {tuple(array.shape)}. "
@@ -365,11 +365,12 @@ def public_class(head: str, backend: str) -> type[Any]:
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _require_dtype(dtype: Any, backend: str, supported: Sequence[str]) -> str:
+def _require_dtype(dtype: Any, backend: str, engine: Any) -> str:
     name = str(getattr(dtype, "__name__", dtype)).removeprefix("torch.").removeprefix("numpy.")
-    if name not in supported:
-        message = f"dtype: the {backend} backend computes in one of {list(supported)}, got {dtype!r}"
-        raise ValueError(message)
+    if name not in engine.DTYPES:
+        remedy = getattr(engine, "REMEDIES", {}).get(name)
+        message = f"dtype: the {backend} backend computes in one of {list(engine.DTYPES)}, got {dtype!r}"
+        raise ValueError(f"{message}. {remedy}" if remedy else message)
     return name
 
 

@@ -1,4 +1,4 @@
-"""Fine-tune the shipped checkpoint on a task made from the novels that it has read, with the framework of your choice.
+r"""Fine-tune the shipped checkpoint on a task made from the novels that it has read, with the framework of your choice.
 
     python examples/finetune.py --task classification --backend torch     which of six novels is this passage from?
     python examples/finetune.py --task choice --backend tensorflow        which of four sentences comes next?
@@ -8,10 +8,10 @@
     python examples/finetune.py --task masked                             which words are hidden, in one novel?
 
 A task is a list of examples and a collator: NumPy, whatever the framework. A trainer is a step and a prediction: some
-fifteen lines for each framework, with one update rule, AdamW, so that without dropout all three go the same way. Every
-20th chapter is for the score alone; the checkpoint has not seen it either.
+twenty lines for each framework, with one update rule, AdamW, so that without dropout all three go the same way
+(`benchmarks/curves.py` shows how nearly). Every 20th chapter is for the score alone; the checkpoint has not seen it.
 
-The file reads from the text to the score: text, tasks, scores, trainers, run.
+The file reads from the text to the score: text, tasks, trainers, run.
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -34,21 +36,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from roberta import tokenizer as data
 
-Example = Mapping[str, Any]
 Batch = Mapping[str, Any]
 Outputs = Mapping[str, np.ndarray]
+Chapter = list[str]  # of paragraphs
 console = Console(soft_wrap=True)
 
 # -- text ----------------------------------------------------------------------------------------------------------
 
+HOLD_OUT = 20  # as in the checkpoint's training: its held-out chapters are ours
 HEADING = re.compile(r"^[ \t]*chapter[ \t]+(?:[ivxlc]+|\d+)\.?[ \t]*$", re.IGNORECASE | re.MULTILINE)
 SENTENCE_END = re.compile(r"""(?<!\bMr)(?<!\bMrs)(?<!\bDr)(?<!\bSt)[.!?]["')]*\s+(?=["'(]*[A-Z])""")
-HOLD_OUT = 20  # as in the checkpoint's training: its held-out chapters are ours
-TITLES = frozenset({"Mr.", "Mrs.", "Miss", "Lady", "Sir", "Captain", "Colonel", "Admiral", "Dr."})
 QUOTATION = re.compile(r"""(?<![^\s(])"(\w[^"]*[^"\s])"(?!\w)""")
 SPEAKER = re.compile(r"\b(?:said|cried|replied|answered|exclaimed|added) (s?he|(?:[A-Z][a-z]+\.? )?[A-Z][a-z]+)")
-
-Chapter = list[str]  # of paragraphs
+TITLES = frozenset({"Mr.", "Mrs.", "Miss", "Lady", "Sir", "Captain", "Colonel", "Admiral", "Dr."})
 
 
 class Novels(NamedTuple):
@@ -69,6 +69,11 @@ def read_novels(folder: Path) -> Novels:
         for chapter in HEADING.split(file.read_text(encoding="utf-8"))[1:]:
             count += 1
             (novels.training if count % HOLD_OUT else novels.held_out)[index].append(paragraphs_of(chapter))
+    if not any(novels.held_out):
+        message = (
+            f"--corpus: expected at least {HOLD_OUT} chapters, one of which is held out, found {count} in {folder}"
+        )
+        raise typer.BadParameter(message)
     return novels
 
 
@@ -87,35 +92,26 @@ def sentences_of(chapter: Chapter) -> list[str]:
     >>> sentences_of(['"Oh!" said Mr. Knightley. "Ah? Well."'])
     ['"Oh!" said Mr. Knightley.', '"Ah?', 'Well."']
     """
-    ends = [[match.end() for match in SENTENCE_END.finditer(paragraph)] for paragraph in chapter]
-    cuts = [(p, a, b) for p, e in zip(chapter, ends, strict=True) for a, b in zip([0, *e], [*e, len(p)], strict=True)]
-    return [paragraph[begin:end].strip() for paragraph, begin, end in cuts]
+    return [text[a:b].strip() for text in chapter for a, b in pairwise(sentence_borders(text))]
 
 
-def passages_of(chapter: Chapter, size: int, shares_sentences: bool = False) -> Iterator[str]:
-    """Join sentences until they have `size` characters; then begin behind them, or behind the first of them."""
-    sentences = sentences_of(chapter)
-    begin = end = 0
-    while end < len(sentences):
-        end += 1
-        if len(passage := " ".join(sentences[begin:end])) >= size:
-            yield passage
-            begin = end = begin + 1 if shares_sentences else end
+def sentence_borders(text: str) -> list[int]:
+    """The places where sentences begin, and the end."""
+    return [0, *(match.end() for match in SENTENCE_END.finditer(text)), len(text)]
+
+
+def passages_of(novels: Sequence[Sequence[Chapter]], size: int, *, overlaps: bool = False) -> Iterator[tuple[int, str]]:
+    """Join sentences up to `size` characters, and go on behind them, or behind their first: novel, passage."""
+    for novel, sentences in ((novel, sentences_of(chapter)) for novel, book in enumerate(novels) for chapter in book):
+        begin = end = 0
+        while end < len(sentences):
+            end += 1
+            if len(passage := " ".join(sentences[begin:end])) >= size:
+                yield novel, passage
+                begin = end = begin + 1 if overlaps else end
 
 
 # -- tasks ---------------------------------------------------------------------------------------------------------
-
-
-class Score(NamedTuple):
-    """How good predictions are.
-
-    Attributes:
-        name: what is measured.
-        value: how much of it; "perplexity" is the better the lower, all others the higher.
-    """
-
-    name: str
-    value: float
 
 
 @dataclass(frozen=True)
@@ -124,89 +120,85 @@ class Task:
 
     Attributes:
         head: the class of the model.
-        overrides: of the checkpoint's configuration.
         training: examples to learn from.
         held_out: examples to be measured on.
-        collate: examples, and a place (epoch, index) that decides about random things -> a batch.
-        measure: the batches of `held_out` with their examples and outputs -> how good they are.
-        baseline: who does without the model, and how good he is; None: the checkpoint before training.
+        collate: examples, and the place (epoch, index) on which random things depend -> a batch.
+        measure: what is measured; "perplexity" is the better the lower, all others the higher.
+        score: held-out (examples, batch, outputs) -> how much of it there is.
+        baseline: what does without the model, and its score; None: the checkpoint before training.
+        overrides: of the checkpoint's configuration.
     """
 
     head: Any
-    overrides: Mapping[str, Any]
     training: Sequence[Any]
     held_out: Sequence[Any]
-    collate: Callable[[Sequence[Any], tuple[int, int]], Batch]
-    measure: Callable[[Sequence[tuple[Sequence[Any], Batch, Outputs]]], Score]
+    collate: Callable[..., Batch]
+    measure: str
+    score: Callable[[Sequence[tuple[Sequence[Any], Batch, Outputs]]], float]
     baseline: tuple[str, float] | None
+    overrides: Mapping[str, Any]
 
 
 def classification(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
     """Which novel is this passage from? Baseline: always the one with most passages."""
-    parts = [
-        [
-            {"text": text, "label": label}
-            for label, book in enumerate(part)
-            for c in book
-            for text in passages_of(c, 160)
-        ]
-        for part in novels
-    ]
-    common = Counter(example["label"] for example in parts[0]).most_common(1)[0][0]
-    baseline = float(np.mean([example["label"] == common for example in parts[1]]))
+    training, held_out = ([{"text": text, "label": n} for n, text in passages_of(part, 160)] for part in novels)
+    commonest = Counter(example["label"] for example in training).most_common(1)[0][0]
+    baseline = float(np.mean([example["label"] == commonest for example in held_out]))
     collator = data.SequenceClassificationCollator(tokenizer=tokenizer, max_length=length, padding="max_length")
-    head, overrides = roberta.RobertaForSequenceClassification, {"num_labels": len(novels.training)}
-    return Task(head, overrides, *parts, lambda e, _: collator(e), accuracy, ("always the commonest novel", baseline))
+    return Task(
+        roberta.RobertaForSequenceClassification, training, held_out, lambda examples, *_: collator(examples),
+        "accuracy", accuracy, ("always the commonest novel", baseline), {"num_labels": len(novels.training)},
+    )  # fmt: skip
 
 
 def choice(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
-    """Which of four sentences comes next? The other three are from anywhere in the novels. Baseline: chance."""
+    """Which of four sentences comes next? Three are from anywhere in the same part. Baseline: chance."""
     rng = np.random.default_rng([seed, 1])
-    parts = [list(choices([s for s in map(sentences_of, sum(part, [])) if len(s) > 3], rng)) for part in novels]
+    chapters = [[sentences_of(chapter) for chapter in chain.from_iterable(part)] for part in novels]
+    training, held_out = (list(four_choices([c for c in part if len(c) > 2], rng)) for part in chapters)
     collator = data.MultipleChoiceCollator(tokenizer=tokenizer, max_length=length, padding="max_length")
     return Task(
-        roberta.RobertaForMultipleChoice, {}, *parts, lambda e, _: collator(e), accuracy, ("a guess", 1 / CHOICES)
-    )
+        roberta.RobertaForMultipleChoice, training, held_out, lambda examples, *_: collator(examples),
+        "accuracy", accuracy, ("a guess", 1 / 4), {},
+    )  # fmt: skip
 
 
-CHOICES = 4
-
-
-def choices(chapters: Sequence[Sequence[str]], rng: np.random.Generator) -> Iterator[Example]:
-    """Yield for every second sentence from the third on: the two before it, itself, and three others among which it is."""
+def four_choices(chapters: Sequence[Sequence[str]], rng: np.random.Generator) -> Iterator[Mapping[str, Any]]:
+    """Yield, for every second sentence from the third on, the two before it, and itself among three others."""
     for sentences in chapters:
         for at in range(2, len(sentences), 2):
-            elsewhere = [chapters[int(rng.integers(len(chapters)))] for _ in range(CHOICES - 1)]
-            options = [other[int(rng.integers(len(other)))] for other in elsewhere]
-            label = int(rng.integers(CHOICES))
-            options.insert(label, sentences[at])
-            yield {"text": f"{sentences[at - 2]} {sentences[at - 1]}", "choices": options, "label": label}
+            others = [chapters[int(rng.integers(len(chapters)))] for _ in range(3)]
+            choices, label = [other[int(rng.integers(len(other)))] for other in others], int(rng.integers(4))
+            choices.insert(label, sentences[at])
+            yield {"text": " ".join(sentences[at - 2 : at]), "choices": choices, "label": label}
 
 
 def tagging(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
     """Which words are names? 1 begins a name, 2 goes on with it. Baseline: every capitalised word is one."""
-    names = names_in([sentence.split() for book in novels.training for c in book for sentence in sentences_of(c)])
-    texts = [[p.split() for book in part for c in book for p in passages_of(c, 160)] for part in novels]
-    parts = [[{"words": words, "labels": tags_of(words, names)} for words in part] for part in texts]
+    names = names_in([text.split() for chapter in chain(*novels.training) for text in sentences_of(chapter)])
+    passages = [[text.split() for _, text in passages_of(part, 160)] for part in novels]
+    training, held_out = ([{"words": w, "labels": tags_of(w, names)} for w in part] for part in passages)
+    guess = chain(*(tags_where([core(word)[:1].isupper() for word in words]) for words in passages[1]))
+    baseline = f1(np.array(list(guess)), np.array(list(chain(*(example["labels"] for example in held_out)))))
     collator = data.TokenClassificationCollator(tokenizer=tokenizer, max_length=length, padding="max_length")
-    guesses = [tags_where([core(word)[:1].isupper() for word in example["words"]]) for example in parts[1]]
-    found = f1(np.concatenate(guesses), np.concatenate([example["labels"] for example in parts[1]]))
-    baseline = ("every capitalised word is a name", found)
-    head = roberta.RobertaForTokenClassification
-    return Task(head, {"num_labels": 3}, *parts, lambda e, _: collator(e), tag_f1, baseline)
+    return Task(
+        roberta.RobertaForTokenClassification, training, held_out, lambda examples, *_: collator(examples),
+        "F1 of words in names", tag_f1, ("every capitalised word is a name", baseline), {"num_labels": 3},
+    )  # fmt: skip
 
 
+@cache
 def core(word: str) -> str:
-    """Take off what is around a word, and the genitive.
+    r"""Take off what is around a word, and the genitive.
 
-    >>> core('("Emma\\'s,')
+    >>> core('("Emma\'s,')
     'Emma'
     """
     return re.sub(r"(?:'s)?\W*$", "", re.sub(r"^\W+", "", word))
 
 
 def names_in(sentences: Sequence[Sequence[str]]) -> frozenset[str]:
-    """Words that inside sentences are capitalised at least 5 times, and 20 times as often as not: the rule of the task."""
+    """The rule of the task: inside sentences a name is capitalised at least 5 times, and 20 times as often as not."""
     inside = Counter(core(word) for words in sentences for word in words[1:])
     capitals = {word: count for word, count in inside.items() if word[:1].isupper() and len(word) > 1 and count >= 5}
     return frozenset(word for word, count in capitals.items() if count >= 20 * inside[word.lower()]) - TITLES
@@ -219,160 +211,162 @@ def tags_of(words: Sequence[str], names: frozenset[str]) -> list[int]:
     [1, 2, 0, 1, 0, 0]
     """
     is_name = [core(word) in names for word in words]
-    is_title = [word.lstrip("\"'(") in TITLES and name for word, name in zip(words, [*is_name[1:], False], strict=True)]
-    return tags_where([name or title for name, title in zip(is_name, is_title, strict=True)])
+    follows = [*is_name[1:], False]
+    return tags_where(
+        [n or (w.lstrip("\"'(") in TITLES and f) for w, n, f in zip(words, is_name, follows, strict=True)]
+    )
 
 
 def tags_where(is_name: Sequence[bool]) -> list[int]:
     """1 where a name begins, 2 where it goes on."""
-    return [int(now) * (1 + before) for before, now in zip([False, *is_name], is_name, strict=False)]
+    return [int(now) * (1 + before) for before, now in pairwise([False, *is_name])]
 
 
 def span(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
-    """What did Emma say? The quotation marks are gone. Baseline: who knows which sentences, and takes them whole."""
-    parts = [
-        [e for book in part for c in book for p in passages_of(c, 120, True) for e in questions(p)] for part in novels
-    ]
-    collator = data.QuestionAnsweringCollator(tokenizer=tokenizer, max_length=length, padding="max_length", stride=8)
-    found = float(np.mean([overlap(whole_sentences(e), e["answer"]) for e in parts[1]]))
+    """What did Emma say? The quotation marks are gone. Baseline: the true sentences, but taken whole."""
+    training, held_out = (
+        [example for _, text in passages_of(part, 120, overlaps=True) for example in questions_on(text)]
+        for part in novels
+    )
+    options = {"max_length": length, "padding": "max_length", "stride": length // 8}
+    collator = data.QuestionAnsweringCollator(tokenizer=tokenizer, **options)
+    baseline = float(np.mean([overlap(whole_sentences(example), example["answer"]) for example in held_out]))
 
-    def measure(rows: Any) -> Score:
-        answers = [
-            a[1:3]
-            for e, _, out in rows
-            for a in collator.answers(e, out["start_logits"], out["end_logits"], max_tokens=length)
-        ]
-        true = [example["answer"] for examples, *_ in rows for example in examples]
-        return Score("F1 of characters", float(np.mean(list(map(overlap, answers, true)))))
+    def score(rows: Sequence[tuple[Sequence[Any], Batch, Outputs]]) -> float:
+        found = (collator.answers(e, out["start_logits"], out["end_logits"], max_tokens=length) for e, _, out in rows)
+        true = (example["answer"] for examples, *_ in rows for example in examples)
+        return float(np.mean([overlap(a[1:3], b) for a, b in zip(chain.from_iterable(found), true, strict=True)]))
 
-    baseline = ("the sentences that hold it", found)
-    return Task(roberta.RobertaForQuestionAnswering, {}, *parts, lambda e, _: collator(e), measure, baseline)
-
-
-def whole_sentences(example: Example) -> tuple[int, int]:
-    """The characters of the sentences that the answer touches."""
-    cuts = [0, *(match.end() for match in SENTENCE_END.finditer(example["context"])), len(example["context"])]
-    start, end = example["answer"]
-    return max(cut for cut in cuts if cut <= start), min(cut for cut in cuts if cut >= end)
+    return Task(
+        roberta.RobertaForQuestionAnswering, training, held_out, lambda examples, *_: collator(examples),
+        "F1 of characters", score, ("the sentences that hold it", baseline), {},
+    )  # fmt: skip
 
 
-def questions(passage: str) -> Iterator[Example]:
-    """Yield a question where there are one or two quotations and something around them.
+def questions_on(passage: str) -> Iterator[Mapping[str, Any]]:
+    """Yield a question where there are one or two quotations, and something around them.
 
-    >>> list(questions('He came at last. "Yes. I am here," said Emma, smiling.'))
-    [{'question': 'What did Emma say first?', 'context': 'He came at last. Yes. I am here, said Emma, smiling.', 'answer': (17, 32)}]
+    >>> next(questions_on('He came. "Yes. I am here," said Emma.'))
+    {'question': 'What did Emma say first?', 'context': 'He came. Yes. I am here, said Emma.', 'answer': (9, 24)}
     """
     match = QUOTATION.search(passage)
     is_first = match and match.start() == passage.index('"')
-    if is_first and passage.count('"') in {2, 4} and len(match[1]) + 20 < len(passage):
+    if is_first and passage.count('"') in {2, 4} and len(match[1]) + 20 <= len(passage):
         speaker = SPEAKER.search(passage.replace(match[0], " "))
         question = f"What did {speaker[1] if speaker else 'somebody'} say first?"
         answer = match.start(), match.start() + len(match[1])
         yield {"question": question, "context": passage.replace('"', ""), "answer": answer}
 
 
+def whole_sentences(example: Mapping[str, Any]) -> tuple[int, int]:
+    """The characters of the sentences that the answer touches."""
+    borders, (start, end) = sentence_borders(example["context"]), example["answer"]
+    return max(border for border in borders if border <= start), min(border for border in borders if border >= end)
+
+
 def overlap(found: Sequence[int], true: Sequence[int]) -> float:
     """F1 of the characters of two spans.
 
-    >>> overlap((0, 6), (3, 6))
-    0.6666666666666666
+    >>> round(overlap((0, 6), (3, 6)), 3)
+    0.667
     """
     common = max(0, min(found[1], true[1]) - max(found[0], true[0]))
     return 2 * common / (found[1] - found[0] + true[1] - true[0])
 
 
 def causal(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
-    """How does the text go on? Baseline: who knows how often each token follows each."""
-    parts = [list(data.pack_full_sentences(encoded(sum(part, []), tokenizer), length)) for part in novels]
+    """How does the text go on? Baseline: how often each token follows each."""
+    training, held_out = (rows_of(chain.from_iterable(part), tokenizer, length) for part in novels)
+    baseline = "bigrams, as smooth as suits them best", bigram_perplexity(training, held_out, len(tokenizer))
     collator = data.CausalLMCollator(tokenizer=tokenizer, max_length=length, padding="max_length")
-    baseline = ("bigrams, as smooth as is best for them", bigram_perplexity(*parts, len(tokenizer)))
-    overrides = {"is_decoder": True, "use_cache": False}
-    return Task(roberta.RobertaForCausalLM, overrides, *parts, lambda e, _: collator(e), perplexity, baseline)
+    return Task(
+        roberta.RobertaForCausalLM, training, held_out, lambda examples, *_: collator(examples),
+        "perplexity", perplexity, baseline, {"is_decoder": True, "use_cache": False},
+    )  # fmt: skip
 
 
 def masked(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
-    """Which words are hidden, in one novel? Whole words are, as the checkpoint does not know it. Baseline: itself."""
-    training, held_out = (list(data.pack_full_sentences(encoded(part[0], tokenizer), length)) for part in novels)
-    collator = data.MaskedLMCollator(
-        tokenizer=tokenizer, max_length=length, padding="max_length", seed=seed, whole_words="spelling"
-    )
-    head, masks = roberta.RobertaForMaskedLM, 4  # of each held-out row
+    """Which words are hidden, in the first novel? They are hidden whole, and 4 times. Baseline: the checkpoint."""
+    training, held_out = (rows_of(part[0], tokenizer, length) for part in novels)
+    options = {"tokenizer": tokenizer, "max_length": length, "padding": "max_length", "seed": seed}
+    collator = data.MaskedLMCollator(whole_words="spelling", **options)
+
+    def collate(examples: Sequence[Any], epoch: int, index: int) -> Batch:
+        return collator(examples, epoch=epoch, index=index)
+
     return Task(
-        head, {}, training, held_out * masks, lambda e, at: collator(e, epoch=at[0], index=at[1]), accuracy, None
-    )
+        roberta.RobertaForMaskedLM, training, held_out * 4, collate, "accuracy", accuracy, None, {},
+    )  # fmt: skip
 
 
-def encoded(chapters: Sequence[Chapter], tokenizer: Any) -> Iterator[list[list[int]]]:
-    """Turn chapters into sentences of ids; the space goes with the sentence that it precedes."""
-    for chapter in chapters:
-        texts = [f" {sentence}" for sentence in sentences_of(chapter)]
-        yield tokenizer(texts, add_special_tokens=False, verbose=False)["input_ids"] if texts else []
+def rows_of(chapters: Iterator[Chapter] | Sequence[Chapter], tokenizer: Any, length: int) -> list[list[int]]:
+    """Rows of full sentences; the space goes with the sentence that it precedes, since a token begins with it."""
+    texts = ([f" {sentence}" for sentence in sentences_of(chapter)] for chapter in chapters if chapter)
+    documents = (tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in texts)
+    return list(data.pack_full_sentences(documents, length))
 
 
 def bigram_perplexity(training: Sequence[Sequence[int]], held_out: Sequence[Sequence[int]], size: int) -> float:
     """p(b | a) = (count(a b) + k p(b)) / (count(a) + k), with the k of four that suits the held-out text best."""
-    pairs = Counter(pair for row in training for pair in zip(row, row[1:], strict=False))
-    first = np.bincount([a for a, _ in pairs.elements()], minlength=size)  # V
-    alone = np.bincount([b for _, b in pairs.elements()], minlength=size) + 1.0  # V
-    asked = [pair for row in held_out for pair in zip(row, row[1:], strict=False)]
+    pairs = Counter(chain.from_iterable(map(pairwise, training)))
+    seen = np.array(list(pairs.elements()))  # N 2
+    first, second = (np.bincount(column, minlength=size) for column in seen.T)  # V each
+    asked = list(chain.from_iterable(map(pairwise, held_out)))
     a, b = np.array(asked).T
-    both = np.array([pairs[pair] for pair in asked])
-    prior = (alone / alone.sum())[b]
+    both, prior = np.array([pairs[pair] for pair in asked]), ((second + 1) / (second + 1).sum())[b]
     return min(float(np.exp(-np.log((both + k * prior) / (first[a] + k)).mean())) for k in (30, 100, 300, 1000))
 
 
-TASKS = {task.__name__: task for task in (classification, choice, tagging, span, causal, masked)}
-
-# -- scores --------------------------------------------------------------------------------------------------------
-
-
-def accuracy(rows: Sequence[tuple[Any, Batch, Outputs]]) -> Score:
+def accuracy(rows: Sequence[tuple[Any, Batch, Outputs]]) -> float:
     """The share of labels that are the largest logit's; -100 does not count."""
-    counted = [(out["logits"].argmax(-1) == b["labels"])[b["labels"] != -100] for _, b, out in rows]
-    return Score("accuracy", float(np.concatenate(counted).mean()))
+    hits = [(out["logits"].argmax(-1) == batch["labels"])[batch["labels"] != -100] for _, batch, out in rows]
+    return float(np.concatenate(hits).mean())
 
 
-def tag_f1(rows: Sequence[tuple[Any, Batch, Outputs]]) -> Score:
-    """F1 of the words that begin a name or go on with one."""
-    parts = [(out["logits"].argmax(-1)[b["labels"] != -100], b["labels"][b["labels"] != -100]) for _, b, out in rows]
-    return Score("F1 of words in names", f1(*(np.concatenate(column) for column in zip(*parts, strict=True))))
+def tag_f1(rows: Sequence[tuple[Any, Batch, Outputs]]) -> float:
+    """F1 over the labels that count."""
+    labels = np.concatenate([batch["labels"] for _, batch, _ in rows])
+    tags = np.concatenate([out["logits"].argmax(-1) for *_, out in rows])
+    return f1(tags[labels != -100], labels[labels != -100])
 
 
 def f1(found: np.ndarray, true: np.ndarray) -> float:
     """2 correct / (found + true), of all that is not 0."""
-    return float(2 * ((found == true) & (true > 0)).sum() / ((found > 0).sum() + (true > 0).sum()))
+    return float(2 * ((found == true) & (true > 0)).sum() / max(1, (found > 0).sum() + (true > 0).sum()))
 
 
-def perplexity(rows: Sequence[tuple[Any, Batch, Outputs]]) -> Score:
+def perplexity(rows: Sequence[tuple[Any, Batch, Outputs]]) -> float:
     """exp of the mean loss of all tokens that are guessed; a batch's loss is the mean over its own."""
     counts = [(batch["labels"][:, 1:] != -100).sum() for _, batch, _ in rows]
-    return Score("perplexity", math.exp(np.average([float(out["loss"]) for *_, out in rows], weights=counts)))
+    return math.exp(np.average([float(out["loss"]) for *_, out in rows], weights=counts))
 
+
+TASKS = {task.__name__: task for task in (classification, choice, tagging, span, causal, masked)}
 
 # -- trainers ------------------------------------------------------------------------------------------------------
 
 BETAS, EPSILON, WEIGHT_DECAY = (0.9, 0.98), 1e-6, 0.01
-Step = Callable[[Batch], float]
-Predict = Callable[[Batch], Outputs]
+Trainer = tuple[Callable[[Batch], float], Callable[[Batch], Outputs]]  # a step, which returns its loss; a prediction
 
 
 def learning_rates(peak: float, steps: int, warmup: float = 0.1) -> np.ndarray:
-    """Rise linearly over the first tenth of the steps, fall linearly to zero: the rate of each step."""
+    """The rate of each step: it rises linearly over the first tenth of them, and falls linearly to zero."""
     rising = np.arange(1, steps + 1) / max(1.0, warmup * steps)
     falling = np.arange(steps, 0, -1) / max(1.0, (1 - warmup) * steps)
     return peak * np.minimum(1.0, np.minimum(rising, falling))
 
 
-def torch_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
-    """PyTorch's own AdamW. Matrices decay, vectors do not, as in all trainers here."""
+def torch_trainer(model: Any, rates: np.ndarray) -> Trainer:
+    """PyTorch's AdamW. Matrices decay, vectors do not, as in all three."""
     import torch
 
-    decays = [{"params": [p for p in model.parameters() if (p.ndim > 1) == is_matrix], "weight_decay": decay}
-              for is_matrix, decay in ((True, WEIGHT_DECAY), (False, 0.0))]  # fmt: skip
-    optimizer, schedule = torch.optim.AdamW(decays, betas=BETAS, eps=EPSILON), iter(rates)
+    matrices, vectors = ([p for p in model.parameters() if (p.ndim > 1) == is_matrix] for is_matrix in (True, False))
+    groups = [{"params": matrices, "weight_decay": WEIGHT_DECAY}, {"params": vectors, "weight_decay": 0.0}]
+    optimizer, schedule = torch.optim.AdamW(groups, betas=BETAS, eps=EPSILON), iter(rates)
 
     def step(batch: Batch) -> float:
-        for group, rate in zip(optimizer.param_groups, [next(schedule)] * 2, strict=True):
+        rate = float(next(schedule))
+        for group in optimizer.param_groups:
             group["lr"] = rate
         optimizer.zero_grad()
         loss = model.train()(**batch).loss
@@ -387,14 +381,15 @@ def torch_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
     return step, predict
 
 
-def tensorflow_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
-    """Keras's AdamW, compiled. Its epsilon is added before the second moment's bias is corrected; ours after it."""
+def tensorflow_trainer(model: Any, rates: np.ndarray) -> Trainer:
+    """Keras's AdamW, compiled. It adds epsilon before the second moment's bias is corrected, and we after it."""
     import keras
     import tensorflow as tf
 
+    variables = model.trainable_variables
     optimizer = keras.optimizers.AdamW(beta_1=BETAS[0], beta_2=BETAS[1], weight_decay=WEIGHT_DECAY)
-    optimizer.exclude_from_weight_decay(var_list=[v for v in model.trainable_variables if len(v.shape) < 2])
-    optimizer.build(model.trainable_variables)
+    optimizer.exclude_from_weight_decay(var_list=[variable for variable in variables if len(variable.shape) < 2])
+    optimizer.build(variables)
     optimizer.epsilon = tf.Variable(EPSILON, dtype=model.dtype)
     schedule = iter(enumerate(rates, start=1))
 
@@ -402,9 +397,9 @@ def tensorflow_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
     def update(batch: Batch) -> Any:
         with tf.GradientTape() as tape:
             loss = model(**batch, training=True).loss
-        # A table's gradient comes as rows, and one that was looked up twice comes twice: Adam would square each alone.
-        gradients = [tf.convert_to_tensor(part) for part in tape.gradient(loss, model.trainable_variables)]
-        optimizer.apply_gradients(zip(gradients, model.trainable_variables, strict=True))
+        # A table's gradient comes as rows, and one that was looked up twice comes twice: Keras would square each alone.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
         return loss
 
     def step(batch: Batch) -> float:
@@ -416,18 +411,17 @@ def tensorflow_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
     return step, lambda batch: forward({name: tf.constant(value) for name, value in batch.items()}).numpy()
 
 
-def flax_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
+def flax_trainer(model: Any, rates: np.ndarray) -> Trainer:
     """Optax's AdamW, compiled."""
     import jax
     import jax.numpy as jnp
     import optax
     from flax import nnx
 
-    schedule = jnp.asarray(rates)
-
     def matrices(parameters: Any) -> Any:
         return jax.tree.map(lambda value: value.ndim > 1, parameters)
 
+    schedule = jnp.asarray(rates)
     rule = optax.adamw(lambda count: schedule[count], *BETAS, EPSILON, weight_decay=WEIGHT_DECAY, mask=matrices)
     optimizer = nnx.Optimizer(model, rule, wrt=nnx.Param)
 
@@ -439,8 +433,8 @@ def flax_trainer(model: Any, rates: np.ndarray) -> tuple[Step, Predict]:
 
     forward = nnx.jit(lambda model, batch: model(**batch))
     return (
-        lambda batch: float(update(model.train(), optimizer, dict(batch))),
-        lambda batch: forward(model.eval(), dict(batch)).numpy(),
+        lambda batch: float(update(model.train(), optimizer, batch)),
+        lambda batch: forward(model.eval(), batch).numpy(),
     )
 
 
@@ -449,11 +443,14 @@ TRAINERS = {"torch": torch_trainer, "tensorflow": tensorflow_trainer, "flax": fl
 # -- run -----------------------------------------------------------------------------------------------------------
 
 
-def new_model(task: Task, checkpoint: str, backend: str, seed: int, **options: Any) -> Any:
-    """Load the checkpoint under the task's head, whose own parameters are drawn."""
+def new_model(task: Task, checkpoint: Any, backend: str, seed: int, dropout: float = 0.0, **options: Any) -> Any:
+    """Load the checkpoint under the task's head, whose own parameters are drawn from the seed."""
+    dropouts = {"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=".*random")  # so they are meant to be
-        return task.head.from_pretrained(checkpoint, backend=backend, seed=seed, **task.overrides, **options)
+        return task.head.from_pretrained(
+            checkpoint, backend=backend, seed=seed, **dropouts, **task.overrides, **options
+        )
 
 
 def batches(task: Task, size: int, seed: int) -> Iterator[Batch]:
@@ -461,24 +458,21 @@ def batches(task: Task, size: int, seed: int) -> Iterator[Batch]:
     sampler = data.BatchSampler(len(task.training), size, seed)
     while True:
         place = sampler.epoch, sampler.index
-        yield dict(task.collate([task.training[index] for index in next(sampler)], place))
+        yield dict(task.collate([task.training[index] for index in next(sampler)], *place))
 
 
-def evaluate(task: Task, predict: Predict, size: int = 64) -> Score:
+def evaluate(task: Task, predict: Callable[[Batch], Outputs], size: int = 64) -> float:
     """Measure on the held-out examples."""
-    rows = []
-    for begin in range(0, len(task.held_out), size):
-        examples = task.held_out[begin : begin + size]
-        batch = dict(task.collate(examples, (0, begin)))
-        rows.append((examples, batch, predict(batch)))
-    return task.measure(rows)
+    parts = [(at, task.held_out[at : at + size]) for at in range(0, len(task.held_out), size)]
+    served = [(examples, dict(task.collate(examples, 0, at))) for at, examples in parts]
+    return task.score([(examples, batch, predict(batch)) for examples, batch in served])
 
 
-def learn(step: Step, stream: Iterator[Batch], steps: int) -> list[float]:
+def learn(step: Callable[[Batch], float], stream: Iterator[Batch], steps: int) -> list[float]:
     """Train, and return the loss of each step."""
     text, losses = TextColumn("loss {task.fields[loss]:.3f}"), []
     columns = (BarColumn(), MofNCompleteColumn(), text, TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console) as progress:
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bar = progress.add_task("", total=steps, loss=math.nan)
         for _, batch in zip(range(steps), stream, strict=False):
             losses.append(step(batch))
@@ -493,38 +487,35 @@ def finetune(
     checkpoint: Annotated[str, typer.Option(help="A folder, or the name of a shipped checkpoint.")] = "austen",
     steps: Annotated[int, typer.Option(min=1, help="Steps in all.")] = 300,
     batch_size: Annotated[int, typer.Option(min=1, help="Examples in a step.")] = 16,
-    length: Annotated[int, typer.Option(min=8, max=128, help="Tokens in a row.")] = 64,
+    length: Annotated[int, typer.Option(min=8, help="Tokens in a row.")] = 64,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = 5e-4,
-    dropout: Annotated[float, typer.Option(help="0 makes the frameworks comparable.")] = 0.0,
+    dropout: Annotated[float, typer.Option(help="With 0 the frameworks do the same.")] = 0.0,
     seed: Annotated[int, typer.Option(help="Of the head, the order and the masks.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Folder for the finished model.")] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print the figures as JSON, with the loss of each step.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures, and the loss of each step.")] = False,
 ) -> None:
-    """Fine-tune the checkpoint on a task and measure it on chapters that nothing was learned from."""
+    """Fine-tune the checkpoint on a task, and measure it on chapters that nothing was learned from."""
     for name, value, known in (("task", task, TASKS), ("backend", backend, TRAINERS)):
         if value not in known:
             message = f"--{name}: expected one of {', '.join(known)}, got {value!r}"
             raise typer.BadParameter(message)
     tokenizer = roberta.RobertaTokenizer.from_pretrained(checkpoint, add_prefix_space=task == "tagging")
     todo = TASKS[task](read_novels(corpus), tokenizer, length, seed)
-    model = new_model(todo, checkpoint, backend, seed, hidden_dropout_prob=dropout)
+    model = new_model(todo, checkpoint, backend, seed, dropout)
     step, predict = TRAINERS[backend](model, learning_rates(learning_rate, steps))
-    who, baseline = todo.baseline or ("the checkpoint before", evaluate(todo, predict).value)
+    what, baseline = todo.baseline or ("the checkpoint before", evaluate(todo, predict))
     begin = time.monotonic()
     losses = learn(step, batches(todo, batch_size, seed), steps)
     seconds, score = time.monotonic() - begin, evaluate(todo, predict)
     if output:
         model.save_pretrained(output)
         tokenizer.save_pretrained(output)
-    figures = {"task": task, "backend": backend, "steps": steps, "seconds": round(seconds), "measure": score.name,
-               "score": score.value, "baseline": baseline, "baseline_is": who, "held_out": len(todo.held_out)}  # fmt: skip
     if as_json:
-        print(json.dumps({**figures, "losses": losses}))
+        figures = {"task": task, "backend": backend, "measure": todo.measure, "score": score, "baseline": baseline}
+        print(json.dumps({**figures, "steps": steps, "seconds": seconds, "losses": losses}))
     else:
-        console.print(f"{task} on {backend}: {score.name} {score.value:.3f} after {steps} steps, {seconds:.0f} s")
-        console.print(f"baseline, {who}: {baseline:.3f} ({len(todo.held_out)} held-out examples)")
+        console.print(f"{task} on {backend}: {todo.measure} {score:.3f} after {steps} steps in {seconds:.0f} s")
+        console.print(f"baseline, {what}: {baseline:.3f} ({len(todo.held_out)} held-out examples)")
 
 
 if __name__ == "__main__":

@@ -130,10 +130,11 @@ def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
     if backends is not None:
         names = [registry.canonical_name(name) for name in backends]
         for name in names:
-            supported = registry.load(name).DTYPES
-            if dtype not in supported:
-                message = f"dtype: the {name} backend computes in one of {list(supported)}, got {dtype!r}"
-                raise ValueError(message)
+            engine: Any = registry.load(name)
+            if dtype not in engine.DTYPES:
+                remedy = getattr(engine, "REMEDIES", {}).get(dtype, "")
+                message = f"dtype: the {name} backend computes in one of {list(engine.DTYPES)}, got {dtype!r}. {remedy}"
+                raise ValueError(message.rstrip(". "))
         return names
     usable = [name for name, status in registry.available_backends().items() if status.is_available]
     return [name for name in usable if dtype in registry.load(name).DTYPES]

@@ -14,7 +14,9 @@ ROOT = Path(roberta.__file__).resolve().parent
 FOLDERS = ("reference", "tokenizer", "backends", "dispatch", "parity")
 #: Folder -> the engine that its modules cannot be imported without.
 ENGINES = {
+    "roberta.backends.numba": "numba",
     "roberta.backends.pytorch": "torch",
+    "roberta.backends.tensorflow": "tensorflow",
     "roberta.backends.flax": "flax",
     "roberta.tokenizer.fast": "tokenizers",
 }

@@ -1,11 +1,11 @@
 """Agreement with transformers 4.57.6's Flax classes, `FlaxRoberta…`, on random models of every head.
 
 From the spec the peer may differ by its derived float32 budget; from a float32 engine of ours by sqrt(2) times as much,
-as both have such errors, independent ones; in float64 by rounding. One test loads the peer by its own loader; the
-others hand it the same arrays, as that loader takes seconds for each model.
+as both have such errors, independent ones; in float64, where every variant is compared, by rounding. One test loads the
+peer by its own loader; the others hand it the same arrays, as that loader takes seconds for each model.
 
 Left out, for the peer is defective there, with the section of the behaviour catalogue; docs/differences.md has a row
-for each, which tests/test_differences.py runs:
+for each, which tests/test_differences_frameworks.py runs:
 
     left out                                                                                   section
     embeddings as inputs, labels and losses: there are none                                    3.3, 6
@@ -138,7 +138,7 @@ def test_the_peer_keeps_within_the_budget_of_the_spec(run: tuple[str, str, str],
     agreement.require(run[0], "the spec in float64", "float32", found, limits)
 
 
-@pytest.mark.parametrize("run", RUNS, ids="-".join)
+@pytest.mark.parametrize("run", [run for run in RUNS if run[2] == "right"], ids="-".join)
 def test_engines_are_as_near_to_the_peer_as_two_float32_engines(
     run: tuple[str, str, str], backend: str, agreement: Any
 ) -> None:

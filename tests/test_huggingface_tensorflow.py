@@ -4,7 +4,7 @@ The peer gets its weights by its own loader. From the spec it may differ by the 
 float32 engine of ours by sqrt(2) times as much, as both have such errors, independent ones; in float64 by rounding.
 
 Left out, for the peer is defective there, with the section of the behaviour catalogue; docs/differences.md has a row
-for each, which tests/test_differences.py runs:
+for each, which tests/test_differences_frameworks.py runs:
 
     left out                                                                                         section
     relative positions: ignored without a word                                                       6
@@ -62,6 +62,8 @@ RUNS = [
     if (head, variant) != ("multiple_choice", "embeddings")
     if (head, kind, variant) != ("sequence_classification", "decoder", "left")  # it reads the padding alone
 ]
+#: Of our engines: where float64, which sees far smaller mistakes, has not the word.
+IN_FLOAT32 = [run for run in RUNS if run[0].endswith("_lm") or run[2] == "right"]
 T = 7
 #: Heads whose losses the peer leaves as they are, one for each row.
 ROWWISE = frozenset({"sequence_classification", "multiple_choice", "question_answering"})
@@ -168,7 +170,7 @@ def test_the_peer_keeps_within_the_budget_of_the_spec(run: tuple[str, str, str],
     agreement.require(run[0], "the spec in float64", "float32", found, limits)
 
 
-@pytest.mark.parametrize("run", RUNS, ids="-".join)
+@pytest.mark.parametrize("run", IN_FLOAT32, ids="-".join)
 def test_engines_are_as_near_to_the_peer_as_two_float32_engines(
     run: tuple[str, str, str], backend: str, agreement: Any
 ) -> None:

@@ -8,7 +8,7 @@ import heapq
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, cast
 
 from .alphabet import BYTE_TO_SYMBOL
 from .pretokenize import split_pieces, split_words
@@ -147,7 +147,10 @@ def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> Merg
     """Turn merges of strings into merges of ids; of a pair that comes twice, the later rank counts."""
     ranks: dict[tuple[int, int], int] = {}
     joined: list[int] = []
-    for rank, (left, right) in enumerate(merges):
+    for rank, merge in enumerate(merges):
+        if isinstance(cast("object", merge), str) or len(merge) != 2:
+            raise ValueError(f"merges: expected pairs of str, got {merge!r} at rank {rank}; split lines at the space")
+        left, right = merge
         try:
             ranks[vocab[left], vocab[right]] = rank
             joined.append(vocab[left + right])

@@ -84,7 +84,13 @@ class Encoder(Vocabulary):
             return self._encode_batch(text_target, text_pair_target, plan)
         encoding = self._encode_batch(text, text_pair, plan)
         if text_target is not None:
-            encoding["labels"] = self._encode_batch(text_target, text_pair_target, plan)["input_ids"]
+            target = self._encode_batch(text_target, text_pair_target, plan)
+            if len(target.encodings) != len(encoding.encodings):
+                raise ValueError(
+                    f"text_target: expected as many rows as text gives, {len(encoding.encodings)}, got "
+                    f"{len(target.encodings)}; pass a target for each text"
+                )
+            encoding["labels"] = target["input_ids"]
         return encoding
 
     def encode(self, text: Any, text_pair: Any = None, **options: Unpack[CallOptions]) -> Any:
@@ -138,6 +144,8 @@ class Encoder(Vocabulary):
         Returns:
             Symbol strings, such as ``["Hello", "Ġworld"]``.
         """
+        if not isinstance(cast("object", text), str):
+            raise ValueError(f"text: expected one text (str), got {type(text).__name__}; tokenize texts one by one")
         return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens))
 
     def explain(

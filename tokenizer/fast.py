@@ -12,10 +12,13 @@ from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
 from .alignment import Alignment
+from .arrays import LaterRows, is_short_way, lay_out
+from .encoding import BatchEncoding
 from .engine import Engine, align_encoding, can_serve, library
 from .files import StrPath
-from .inputs import Source
+from .inputs import Source, read_inputs
 from .plan import Plan
+from .rows import Frame, Row, pad_rows
 from .texts import EncodedText
 from .tokenizer import RobertaTokenizer
 from .tokenizer_json import read_tokenizer_json, tokenizer_json
@@ -83,6 +86,31 @@ class RobertaTokenizerFast(RobertaTokenizer):
         return {**self.__dict__, "_made": None}
 
     # What differs on the way of a call.
+
+    def _encode_batch(self, text: Any, text_pair: Any, plan: Plan) -> BatchEncoding:
+        engine = self._engine()
+        if engine is None or text_pair is not None or not is_short_way(plan):
+            return super()._encode_batch(text, text_pair, plan)
+        pairs, _ = read_inputs(text, None, plan.is_split_into_words)
+        if any(second is not None for _, second in pairs):
+            return super()._encode_batch(text, text_pair, plan)
+        frame = self._frame(plan)
+        sources = [source for source, _ in pairs]
+        ids = [encoding.ids for encoding in engine.encode(sources, plan.split_special_tokens, with_offsets=False)]
+        arrays = lay_out(ids, frame, plan)
+        if arrays is None:
+            return super()._encode_batch(text, text_pair, plan)
+        rows = LaterRows(len(ids), partial(self._rows_later, sources, ids, frame, plan))
+        if arrays["input_ids"].shape[1] > self.model_max_length:
+            self._warn_of_long_rows(rows, plan)
+        return BatchEncoding(arrays, rows).convert_to_tensors(plan.return_tensors)
+
+    def _rows_later(self, sources: list[Source], ids: list[list[int]], frame: Frame, plan: Plan) -> list[Row]:
+        align = partial(self._align, split_special_tokens=plan.split_special_tokens)
+        texts = [EncodedText(source, row, align) for source, row in zip(sources, ids, strict=True)]
+        rows = [row for index, text in enumerate(texts) for row in self._rows_of([text], index, frame, plan)]
+        pad_rows(rows, plan)
+        return rows
 
     def _encode_texts(self, sources: Sequence[Source], plan: Plan) -> list[EncodedText]:
         engine = self._engine()

@@ -24,7 +24,7 @@ from .files import (
     write_json,
     write_merges,
 )
-from .settings import config_of, constructor_arguments
+from .settings import check_types, config_of, constructor_arguments
 from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
 
 __all__ = ["FILE_NAMES", "read_folder", "write_folder", "write_vocabulary"]
@@ -58,6 +58,7 @@ def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
             "fetch what is lacking from the checkpoint"
         )
     settings = constructor_arguments(read_settings(folder))
+    check_types(settings)
     whole = read_tokenizer_json(folder / TOKENIZER_FILE) if is_there[TOKENIZER_FILE] else StoredTokenizer({}, [], {})
     vocab = read_vocab(folder / VOCAB_FILE) if is_there[VOCAB_FILE] else whole.vocab
     merges = read_merges(folder / MERGES_FILE) if is_there[MERGES_FILE] else whole.merges
@@ -71,6 +72,9 @@ def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
 def _added(*several: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the added tokens of the later files over those of the earlier: id -> token, by whole numbers."""
     found = [(arguments.get("added_tokens_decoder") or {}).items() for arguments in several]
+    for index in (index for items in found for index, _ in items):
+        if not str(index).isdecimal():
+            raise ValueError(f"added_tokens_decoder: expected ids for keys, got {index!r}; fetch {CONFIG_FILE} again")
     return {"added_tokens_decoder": {int(index): token for items in found for index, token in items}}
 
 

@@ -1,9 +1,10 @@
 """Step 10 of the ladder: a text, a pair, a batch, a batch of pairs, words: all become one list of pairs."""
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
-__all__ = ["Source", "read_inputs"]
+__all__ = ["Source", "read_ids", "read_inputs", "read_tokens"]
 
 Source = str | Sequence[str]
 """One text, or the words of one text."""
@@ -52,6 +53,58 @@ def read_inputs(text: Any, text_pair: Any, is_split_into_words: bool) -> tuple[l
         if pair[1] is not None:
             _check("text_pair", pair[1], index, is_split_into_words)
     return pairs, is_batch
+
+
+def read_ids(ids: Any) -> list[int]:
+    """Read ids in any of their forms.
+
+    Args:
+        ids: one id, or a list, array or tensor of them, in one row.
+
+    Returns:
+        The ids.
+
+    Raises:
+        TypeError: something else.
+
+    Example:
+        >>> read_ids(7), read_ids(range(3))
+        ([7], [0, 1, 2])
+    """
+    values = ids.tolist() if hasattr(ids, "tolist") else ids
+    try:
+        return [operator.index(value) for value in (values if isinstance(values, Iterable) else [values])]
+    except TypeError:
+        raise TypeError(
+            f"ids: expected one id or one row of integer ids, got {type(ids).__name__} {ids!r:.80}; "
+            "use batch_decode for several rows"
+        ) from None
+
+
+def read_tokens(tokens: Any) -> list[str]:
+    """Read tokens.
+
+    Args:
+        tokens: one token or several.
+
+    Returns:
+        The tokens.
+
+    Raises:
+        TypeError: something else than str.
+
+    Example:
+        >>> read_tokens("a"), read_tokens(("a", "b"))
+        (['a'], ['a', 'b'])
+    """
+    found = [tokens] if isinstance(tokens, str) or not isinstance(tokens, Iterable) else list(tokens)
+    for token in found:
+        if not isinstance(token, str):
+            raise TypeError(
+                f"tokens: expected tokens (str), got {type(token).__name__} {token!r:.80}; "
+                "convert ids with convert_ids_to_tokens"
+            )
+    return cast("list[str]", found)
 
 
 def _is_batch(text: Any, is_split_into_words: bool) -> bool:

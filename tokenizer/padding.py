@@ -1,13 +1,16 @@
 """Step 16 of the ladder: pad features that are encoded already, as a collator does."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from .plan import Plan
 
 __all__ = ["pad_features"]
 
 Features = Mapping[str, Any] | Sequence[Mapping[str, Any]]
+
+
+_FILLERS = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
 
 
 def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
@@ -24,7 +27,9 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
         padded with 0, ``special_tokens_mask`` with 1, and other fields, such as labels, are left as they are.
 
     Raises:
-        ValueError: there is no ``input_ids``.
+        ValueError: there is no ``input_ids``, a feature lacks a field that the first one has, or a mask has
+            another length than its ids.
+        TypeError: something else than mappings.
     """
     columns = _columns(features)
     if "input_ids" not in columns:
@@ -36,9 +41,15 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
     if not is_batch:
         columns = {name: [value] for name, value in columns.items()}
     lengths = [len(row) for row in columns["input_ids"]]
+    for name in _FILLERS.keys() & columns.keys():
+        if [len(row) for row in columns[name]] != lengths:
+            raise ValueError(
+                f"{name}: expected rows as long as those of input_ids, {lengths[:8]}, got "
+                f"{[len(row) for row in columns[name]][:8]}; pass what the tokenizer returns"
+            )
     if "attention_mask" in plan.fields and "attention_mask" not in columns:
         columns["attention_mask"] = [[1] * length for length in lengths]
-    fillers = {"input_ids": pad_id, "attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
+    fillers = {"input_ids": pad_id, **_FILLERS}
     wanted = plan.padded_length(lengths)
     padded = {
         name: [_pad(row, wanted, fillers[name], plan.padding_side) for row in rows] if name in fillers else rows
@@ -48,9 +59,15 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
 
 
 def _columns(features: Features) -> dict[str, Any]:
+    if isinstance(features, str) or not isinstance(cast("object", features), (Mapping, Sequence)):
+        raise TypeError(f"pad: expected a mapping or a list of mappings, got {type(features).__name__}; pass features")
     if isinstance(features, Mapping):
         return {name: _as_list(rows) for name, rows in features.items()}
     names = features[0] if features else {}
+    for index, feature in enumerate(features):
+        lacking = [name for name in names if name not in feature]
+        if lacking:
+            raise ValueError(f"pad: expected the field {lacking[0]!r} in feature {index}, as in feature 0; add it")
     return {name: [_as_list(feature[name]) for feature in features] for name in names}
 
 

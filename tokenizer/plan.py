@@ -1,6 +1,7 @@
 """Step 12 of the ladder: what a call was asked to do, checked once and with every default filled in."""
 
 import difflib
+import operator
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -254,8 +255,11 @@ def _listed(choices: Iterable[object]) -> str:
 
 
 def _whole(name: str, given: int | None, least: int) -> int | None:
-    if given is None or (type(given) is int and given >= least):
-        return given
+    if given is None:
+        return None
+    # NumPy's integers are as good; True and False are a slip.
+    if not isinstance(given, bool) and hasattr(given, "__index__") and (number := operator.index(given)) >= least:
+        return number
     raise ValueError(
         f"{name}: expected an integer of at least {least}, got {given!r}; pass such a number or leave it out"
     )

@@ -171,7 +171,7 @@ class Row:
         Returns:
             Index of the word in its text; None for what the call put in.
         """
-        return self.word_ids[token_index]
+        return self.word_ids[self._place(token_index)]
 
     def token_to_sequence(self, token_index: int) -> int | None:
         """Say which text a token belongs to.
@@ -182,7 +182,7 @@ class Row:
         Returns:
             0 or 1; None for what the call put in.
         """
-        return self.sequence_ids[token_index]
+        return self.sequence_ids[self._place(token_index)]
 
     def word_to_tokens(self, word_index: int, sequence_index: int = 0) -> Span | None:
         """Find the tokens of a word.
@@ -227,6 +227,14 @@ class Row:
         begin = self.padding[0] + specials + sum(map(len, self.parts[:sequence_index]))
         offsets, words = self.parts[sequence_index].alignment
         return zip(range(begin, begin + len(words)), offsets, words, strict=True)
+
+    def _place(self, token_index: int) -> int:
+        if not -self.padded_length <= token_index < self.padded_length:
+            raise IndexError(
+                f"token_index: expected a place in the row, 0 to {self.padded_length - 1}, got {token_index}; "
+                "padding counts, too"
+            )
+        return token_index
 
     # Without padding.
 
@@ -313,6 +321,8 @@ def stack(rows: Sequence[Row], attribute: str) -> Any:
     is_token = (place >= left) & (place < len(place) - right)  # B T
     if attribute == "attention_mask":
         return is_token.astype(np.int64)
+    if attribute == "type_ids":
+        return np.zeros(is_token.shape, np.int64)
     if attribute == "ids":
         return _scatter(map(Row.framed_ids, rows), is_token, rows[0].frame.pad_id or 0)
     if attribute == "special_tokens_mask":

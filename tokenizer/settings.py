@@ -54,11 +54,14 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
+_ABSENT = object()
+
+
 def check_types(settings: Mapping[str, Any]) -> None:
     """Refuse settings of a wrong type, which a damaged ``tokenizer_config.json`` may hold.
 
     Args:
-        settings: name -> value.
+        settings: name -> value. What is no setting is passed over.
 
     Raises:
         TypeError: a value of another type than the setting has.
@@ -68,8 +71,10 @@ def check_types(settings: Mapping[str, Any]) -> None:
         Traceback (most recent call last):
         TypeError: trim_offsets: expected bool, got int 1; correct it where it is passed or in tokenizer_config.json
     """
-    for name, value in settings.items():
-        wanted = _TYPES[name]
+    for name, wanted in _TYPES.items():
+        value = settings.get(name, _ABSENT)
+        if value is _ABSENT:
+            continue
         if not isinstance(value, wanted) or (isinstance(value, bool) and bool not in wanted):
             names = " or ".join("None" if each is type(None) else each.__name__ for each in wanted)
             raise TypeError(
@@ -120,9 +125,9 @@ def config_of(tokenizer: Encoder) -> dict[str, Any]:
     """
     added = {str(index): asdict(token) for index, token in tokenizer.added_tokens_decoder.items()}
     settings = {name: getattr(tokenizer, name) for name in _STORED}
-    return (
-        settings | tokenizer.special_tokens_map | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
-    )
+    # A role that nobody plays is written as null: left out, it would come back as its default.
+    roles = dict.fromkeys(SLOTS) | tokenizer.special_tokens_map
+    return settings | roles | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
 
 
 def renamed_specials(
@@ -155,9 +160,7 @@ def renamed_specials(
         raise ValueError(
             f"special_tokens_map, new_special_tokens: expected each special token once, got {contents}; rename one"
         )
-    roles = {
-        role: names.get(str(token), token) for role, token in tokenizer.special_tokens_map.items() if role in SLOTS
-    }
+    roles = {role: names.get(str(getattr(tokenizer, role)), getattr(tokenizer, role)) for role in SLOTS}
     without_role = [names.get(token, token) for token in tokenizer.additional_special_tokens]
     changed = {
         "added_tokens_decoder": dict(enumerate(special)),

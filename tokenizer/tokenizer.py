@@ -254,7 +254,7 @@ class RobertaTokenizer(Encoder):
             ``added_tokens.json``, then ``vocab.json``, ``merges.txt`` and ``tokenizer.json``.
 
         Raises:
-            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``, which ``tokenizer.json`` needs.
+            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``: ``tokenizer.json`` needs both.
         """
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         return write_folder(self, save_directory, filename_prefix, legacy_format)
@@ -270,8 +270,11 @@ def _texts(source: StrPath | Iterable[str | os.PathLike[str] | Iterable[str]]) -
     """Yield each text, those in lists too, and each file line by line with its line ends, as the peer reads files."""
     for item in [Path(source)] if isinstance(source, (str, os.PathLike)) else source:
         if isinstance(item, os.PathLike):
-            with Path(item).open(encoding="utf-8", newline="\n") as lines:
-                yield from lines
+            try:
+                with Path(item).open(encoding="utf-8", newline="\n") as lines:
+                    yield from lines
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{item}: expected UTF-8, got {error}; convert the file first") from None
         else:
             for text in [item] if isinstance(item, str) else item:
                 if not isinstance(cast("object", text), str):

@@ -60,7 +60,9 @@ def train(
         ``(vocab, merges)``: symbol string -> id in the order of ids, and the joined pairs, lowest rank first.
 
     Raises:
-        ValueError: ``vocab_size`` has no room for the special tokens and the 256 bytes.
+        ValueError: ``vocab_size`` has no room for the special tokens and the 256 bytes, or a text holds a lone
+            surrogate.
+        TypeError: a number that is no integer.
 
     Source:
         Sennrich et al. 2016, algorithm 1.
@@ -72,6 +74,9 @@ def train(
         >>> [vocab[token] for token in ("<s>", "!", "lo", "low", "<mask>")]
         [0, 4, 260, 261, 262]
     """
+    for name, number in (("vocab_size", vocab_size), ("min_frequency", min_frequency)):
+        if isinstance(number, bool) or not hasattr(number, "__index__"):
+            raise TypeError(f"{name}: expected an integer, got {number!r}; pass a whole number")
     last = [] if mask_token is None else [mask_token]
     # In order of code points, as the peer sorts its alphabet.
     symbols = [*special_tokens, *sorted(BYTE_TO_SYMBOL)]
@@ -99,7 +104,7 @@ def _count_pieces(texts: Iterable[str]) -> Counter[str]:
 def _learn(pieces: Counter[str], symbols: list[str], room: int, min_frequency: int) -> list[tuple[str, str]]:
     """Join pairs until ``symbols``, which grows, has ``room`` entries; return the joined pairs."""
     ids = {symbol: index for index, symbol in enumerate(symbols)}
-    words = [[ids[symbol] for symbol in bytes_to_symbols(piece.encode())] for piece in pieces]
+    words = [[ids[symbol] for symbol in bytes_to_symbols(_encoded(piece))] for piece in pieces]
     frequency = list(pieces.values())
     counts, where = _count_pairs(words, frequency)
     heap = [(-count, pair) for pair, count in counts.items()]
@@ -131,6 +136,16 @@ def _learn(pieces: Counter[str], symbols: list[str], room: int, min_frequency: i
             if counts[changed] > 0:
                 heapq.heappush(heap, (-counts[changed], changed))
     return merges
+
+
+def _encoded(piece: str) -> bytes:
+    try:
+        return piece.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"texts: expected Unicode text, got the lone surrogate {piece[error.start]!r} in {piece!r:.80}; repair it "
+            "with text.encode('utf-16', 'surrogatepass').decode('utf-16', 'replace')"
+        ) from None
 
 
 def _count_pairs(words: list[list[int]], frequency: list[int]) -> tuple[Counter[Pair], defaultdict[Pair, set[int]]]:

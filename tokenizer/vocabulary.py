@@ -13,7 +13,7 @@ from .alignment import Aligner, Alignment, align_words
 from .alphabet import BYTE_TO_SYMBOL, symbols_to_bytes
 from .bpe import ByteLevelBPE
 from .files import StrPath, checked_ids, read_merges, read_vocab
-from .inputs import Source
+from .inputs import Source, read_ids, read_tokens
 from .pipeline import Pipeline
 from .slots import SLOTS, SpecialTokenSlots
 from .special import AddedToken, SpecialSplitter
@@ -125,7 +125,7 @@ class Vocabulary(SpecialTokenSlots):
         Raises:
             TypeError: a token that is neither str nor `AddedToken`.
         """
-        single = isinstance(new_tokens, (str, AddedToken, Mapping))
+        single = isinstance(new_tokens, (str, Mapping)) or not isinstance(new_tokens, Iterable)
         tokens = cast("Iterable[TokenLike]", [new_tokens] if single else new_tokens)
         before = len(self._added)
         for token in tokens:
@@ -178,7 +178,8 @@ class Vocabulary(SpecialTokenSlots):
         Raises:
             ValueError: a token is lacking, and there is no ``unk_token``.
         """
-        return self._id_or_unk(tokens) if isinstance(tokens, str) else [self._id_or_unk(token) for token in tokens]
+        ids = [self._id_or_unk(token) for token in read_tokens(tokens)]
+        return ids[0] if isinstance(tokens, str) else ids
 
     def convert_ids_to_tokens(self, ids: Any, skip_special_tokens: bool = False) -> Any:
         """Spell ids as the vocabulary does.
@@ -206,7 +207,7 @@ class Vocabulary(SpecialTokenSlots):
         Returns:
             The text; bytes that are no UTF-8 are treated as ``errors`` says.
         """
-        return b"".join(map(self._bytes_of_token, tokens)).decode(errors=self.errors)
+        return b"".join(map(self._bytes_of_token, read_tokens(tokens))).decode(errors=self.errors)
 
     def decode(
         self,
@@ -258,8 +259,7 @@ class Vocabulary(SpecialTokenSlots):
 
     def _checked(self, ids: Any, skip_special_tokens: bool) -> list[int]:
         """Return ids as a list of int, all in the vocabulary, without the special ones if so wanted."""
-        ids = ids.tolist() if hasattr(ids, "tolist") else ids
-        found = [ids] if isinstance(ids, int) else [int(index) for index in ids]
+        found = read_ids(ids)
         for position, index in enumerate(found):
             if index not in self._tokens:
                 raise ValueError(self._unknown_id(index, position))
@@ -333,7 +333,7 @@ class Vocabulary(SpecialTokenSlots):
 
     def _add_without_role(self, tokens: Iterable[TokenLike]) -> None:
         """Add special tokens that play no role."""
-        for token in tokens:
+        for token in [tokens] if isinstance(tokens, str) else tokens:
             known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
             added = replace(known or AddedToken.read(token, normalized=False), special=True)
             self._add(added)
@@ -386,7 +386,7 @@ def clean_up_spaces(text: str) -> str:
 def _known_handler(errors: str) -> str:
     try:
         codecs.lookup_error(errors)
-    except LookupError:
+    except (LookupError, TypeError):
         raise ValueError(
             f"errors: expected the name of an error handler, got {errors!r}; "
             "use 'replace', 'ignore', 'strict' or 'backslashreplace'"

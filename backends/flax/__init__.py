@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 # Before JAX looks for accelerators: it would take three quarters of their memory at once.
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
@@ -21,7 +21,7 @@ from ...reference.config import RobertaConfig
 from ...reference.outputs import OUTPUTS
 from .attention import FixedCache
 from .heads import HEADS
-from .layers import DTYPES
+from .layers import REMEDIES, dtypes
 from .losses import LOSSES
 from .weights import (
     device_of,
@@ -41,6 +41,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "REMEDIES",
     "device_of",
     "devices",
     "dtype_name",
@@ -55,6 +56,15 @@ __all__ = [
 
 #: The method that a caller calls.
 ENTRY = "__call__"
+if TYPE_CHECKING:
+    DTYPES: tuple[str, ...]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "DTYPES":  # asked anew each time: 64 bits can be enabled until the first array is made
+        return dtypes()
+    message = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(message)
 
 
 def _register(record: type[Any]) -> None:

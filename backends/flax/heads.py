@@ -23,7 +23,7 @@ from ...reference.outputs import (
 from ...reference.taps import Tap, scope, silent
 from .attention import FixedCache, init_cache
 from .encoder import Body
-from .layers import Dropout, Embedding, LayerNorm, Linear, gelu, require_dtype
+from .layers import REMEDIES, Dropout, Embedding, LayerNorm, Linear, dtypes, gelu
 
 
 class LMHead(nnx.Module):
@@ -131,8 +131,10 @@ class Head(nnx.Module):
             >>> model.dtype, model([[0, 5, 2]]).logits.dtype.name
             ('float32', 'bfloat16')
         """
-        if dtype is not None:
-            require_dtype(dtype)
+        if dtype is not None and dtype not in dtypes():
+            remedy = f". {REMEDIES[dtype]}" if dtype in REMEDIES else ""
+            message = f"compute_in: the flax backend computes in one of {list(dtypes())}, got {dtype!r}{remedy}"
+            raise ValueError(message)
         self.computes_in = dtype
         self.base_model.embeddings.dtype = dtype
         return self

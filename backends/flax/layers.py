@@ -19,7 +19,11 @@ from jax import Array, lax
 from ...reference.taps import Tap, silent
 
 Activation = Callable[..., Array]
-DTYPES = ("float32", "float64", "bfloat16", "float16")
+#: What to type where a dtype could be had.
+REMEDIES = {
+    "float64": "JAX has float64 only with 64 bits enabled: set JAX_ENABLE_X64=1 before Python starts, or first call "
+    'jax.config.update("jax_enable_x64", True).'
+}
 #: The products of matrices are not to be rounded to fewer bits, as some accelerators do unless told.
 PRECISION = lax.Precision.HIGHEST
 
@@ -44,21 +48,10 @@ def kernel(*static: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return compiled
 
 
-def require_dtype(dtype: str) -> None:
-    """JAX gives float32 where float64 is asked for, unless it is told otherwise before; that is not to go unnoticed.
-
-    Raises:
-        ValueError: a dtype that the engine lacks, or float64 where it is switched off; says what to type.
-    """
-    if dtype not in DTYPES:
-        message = f"dtype: the flax backend computes in one of {list(DTYPES)}, got {dtype!r}"
-        raise ValueError(message)
-    if dtype == "float64" and not jax.config.read("jax_enable_x64"):
-        message = (
-            "dtype: the flax backend has float64 only where JAX has 64 bits enabled, which it has not. Set "
-            'JAX_ENABLE_X64=1 before Python starts, or first call jax.config.update("jax_enable_x64", True)'
-        )
-        raise ValueError(message)
+def dtypes() -> tuple[str, ...]:
+    """The precisions to be had now: JAX gives float32 where float64 is asked for, unless 64 bits are enabled."""
+    halves = ("bfloat16", "float16")
+    return ("float32", "float64", *halves) if jax.config.read("jax_enable_x64") else ("float32", *halves)
 
 
 def at_least_single(x: Array) -> Array:

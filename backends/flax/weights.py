@@ -13,8 +13,8 @@ import numpy as np
 from flax import nnx
 from jax import Array, core
 
+from ...reference import outputs
 from .heads import Head
-from .layers import require_dtype
 
 with core.eval_context():
     #: What JAX is doing when it does nothing but compute.
@@ -40,9 +40,8 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
     """Put the arrays into the model's parameters, which stay the same objects, so that ties are kept.
 
     Raises:
-        ValueError: float64 where JAX has it switched off, or a device that is not there.
+        ValueError: a device that is not there.
     """
-    require_dtype(dtype)
     place = _device(device)
     for name, array in state.items():
         variable = named_parameter(model, name)
@@ -54,11 +53,11 @@ def to_native(value: Any, model: Head) -> Array:
     """An array or list as JAX's: numbers in the dtype in which the model computes, integers as JAX's own."""
     if isinstance(value, jax.Array):
         return value.astype(model.compute_dtype) if jnp.issubdtype(value.dtype, jnp.floating) else value
-    array = np.asarray(value)
+    array = outputs.to_numpy(value)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return jnp.asarray(array, model.compute_dtype)
+    limits = jnp.iinfo(jax.dtypes.canonicalize_dtype(int))
     # without 64 bits, a position beyond the text stays beyond it
-    limits = jnp.iinfo(int)
     return jnp.asarray(array.astype(np.int64).clip(limits.min, limits.max), int)
 
 

@@ -26,7 +26,8 @@ def masked_softmax(scores: Array, is_attended: Booleans | None, scale: float, ou
     """The softmax over the attended of scores / scale: (B, H, T, S), into `out`, which may be the scores."""
     if is_attended is None:
         is_attended = np.ones((1, 1, 1, scores.shape[-1]), bool)  # 1 1 1 S
-    return run(kernels.masked_softmax, scores, is_attended, scores.dtype.type(scale), out)  # B H T S
+    mask = np.ascontiguousarray(is_attended)  # B 1 T S
+    return run(kernels.masked_softmax, scores, mask, scores.dtype.type(scale), out)  # B H T S
 
 
 # -- the equation --------------------------------------------------------------------------------------------------

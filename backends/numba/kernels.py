@@ -27,7 +27,7 @@ Kernel = Callable[..., None]
 OPTIONS = {"error_model": "numpy"}
 #: Seconds of compiling after which the user is told why the first call takes so long.
 PATIENCE = 2.0
-#: One caller at a time: Numba's own thread pool ends the process when two threads enter it at once.
+#: One caller at a time: where Numba has neither OpenMP nor TBB, its thread pool ends the process of two that enter it.
 _turn = threading.RLock()
 _spent = 0.0
 
@@ -61,7 +61,8 @@ def compiled(kernel: Kernel, dtype: str) -> Kernel:
         found = numba.njit(types, **OPTIONS, parallel=True, nogil=True, cache=True)(twin)
     except RuntimeError:  # no folder can be written to
         found = numba.njit(types, **OPTIONS, parallel=True, nogil=True)(twin)
-    _tell(time.perf_counter() - start)
+    if not found.stats.cache_hits:
+        _tell(time.perf_counter() - start)
     return found
 
 

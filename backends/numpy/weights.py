@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...reference import outputs
 from ...reference.weights import flatten, nest
 from .heads import Head
 
@@ -33,7 +34,7 @@ def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, dev
 
 def to_native(value: Any, model: Head) -> Any:
     """An array or list as an array: integers and booleans as int64, numbers in the model's dtype."""
-    array = np.asarray(value)
+    array = outputs.to_numpy(value)
     return array.astype(dtype_name(model) if np.issubdtype(array.dtype, np.floating) else np.int64, copy=False)
 
 

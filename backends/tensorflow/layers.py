@@ -214,7 +214,10 @@ class Embedding(Part):
 
     def call(self, ids: Tensor) -> Tensor:
         """(…) integers -> (…, D), in the dtype of computing."""
-        rows = tf.cast(tf.gather(self.weight.value, ids), self.compute_dtype)  # … D
+        # The reshaping makes the gradient dense. Keras's Adam squares the slices of a sparse one before it adds those of
+        # one row, so that a row that occurs twice would get a wrong second moment.
+        table = tf.reshape(self.weight.value, self.shape)  # V D
+        rows = tf.cast(tf.gather(table, ids), self.compute_dtype)  # … D
         if self.padding_id is None:
             return rows
         is_padding = tf.expand_dims(ids == self.padding_id, -1)  # … 1

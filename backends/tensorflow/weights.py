@@ -12,6 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from ...reference import outputs
+
 
 def state_dict_numpy(model: Any) -> dict[str, Any]:
     """HF's names -> arrays, tied ones under each of their names; bfloat16 as float32, which holds it exactly."""
@@ -77,7 +79,7 @@ def _step(node: Any, part: str) -> Any:
 
 def to_native(value: Any, model: Any) -> Tensor:
     """An array, list or tensor as a tensor: integers and booleans as int64, numbers in the model's dtype."""
-    value = value if tf.is_tensor(value) else np.asarray(value)
+    value = value if tf.is_tensor(value) else outputs.to_numpy(value)
     tensor = tf.convert_to_tensor(value)
     return tf.cast(tensor, model.variable_dtype if tensor.dtype.is_floating else tf.int64)
 
@@ -105,7 +107,7 @@ def devices() -> list[str]:
 
 
 def device_of(model: Any) -> str:
-    """Where the parameters are: "cpu", "gpu:0", …"""
+    """Where the parameters are, such as "cpu" or "gpu:0"."""
     device = tf.DeviceSpec.from_string(_at(model, next(iter(model.table))).value.device)
     return "cpu" if device.device_type == "CPU" else f"{device.device_type.lower()}:{device.device_index}"
 
@@ -117,11 +119,13 @@ def frozen_names(model: Any) -> frozenset[str]:
 
 def gradients(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """HF's names -> the derivatives of the loss of one call by each parameter; 0 where it is frozen or unused."""
-    variables = {name: _at(model, name).value for name, p in model.table.items() if p.tied_to is None}
+    variables = {name: _at(model, name) for name, p in model.table.items() if p.tied_to is None}
+    trained = {name: variable.value for name, variable in variables.items() if variable.trainable}
     with tf.GradientTape() as tape:
         loss = _loss(model(**inputs))
-    found = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    return {name: to_numpy(tf.convert_to_tensor(found[name])) for name in variables}
+    found = tape.gradient(loss, trained, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+    zeros = {name: tf.zeros_like(variable.value) for name, variable in variables.items()}
+    return {name: to_numpy(gradient) for name, gradient in {**zeros, **found}.items()}
 
 
 def _loss(output: Any) -> Tensor:

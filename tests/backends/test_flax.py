@@ -20,7 +20,6 @@ from roberta.dispatch.api import FACES
 from roberta.parity.cases import draw_inputs
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets, flat_outputs
-from roberta.reference.attention import Cache
 from roberta.reference.inputs import SIGNATURES
 from roberta.reference.outputs import Output
 from roberta.reference.parameters import HEADS
@@ -429,16 +428,15 @@ DECODERS = {
 }
 
 
-def in_parts(model: Any, given: dict[str, Any], cuts: tuple[int, ...], past: Any, run: Any = None) -> tuple[Any, Any]:
+def in_parts(model: Any, given: dict[str, Any], cuts: tuple[int, ...], past: Any) -> tuple[Any, Any]:
     """The last hidden states of a text that is given in parts, and the cache behind it."""
-    found = []
+    found, is_fixed = [], past is not None
     for start, stop in itertools.pairwise((0, *cuts, 7)):
         part = {name: value[:, start:stop] for name, value in given.items() if name.startswith("input")}
-        mask = given.get("attention_mask")
-        if mask is not None:  # one column for each slot, or for each token so far
-            part["attention_mask"] = mask if isinstance(past, Cache) and past.length > 7 else mask[:, :stop]
+        if "attention_mask" in given:  # one column for each slot, or for each token so far
+            part["attention_mask"] = given["attention_mask"][:, : None if is_fixed else stop]
         kept = {name: value for name, value in given.items() if name.startswith("encoder")}
-        output = (run or model)(**part, **kept, past_key_values=past)
+        output = model(**part, **kept, past_key_values=past)
         past = output.past_key_values
         found.append(output.last_hidden_state)
     return jnp.concatenate(found, 1), past
@@ -456,19 +454,16 @@ def test_a_cache_of_fixed_size_gives_what_the_growing_one_gives(
     ids = IDS.at[1, :2].set(1).at[2, :4].set(1) if has_mask else IDS
     given = {"inputs_embeds": jnp.asarray(rng.normal(size=(3, 7, 21)))} if has_embeds else {"input_ids": ids}
     given |= {"encoder_hidden_states": jnp.asarray(rng.normal(size=(3, 4, 21)))} if kind == "cross" else {}
-    wide = {"attention_mask": jnp.ones((3, 11), int).at[1, :2].set(0).at[2, :4].set(0)} if has_mask else {}
-    wanted, _ = in_parts(
-        model, given | ({"attention_mask": wide["attention_mask"][:, :7]} if has_mask else {}), (), None
-    )
-    # the same sums over some ten more terms that are zero, and in other blocks
-    limit = 64 * 2.0**-53 * float(jnp.abs(wanted).max())
+    mask = jnp.ones((3, 11), int).at[1, :2].set(0).at[2, :4].set(0)
+    given |= {"attention_mask": mask} if has_mask else {}
     for cuts in ((3,), (1, 2, 3, 4, 5, 6)):
-        found, past = in_parts(model, given | wide, cuts, model.init_cache(3, 11))
-        assert jnp.abs(found - wanted).max() <= limit
-        assert int(past.taken) == 7
-        _, grown = in_parts(model, given | {n: m[:, :7] for n, m in wide.items()}, cuts, None)
+        wanted, grown = in_parts(model, given, cuts, None)
+        found, past = in_parts(model, given, cuts, model.init_cache(3, 11))
+        # the same sums, over up to ten more terms that are zero
+        assert jnp.abs(found - wanted).max() <= 64 * 2.0**-53 * float(jnp.abs(wanted).max())
+        assert int(past.taken) == grown.length == 7
         assert np.array_equal(past.token_count, grown.token_count)
-        assert all(one.shape[2] == 11 for one, _ in (layer[:2] for layer in past.layers))
+        assert all(part.shape[2] == 11 for layer in past.layers for part in layer[:2])
 
 
 def test_all_steps_of_a_compiled_decoder_are_one_program(make_config: Any, make_model: Any) -> None:

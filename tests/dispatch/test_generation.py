@@ -215,6 +215,8 @@ def test_top_p_keeps_the_fewest_that_reach_it_and_always_one() -> None:
     logits = np.log(np.array([[0.4, 0.1, 0.3, 0.2]]))
     kept = {p: np.flatnonzero(np.isfinite(within_top_p(logits, p)[0])).tolist() for p in (0.01, 0.41, 0.71, 1.0)}
     assert kept == {0.01: [0], 0.41: [0, 2], 0.71: [0, 2, 3], 1.0: [0, 1, 2, 3]}
+    even = within_top_p(np.zeros((1, 4)), 0.5)  # four quarters: two reach a half, and a third would be one too many
+    assert np.flatnonzero(np.isfinite(even[0])).tolist() == [0, 1]
     assert np.flatnonzero(np.isfinite(within_top_k(logits, 2)[0])).tolist() == [0, 2]
     assert within_top_k(logits, 99) is logits
 

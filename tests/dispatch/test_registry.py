@@ -122,8 +122,6 @@ def test_the_engines_of_this_lane_are_available_with_version_and_devices(backend
 
 
 MISSING = """
-import sys
-sys.modules["torch"] = None  # as if it were not installed
 import roberta
 config = roberta.RobertaConfig(11, 4, 1, 2, 7)
 try:
@@ -137,7 +135,7 @@ print(roberta.RobertaModel(config)([[2, 3]]).last_hidden_state.shape)
 
 
 def test_a_missing_framework_is_an_import_error_with_the_line_that_installs_it(tmp_path: Path) -> None:
-    said, status, shape = in_a_new_process(MISSING, tmp_path).splitlines()
+    said, status, shape = in_a_new_process(ALONE_WITH_NUMPY + MISSING, tmp_path).splitlines()
     assert "backend 'torch' needs torch" in said
     assert 'pip install "roberta[torch]"' in said
     assert status == 'False True pip install "roberta[torch]"'
@@ -225,7 +223,8 @@ def test_an_engine_loads_its_own_framework_only_and_says_nothing(backend: str, t
         check=True,
     )
     assert set(ast.literal_eval(done.stdout)) == FRAMEWORKS[backend]
-    assert done.stderr == ""
+    compiles = "roberta: compiling the kernels of the numba backend; later runs find them cached.\n"
+    assert done.stderr in ({"", compiles} if backend == "numba" else {""})
 
 
 def quiet_environment(tmp_path: Path) -> dict[str, str]:
@@ -272,8 +271,8 @@ def counting(native):
 HEADS = {head: counting(native) for head, native in base.HEADS.items()}
 '''
 
-#: Loading PyTorch takes seconds, and these tests are not about it.
-WITHOUT_TORCH = "import sys; sys.modules['torch'] = None\n"
+#: Loading the frameworks takes seconds, and these tests are not about them.
+ALONE_WITH_NUMPY = without(*set().union(*FRAMEWORKS.values()))
 USE = """
 import roberta, numpy as np
 config = roberta.RobertaConfig(11, 4, 1, 2, 7)
@@ -302,7 +301,7 @@ def installed_engine(tmp_path: Path, target: str = "counting_engine") -> None:
 
 def test_an_engine_that_a_third_party_installs_is_an_engine_like_any_other(tmp_path: Path) -> None:
     installed_engine(tmp_path)
-    said = in_a_new_process(WITHOUT_TORCH + USE, tmp_path)
+    said = in_a_new_process(ALONE_WITH_NUMPY + USE, tmp_path)
     assert said.startswith("['masked_lm']")
     assert "version='1.2.3'" in said
     assert "devices=('cpu',)" in said
@@ -315,10 +314,26 @@ def test_a_broken_third_party_breaks_nobody_else(tmp_path: Path) -> None:
         "found = roberta.available_backends()\n"
         "print(found['numpy'].is_available, found['counting'].is_available, found['counting'])"
     )
-    said = in_a_new_process(WITHOUT_TORCH + code, tmp_path)
+    said = in_a_new_process(ALONE_WITH_NUMPY + code, tmp_path)
     assert said.startswith("True False")
     assert "not_there_at_all" in said
     assert "pip install roberta-counting" in said
+
+
+def test_a_third_party_that_ends_the_process_is_told_as_broken(tmp_path: Path) -> None:
+    installed_engine(tmp_path)
+    (tmp_path / "counting_engine.py").write_text("raise SystemExit('no such processor')")
+    code = (
+        "import roberta\n"
+        "print({name: status.reason for name, status in roberta.available_backends().items()}['counting'])\n"
+        "try:\n"
+        "    roberta.RobertaModel(roberta.RobertaConfig(11, 4, 1, 2, 7), backend='counting')\n"
+        "except ImportError as error:\n"
+        "    print(error)"
+    )
+    told, said = in_a_new_process(ALONE_WITH_NUMPY + code, tmp_path).splitlines()
+    assert told == "SystemExit: no such processor"
+    assert "backend 'counting' needs roberta-counting, which cannot be imported (SystemExit: no such" in said
 
 
 def test_a_failed_load_is_tried_again(tmp_path: Path) -> None:

@@ -51,6 +51,10 @@ def test_the_cache_of_the_hub_is_enough(tmp_path):
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == str(folder)
     done = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", code.replace("some-model", "other")], env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code.replace("some-model", "other")],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "FileNotFoundError: 'some-owner/other' is neither a folder here nor could it be fetched" in done.stderr

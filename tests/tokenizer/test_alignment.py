@@ -117,3 +117,23 @@ def test_words_that_were_given(ours_prefixed):
     assert encoding.tokens() == ["<s>", "Ġunbelievable", "<mask>", "Ġ.", "Ġx", "Ġy", "</s>"]
     assert encoding.word_ids() == [None, 0, 2, 2, 3, 3, None]
     assert encoding.offset_mapping == [(0, 0), (0, 12), (0, 6), (6, 7), (0, 1), (2, 3), (0, 0)]
+
+
+def test_what_is_remembered_is_forgotten_with_the_vocabulary():
+    tokenizer = RobertaTokenizer({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "<mask>": 5}, [])
+    aligner = tokenizer._aligners[True]
+    assert tokenizer("ab", return_offsets_mapping=True).offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
+    assert list(aligner._words) == ["ab"]
+    tokenizer.unk_token = "<pad>"  # noqa: S105  (no password)
+    encoding = tokenizer("xa", return_offsets_mapping=True)
+    assert encoding.input_ids == [0, 1, 4, 2]
+    assert encoding.offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
+    assert list(aligner._words) == ["xa"]
+
+
+@settings(derandomize=True, deadline=None)
+@given(texts=st.lists(TEXT, max_size=6))
+def test_what_is_remembered_changes_nothing(tiny, texts):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
+    for text in texts * 2:
+        assert tokenizer._align(text, False) == RobertaTokenizer(tiny._base, tiny._merges)._align(text, False)

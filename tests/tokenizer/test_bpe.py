@@ -115,7 +115,7 @@ def test_what_is_remembered_is_computed_once():
     assert (memory["ddd"], list(memory)) == (3, ["ddd"])  # full: it starts afresh
 
 
-@pytest.mark.parametrize("unit", ["a", "😀", "ab", "abc", " ", "!?"])
+@pytest.mark.parametrize("unit", ["a", "😀"])
 def test_a_megabyte_of_one_run_takes_seconds(ours, unit):
     """Measured at 1 to 2 s; the limit is that of a machine that is busy with other things."""
     text = unit * (1_000_000 // len(unit.encode()))

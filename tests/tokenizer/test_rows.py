@@ -1,6 +1,7 @@
+import numpy as np
 import pytest
 from roberta.tokenizer.alignment import Alignment
-from roberta.tokenizer.rows import Frame, Row, pad_rows
+from roberta.tokenizer.rows import Frame, Row, gather, pad_rows, stack
 from roberta.tokenizer.texts import EncodedText, Part
 
 SPECIALS, PLAIN = Frame((0, 2), 1, str), Frame(None, 1, str)
@@ -80,3 +81,34 @@ def test_rows_are_padded_to_one_length(tiny):
     assert [row.padding for row in rows] == [(0, 2), (0, 0)]  # the longer one stays as it is
     pad_rows(rows, resolve(tiny, {}))
     assert [row.padding for row in rows] == [(0, 0), (0, 0)]
+
+
+FIELDS = ["ids", "attention_mask", "type_ids", "special_tokens_mask", "offsets", "padded_length", "sample"]
+
+
+@pytest.mark.parametrize("frame", [SPECIALS, PLAIN])
+@pytest.mark.parametrize("paddings", [[(0, 2), (1, 0), (0, 0)], [(0, 0)] * 3, [(2, 0), (0, 1), (1, 1)]])
+@pytest.mark.parametrize("attribute", FIELDS)
+def test_an_array_holds_what_the_lists_hold(attribute, paddings, frame):
+    width = 11
+    rows = [
+        Row([part(width - sum(padding) - 8, 0, 30), part(6, 2)], frame, index, padding)
+        for index, padding in enumerate(paddings)
+    ]
+    rows = [row for row in rows if row.padded_length == rows[0].padded_length]
+    stacked, gathered = stack(rows, attribute), gather(rows, attribute)
+    assert np.array_equal(stacked, np.array(gathered))
+    if attribute not in {"padded_length", "sample"}:
+        assert stacked.dtype == np.int64
+
+
+@pytest.mark.parametrize("rows", [[], [Row([part(1)], SPECIALS), Row([part(2)], SPECIALS)]])
+def test_what_is_no_array_stays_a_list(rows):
+    assert stack(rows, "ids") == gather(rows, "ids")
+
+
+def test_rows_without_tokens_are_stacked():
+    rows = [Row([part(0)], PLAIN, padding=(0, 2)), Row([part(0)], PLAIN, padding=(2, 0))]
+    assert stack(rows, "ids").tolist() == [[1, 1], [1, 1]]
+    assert stack(rows, "offsets").tolist() == [[[0, 0]] * 2] * 2
+    assert stack([Row([part(0)], PLAIN)], "ids").shape == (1, 0)

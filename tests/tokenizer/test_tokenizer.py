@@ -36,9 +36,10 @@ def test_a_folder_comes_back_as_it_was_saved(special, tmp_path):
     assert names == [
         "tokenizer_config.json",
         "special_tokens_map.json",
+        "added_tokens.json",
         "vocab.json",
         "merges.txt",
-        "added_tokens.json",
+        "tokenizer.json",
     ]
     again = RobertaTokenizer.from_pretrained(tmp_path / "new" / "folder")
     names = ["errors", "add_prefix_space", "model_max_length", "padding_side", "truncation_side", "trim_offsets"]
@@ -106,17 +107,12 @@ def test_the_vocabulary_is_saved_in_the_order_of_ids(tiny, tmp_path):
         tiny.save_vocabulary(tmp_path / "nowhere")
 
 
-def test_what_is_missing_is_named(tiny, tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r"folder: expected a folder with vocab.json and merges.txt, found nothing at"
-    ):
+def test_a_place_that_is_no_folder_is_named(tiny, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint '.*nowhere': give an existing folder or one of"):
         RobertaTokenizer.from_pretrained(tmp_path / "nowhere")
     tiny.save_vocabulary(tmp_path)
-    with pytest.raises(FileNotFoundError, match="found a file at"):
+    with pytest.raises(FileNotFoundError, match=r"and .*vocab.json is a file"):
         RobertaTokenizer.from_pretrained(tmp_path / "vocab.json")
-    (tmp_path / "merges.txt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"merges.txt: expected a file at .*, found nothing"):
-        RobertaTokenizer.from_pretrained(tmp_path)
 
 
 def test_a_setting_that_does_not_exist(tiny):
@@ -135,3 +131,10 @@ def test_a_setting_changed_later_counts(tiny):
     tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
     tokenizer.add_prefix_space = True
     assert tokenizer.tokenize("x") == ["Ġ", "x"]
+
+
+def test_a_role_that_nobody_plays_stays_so(tiny, tmp_path):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, mask_token=None)
+    tokenizer.save_pretrained(tmp_path)
+    assert RobertaTokenizer.from_pretrained(tmp_path).mask_token is None
+    assert RobertaTokenizer.from_tokenizer(tokenizer).mask_token is None

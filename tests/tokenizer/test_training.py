@@ -146,6 +146,11 @@ def test_a_new_tokenizer_from_files_and_texts(tiny, tmp_path):
     assert [from_both.get_vocab()[token] for token in ("<s>", "<pad>", "</s>", "<unk>", "<mask>", "!")] == [*range(6)]
 
 
+def test_a_role_that_nobody_plays_stays_so(tiny):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, mask_token=None)
+    assert tokenizer.train_new_from_iterator(["new"], 300).mask_token is None
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
