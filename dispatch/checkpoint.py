@@ -47,6 +47,10 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     random_outputs: tuple[str, ...] = ()
 
+    def __hash__(self) -> int:
+        """By the names alone: the mappings have no hash, and compilers want what is static to have one."""
+        return hash((self.loaded, self.missing, self.mismatched, self.unexpected))
+
     def __str__(self) -> str:
         lines = [f"loaded {len(self.loaded)} parameters"]
         for label in ("tied", "converted"):

@@ -197,7 +197,7 @@ def extrapolated(function: Callable[[float], float], rounding: float) -> Derivat
 
     Example:
         >>> found = extrapolated(np.exp, rounding=2.0**-52)
-        >>> abs(found.value - 1.0) <= found.uncertainty < 1e-9
+        >>> bool(abs(found.value - 1.0) <= found.uncertainty < 1e-9)
         True
     """
     steps = [LARGEST_STEP / 2**k for k in range(STEP_COUNT)]

@@ -38,7 +38,7 @@ LANES = 16
 
 def erf_single(x: Number) -> Number:
     """The error function in float32, within 7 u (rms 1 u): x P(x²) / Q(x²), and the sign beyond 3.96."""
-    # Comparisons with NaN are false, so NaN goes through. At the end the quotient is above 1 by a rounding, thus cut to 1.
+    # Comparisons with NaN are false, so NaN goes through. At the end the quotient is 1 or a rounding above: cut to 1.
     one, end = np.float32(1.0), np.float32(3.96)
     x = end if x > end else x
     x = -end if x < -end else x

@@ -13,8 +13,8 @@ import numpy as np
 class Output:
     """A record whose absent fields (None) do not count: `output.logits`, `output["logits"]`, `output[0]`.
 
-    Iterating, `keys`, `items`, `len` and `to_tuple` skip absent fields, as HF's records do. It reads as a mapping and is
-    none by type: TensorFlow would take a mapping apart and build it anew from pairs, and never ask how.
+    Iterating, `keys`, `items`, `len` and `to_tuple` skip absent fields, as HF's records do. It reads as a mapping, and
+    is none by type: TensorFlow would take a mapping apart and build it anew from pairs, and never ask how.
 
     Example:
         >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
@@ -53,7 +53,8 @@ class Output:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a field, or the default where it is absent."""
-        return self[key] if key in self else default
+        value = getattr(self, key) if key in self.names() else None
+        return default if value is None else value
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

@@ -158,6 +158,15 @@ def _reason(need: str) -> str:
 # -- fixtures ----------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_numba_thread() -> None:
+    """Numba's threads wait for each other by spinning, ten times as long as models of this size take to compute."""
+    if "numba" in BACKENDS:
+        import numba
+
+        numba.set_num_threads(1)
+
+
 @pytest.fixture(params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     """The name of each engine of this lane."""

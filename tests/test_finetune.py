@@ -213,9 +213,16 @@ def test_scores_of_a_model_that_knows(finetune, tasks):
     assert finetune.evaluate(tasks["causal"], lambda batch: loss) == pytest.approx(7)
 
 
+def test_perplexity_weighs_tokens_not_batches(finetune):
+    full, padded = ({"labels": np.array([labels])} for labels in ([0, 1, 1, 1], [0, 1, -100, -100]))
+    rows = [([], full, {"loss": 1.0}), ([], padded, {"loss": 5.0})]
+    assert finetune.perplexity(rows) == pytest.approx(np.exp((3 * 1.0 + 1 * 5.0) / 4))
+
+
 def test_learning_rates_rise_and_fall(finetune):
     rates = finetune.learning_rates(2.0, 100)
     assert rates.max() == 2.0
+    assert finetune.learning_rates(2.0, 5).max() == 2.0
     assert (np.diff(rates[:10]) > 0).all()
     assert (np.diff(rates[10:]) < 0).all()
     assert rates[-1] > 0

@@ -27,7 +27,8 @@ A ladder of small files. Each adds one idea and builds only on those above it; r
 23. ``folder``: whichever files a folder holds
 24. ``tokenizer``: `RobertaTokenizer`, all of this behind one name
 25. ``engine``: the pipeline once more, by the `tokenizers` library
-26. ``fast``: `RobertaTokenizerFast`, the same law on that engine
+26. ``arrays``: the short way from ids to arrays
+27. ``fast``: `RobertaTokenizerFast`, the same law on that engine
 
 Beside the ladder, the preparation of training data. For pre-training: ``packing`` fills rows with whole sentences,
 ``pairs`` makes rows for next-sentence prediction, ``masking`` hides tokens to guess. For fine-tuning: ``collators``

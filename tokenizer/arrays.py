@@ -53,15 +53,17 @@ def lay_out(ids: Sequence[list[int]], frame: Frame, plan: Plan) -> dict[str, Any
         >>> lay_out([[7, 8], [9]], Frame((0, 2), pad_id=1, spell=str), plan)["input_ids"].tolist()
         [[0, 7, 8, 2], [1, 0, 9, 2]]
     """
-    kept = [len(row) for row in ids]
+    if not ids:
+        return None
+    kept = list(map(len, ids))
     specials = 2 if frame.cls_sep else 0
-    if plan.truncation and plan.max_length is not None and max(kept, default=0) + specials > plan.max_length:
+    if plan.truncation and plan.max_length is not None and max(kept) + specials > plan.max_length:
         budget, _ = kept_lengths(max(kept), None, plan.max_length - specials, "longest_first")
         ids = [row if len(row) <= budget else _cut(row, budget, plan.truncation_side) for row in ids]
-        kept = [len(row) for row in ids]
+        kept = list(map(len, ids))
     lengths = np.array(kept, np.int64) + specials  # B
     wanted = plan.padded_length(lengths.tolist())
-    if not kept or max(wanted, lengths.min()) < lengths.max():
+    if max(wanted, lengths.min()) < lengths.max():
         return None
     width = max(wanted, int(lengths.max()))
     places = np.arange(width)  # T

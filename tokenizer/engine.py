@@ -26,9 +26,6 @@ Span = tuple[int, int]
 
 __all__ = ["Engine", "align_encoding", "can_serve", "library"]
 
-# Words that the library remembers: several times its own default, which a single novel fills.
-_CACHE_SIZE = 65536
-
 
 def library() -> Any:
     """Import the `tokenizers` library.
@@ -82,9 +79,7 @@ class Engine:
         self._made_of = _parts(vocabulary)
         unk_token = vocabulary.unk_token if _lacking_symbols(vocabulary) else None
         # Added tokens are entries of the model, too, so that they keep their ids: the library would count its own.
-        self._model = library().models.BPE(
-            vocabulary.get_vocab(), vocabulary._merges, unk_token=unk_token, cache_capacity=_CACHE_SIZE
-        )
+        self._model = library().models.BPE(vocabulary.get_vocab(), vocabulary._merges, unk_token=unk_token)
         # One that finds special tokens in the text, and one that takes them for plain text.
         self._tokenizers = tuple(self._make_tokenizer(vocabulary, split_special) for split_special in (False, True))
 
@@ -151,7 +146,7 @@ def align_encoding(vocabulary: Vocabulary, split_special_tokens: bool, encoding:
     if isinstance(source, str):
         return Alignment(list(aligner.offsets(source, tokens)), words)
     tokens_of_words = groupby(zip(words, tokens, strict=True), key=itemgetter(0))
-    offsets = [aligner.offsets(source[word], [token for _, token in group]) for word, group in tokens_of_words]
+    offsets = (aligner.offsets(source[int(word)], [token for _, token in group]) for word, group in tokens_of_words)
     return Alignment(list(chain.from_iterable(offsets)), words)
 
 

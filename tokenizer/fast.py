@@ -1,4 +1,4 @@
-"""Step 26 of the ladder: `RobertaTokenizerFast`: the same law, with the `tokenizers` library for an engine.
+"""Step 27 of the ladder: `RobertaTokenizerFast`: the same law, with the `tokenizers` library for an engine.
 
 Only the way from a text to its ids and offsets differs; everything around it is the code of `RobertaTokenizer`.
 """

@@ -1,5 +1,14 @@
 """The Flax engine: `flax.nnx.Module`s whose parameters have HF's names and shapes.
 
+Compiling: `nnx.jit(lambda model, ids: model(ids))`, or `nnx.split` and `jax.jit`. All models of one configuration share
+what was compiled; a change of `model.config` is seen, and compiles anew. Outside `jit`, each equation is one step.
+
+Training: `model.train()` switches dropout on, which draws from one stream; `nnx.reseed(model, dropout=1)` begins
+another. `model.compute_in("bfloat16")` leaves the parameters as they are.
+
+Inside `jit`, `grad` and `vmap` values are unknown, so nothing is checked. An id or position that does not exist, and a
+token that a cache of fixed size (`model.init_cache`) has no room for, gives NaN there; outside, each is an error.
+
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`.
 """
 

@@ -127,7 +127,8 @@ class Head(nnx.Module):
 
         Example:
             >>> import roberta
-            >>> model = roberta.RobertaForMaskedLM.from_pretrained("austen", backend="flax").compute_in("bfloat16")
+            >>> config = roberta.RobertaConfig(11, 4, 1, 1, 7)
+            >>> model = roberta.RobertaForMaskedLM(config, backend="flax").compute_in("bfloat16")
             >>> model.dtype, model([[0, 5, 2]]).logits.dtype.name
             ('float32', 'bfloat16')
         """
@@ -152,7 +153,8 @@ class Head(nnx.Module):
         Example:
             >>> import jax.numpy as jnp, roberta
             >>> from flax import nnx
-            >>> model = roberta.RobertaForCausalLM.from_pretrained("austen", backend="flax", is_decoder=True)
+            >>> config = roberta.RobertaConfig(11, 4, 1, 1, 7, is_decoder=True)
+            >>> model = roberta.RobertaForCausalLM(config, backend="flax")
             >>> step = nnx.jit(lambda model, ids, past: model(ids, past_key_values=past))
             >>> output = step(model, jnp.array([[0, 5, 6]]), model.init_cache(1, 8))
             >>> output = step(model, jnp.array([[7]]), output.past_key_values)

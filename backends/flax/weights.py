@@ -112,7 +112,7 @@ def frozen_names(model: Any) -> frozenset[str]:
 def gradients(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """HF's names -> the derivatives of the loss of one call by each parameter; 0 where it is frozen or unused."""
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
-    found = jax.grad(lambda trained: _loss(nnx.merge(graph, trained, rest)(**inputs)))(parameters)
+    found = jax.grad(lambda trained: _loss(nnx.merge(graph, trained, rest, copy=True)(**inputs)))(parameters)
     zeros = jax.tree.map(jnp.zeros_like, rest)
     derived = nnx.merge(graph, found, zeros)  # a model whose parameters are the derivatives of this one's
     sources = [name for name, parameter in model.table.items() if parameter.tied_to is None]

@@ -24,7 +24,7 @@ from ...reference import kernels
 Kernel = Callable[..., None]
 
 #: Division by zero gives infinity or NaN, as in NumPy, and no exception, whose check would break up every loop.
-OPTIONS = {"error_model": "numpy"}
+OPTIONS: dict[str, Any] = {"error_model": "numpy"}
 #: Seconds of compiling after which the user is told why the first call takes so long.
 PATIENCE = 2.0
 #: One caller at a time: where Numba has neither OpenMP nor TBB, its thread pool ends the process of two that enter it.

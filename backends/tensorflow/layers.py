@@ -214,8 +214,8 @@ class Embedding(Part):
 
     def call(self, ids: Tensor) -> Tensor:
         """(…) integers -> (…, D), in the dtype of computing."""
-        # The reshaping makes the gradient dense. Keras's Adam squares the slices of a sparse one before it adds those of
-        # one row, so that a row that occurs twice would get a wrong second moment.
+        # Reshaping makes the gradient dense. Keras's Adam squares the slices of a sparse one before it adds up those of
+        # one row: what occurs twice in a batch would get a wrong second moment.
         table = tf.reshape(self.weight.value, self.shape)  # V D
         rows = tf.cast(tf.gather(table, ids), self.compute_dtype)  # … D
         if self.padding_id is None:

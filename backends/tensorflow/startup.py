@@ -45,6 +45,23 @@ def quiet() -> Generator[None]:
             os.close(kept)
 
 
+@contextmanager
+def without_jax() -> Generator[None]:
+    """Keep TensorFlow from loading JAX, which its converter to TFLite does where there is one.
+
+    That takes a second, and a JAX that is broken would break TensorFlow. What goes without is
+    `TFLiteConverter.experimental_from_jax`: who needs it imports TensorFlow first.
+    """
+    if "jax" in sys.modules:
+        yield
+        return
+    sys.modules["jax"] = None  # pyright: ignore[reportArgumentType]  # as Python marks what is not to be found
+    try:
+        yield
+    finally:
+        del sys.modules["jax"]
+
+
 def require_backend(name: str) -> None:
     """Keras must run on TensorFlow.
 
@@ -57,7 +74,7 @@ def require_backend(name: str) -> None:
 
 
 require_backend(os.environ.get("KERAS_BACKEND") or "tensorflow")
-with quiet():
+with quiet(), without_jax():
     import tensorflow as tf
 
     try:

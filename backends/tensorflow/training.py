@@ -114,6 +114,11 @@ class KerasModel(keras.Model):
         self._compile_loss = self._compile_metrics = None
         super().compile(*args, **kwargs)
 
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compile as the model of a `.keras` file was: Keras leaves this to whoever has a `compile` of his own."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        self.optimizer.build(self.trainable_variables)
+
     def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; x may be a tokenizer's record."""
         return super().fit(_plain(x), *args, **kwargs)

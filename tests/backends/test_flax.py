@@ -97,8 +97,7 @@ def test_tied_weights_are_one_parameter_and_get_both_gradients(make_config: Any,
     state = make_state("masked_lm", make_config())
     word, decoder = "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.weight"
     tied, untied = (
-        FACES["masked_lm"](make_config(tie_word_embeddings=t), backend="flax", state=state, dtype="float64")
-        for t in (True, False)
+        FACES["masked_lm"](make_config(tie_word_embeddings=t), backend="flax", state=state) for t in (True, False)
     )
     assert tied.lm_head.decoder.weight is tied.roberta.embeddings.word_embeddings.weight
     assert untied.lm_head.decoder.weight is not untied.roberta.embeddings.word_embeddings.weight
@@ -107,7 +106,7 @@ def test_tied_weights_are_one_parameter_and_get_both_gradients(make_config: Any,
     assert merged.lm_head.decoder.weight is merged.roberta.embeddings.word_embeddings.weight
     one, two = (model.engine.gradients(model, {"input_ids": IDS, "labels": IDS}) for model in (tied, untied))
     both = two[word] + two[decoder]
-    assert np.abs(one[word] - both).max() <= 2.0**-52 * np.abs(both).max()
+    assert np.abs(one[word] - both).max() <= 4 * 2.0**-24 * np.abs(both).max()  # two sums, in either order
 
 
 def test_rows_of_padding_learn_nothing_as_embeddings(make_config: Any, make_model: Any) -> None:
@@ -189,6 +188,12 @@ def test_a_compiled_model_is_traced_once_for_all_models_of_one_config(make_confi
     other.train()
     run(other, input_ids=IDS)
     assert run.count == 2
+
+
+def test_a_loaded_model_has_a_hash_too_as_plain_jit_wants_of_what_is_static() -> None:
+    one, other = (FACES["masked_lm"].from_pretrained("austen", backend="flax") for _ in range(2))
+    assert hash(nnx.split(one)[0]) == hash(nnx.split(other)[0])
+    assert nnx.split(one)[0] == nnx.split(other)[0]
 
 
 def test_a_change_of_the_config_is_seen_by_what_was_compiled_before(make_config: Any, make_model: Any) -> None:
@@ -405,7 +410,8 @@ def test_a_row_that_may_look_at_nobody_looks_at_all_alike_and_has_a_gradient(
     output = model(**inputs, output_attentions=True)
     assert (output.attentions[0][1, :, 2] == jnp.asarray(1 / 7, dtype)).all()
     require_within_budget(model, inputs, output, dtype, output_attentions=True)
-    assert all(np.isfinite(gradient).all() for gradient in model.engine.gradients(model, inputs).values())
+    if dtype == "float32":  # of the others it would only be compiled anew
+        assert all(np.isfinite(gradient).all() for gradient in model.engine.gradients(model, inputs).values())
 
 
 @pytest.mark.parametrize("size", [1, 3, 7, 100])

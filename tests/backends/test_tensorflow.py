@@ -420,7 +420,8 @@ def test_labels_may_stand_in_x_or_be_y_in_a_dict_a_dataset_or_a_tokenizers_recor
 ) -> None:
     tokenizer = roberta.RobertaTokenizer.from_pretrained("austen")
     record = tokenizer(["He was her son.", "She saw Emma."], padding=True)
-    config = make_config(vocab_size=len(tokenizer), num_hidden_layers=1, hidden_dropout_prob=0.0)
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    config = make_config(vocab_size=len(tokenizer), num_hidden_layers=1, **none)
     model = compiled("question_answering", config, make_model)
     model.optimizer.learning_rate = 0.0
     arguments = {name: np.asarray(value) for name, value in record.items()}

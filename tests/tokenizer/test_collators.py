@@ -195,3 +195,24 @@ def test_batches_go_into_the_models_of_every_engine(prefixed, head, backend, mak
     assert isinstance(model, getattr(roberta, roberta.reference.parameters.CLASS_NAMES[head]))
     assert np.isfinite(output["loss"])
     assert output["loss"] > 0
+
+
+@pytest.mark.tokenizers
+@pytest.mark.parametrize("head", BATCHES)
+def test_the_fast_tokenizer_gives_the_same_batches(prefixed, head):
+    fast = roberta.RobertaTokenizerFast.from_tokenizer(prefixed)
+    batch, expected = BATCHES[head](fast), BATCHES[head](prefixed)
+    assert set(batch) == set(expected)
+    assert all((batch[name] == expected[name]).all() for name in expected)
+
+
+@pytest.mark.tokenizers
+def test_the_fast_tokenizer_gives_the_same_words_and_answers(prefixed):
+    fast = roberta.RobertaTokenizerFast.from_tokenizer(prefixed)
+    whole = [MaskedLMCollator(tokenizer=t, seed=0, whole_words="word_ids") for t in (fast, prefixed)]
+    masked = [collate(SENTENCES * 9, epoch=0, index=0)["labels"] for collate in whole]
+    assert (masked[0] == masked[1]).all()
+    examples = [{"question": "the cat", "context": text} for text in SENTENCES]
+    asked = [QuestionAnsweringCollator(tokenizer=t, max_length=19, stride=3) for t in (fast, prefixed)]
+    scores = np.random.default_rng(0).standard_normal((2, *asked[0](examples)["input_ids"].shape))
+    assert asked[0].answers(examples, *scores) == asked[1].answers(examples, *scores)

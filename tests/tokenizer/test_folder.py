@@ -91,7 +91,7 @@ def test_files_that_contradict_each_other_are_refused(folder):
 
 
 def test_roles_that_contradict_each_other_are_refused(folder):
-    change(folder / "tokenizer_config.json", lambda config: config.update(cls_token="<unk>"))
+    change(folder / "tokenizer_config.json", lambda config: config.update({"cls_token": "<unk>"}))
     with pytest.raises(ValueError, match=r"to say the same, got '<unk>' and '<s>' for cls_token; correct"):
         read_folder(folder)
 

@@ -159,9 +159,7 @@ def test_other_documents_than_before_are_refused():
     next(rows), next(rows)
     fewer = pack_full_sentences([], 5)
     fewer.load_state_dict(rows.state_dict())
-    with pytest.raises(
-        ValueError, match=r"expected at least 2 documents, .* found 0; give the stream"
-    ):
+    with pytest.raises(ValueError, match=r"expected at least 2 documents, .* found 0; give the stream"):
         next(fewer)
 
 

@@ -101,3 +101,21 @@ def test_a_token_can_be_read_from_any_of_its_forms():
 def test_what_is_no_token_is_named(wrong):
     with pytest.raises(TypeError, match=r"token: expected a str or an AddedToken, got .*; pass"):
         AddedToken.read(wrong)
+
+
+def test_text_that_a_token_has_swallowed_is_gone():
+    splitter = SpecialSplitter([AddedToken("<r>", rstrip=True), AddedToken(" x")])
+    text = "<r>  x x"
+    assert [text[start:end] for start, end, _ in splitter.split(text)] == ["<r>  ", "x", " x"]
+
+
+@pytest.mark.parametrize(("neighbour", "is_word"), [("a", True), ("\u0301", True), ("_", True), ("-", False)])
+def test_word_characters(neighbour, is_word):
+    found = SpecialSplitter([AddedToken("new", single_word=True)]).split("new" + neighbour)
+    assert (found[0].token is None) is is_word
+
+
+@pytest.mark.parametrize("later", ["\u088f", "\U00010940", "\U000323b0"])
+def test_letters_of_unicode_17_are_no_word_characters(later):
+    """In any release of `regex`: what is a whole word depends on no library's data."""
+    assert SpecialSplitter([AddedToken("new", single_word=True)]).split("new" + later)[0].token is not None

@@ -11,8 +11,13 @@ from roberta.tokenizer.tokenizer_json import read_tokenizer_json, tokenizer_json
 @pytest.fixture(scope="module")
 def special(tiny):
     """A tokenizer none of whose settings is the default."""
-    settings = {"add_prefix_space": True, "trim_offsets": False, "additional_special_tokens": ["<x>"]}
-    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, cls_token="<x>", **settings)
+    settings = {
+        "cls_token": "<x>",
+        "add_prefix_space": True,
+        "trim_offsets": False,
+        "additional_special_tokens": ["<x>"],
+    }
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, **settings)
     tokenizer.add_tokens([AddedToken("<new>", rstrip=True), AddedToken("ñ", single_word=True)])
     return tokenizer
 

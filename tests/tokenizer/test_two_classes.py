@@ -1,8 +1,6 @@
-"""`RobertaTokenizer` and `RobertaTokenizerFast` are one law: the same fields, alignments and errors, whatever is asked."""
+"""Both tokenizer classes are one law: the same fields, alignments and errors, whatever is asked."""
 
-import copy
 import os
-import pickle
 
 import numpy as np
 import pytest
@@ -16,9 +14,9 @@ SPECIALS = ["<s>", "</s>", "<pad>", "<unk>", "<mask>", "<mask", "mask>", "<s", "
 FRAGMENTS = [
     "", " ", "  ", "   ", "\n", "\t", "\r\n", "\x0b", "\x0c", "\x00", "\x1c", "\x1f", "\x7f", "\x85", "\xa0", "\u3000",
     "\u2028", "\ufeff", "'s", "'S", "n't", "'ll", "'", "’s", "Hello", " world", "a", "I", "naïve", "é", "e\u0301", "ß",
-    "Z\u0351\u0300a\u0301l\u0327go", "日本", "語", "한국어", "हिन्दी", "عربى", "עברית", "\u202bעם\u202c", "😀", "👩‍👩‍👧", "🇬🇧", "🏴󠁧󠁢󠁳󠁣󠁴󠁿",
-    "½", "²", "٣", "1234567", ".", "...", "!?", "—", "$", "#", "_", "__init__", "http://a.b/c?d=e", "ﬁ", "𝔘", "\U000e0001",
-    "\u200b", "\u200d", "\u088f", "\u208f", "\U00010940",
+    "Z\u0351\u0300a\u0301l\u0327go", "日本", "語", "한국어", "हिन्दी", "عربى", "עברית", "\u202bעם\u202c", "😀",
+    "👩‍👩‍👧", "🇬🇧", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "½", "²", "٣", "1234567", ".", "...", "!?", "—", "$", "#", "_", "__init__",
+    "http://a.b/c?d=e", "ﬁ", "𝔘", "\U000e0001", "\u200b", "\u200d", "\u088f", "\u208f", "\U00010940",
 ]  # fmt: skip
 ADDED = ["<b<", "b", "<a", "sw", "añb", "Ġthe", "Ċ", " x ", "é", "  "]
 ANY_TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=12)
@@ -176,6 +174,16 @@ def test_vocabularies_that_lack_bytes_or_ids(tiny, data):
         st.lists(st.sampled_from(["a", "c", "é", " ", "\t", "cat", "<n>", "<unk>", " <mask>"]), max_size=8).map("".join)
     )
     require_same(pure, fast, text, return_offsets_mapping=data.draw(st.booleans()))
+
+
+def test_a_sample_of_all_code_points(ours, theirs):
+    """Every 101st; `benchmarks/codepoints.py` looks at all of them."""
+    characters = [chr(code) for code in range(0, 0x110000, 101) if not 0xD800 <= code < 0xE000]
+    assert len(characters) > 11_000
+    for context in ("{}", "a{}b"):
+        texts = [context.format(character) for character in characters]
+        require_same(ours, theirs, texts, return_offsets_mapping=True)
+        assert ours.batch_decode(ours(texts, add_special_tokens=False).input_ids) == texts
 
 
 def test_lone_surrogates_are_the_same_error(ours, theirs):
