@@ -9,6 +9,9 @@
 # later (make demo PYTHON=python3.12) and a package index.
 
 PYTHON ?= python3
+# So many processes run the tests, each whole files; each needs a core and some 3 GiB.
+WORKERS ?= 2
+PYTEST := python -m pytest --numprocesses $(WORKERS) --dist loadfile
 SENTENCE := It is a truth universally acknowledged, that a single man in possession of a good fortune, \
 must be in want of a <mask>.
 ENGINES := numba torch tensorflow flax
@@ -34,10 +37,10 @@ test: .venv/.stamp
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/basedpyright --pythonpath .venv/bin/python
-	.venv/bin/python -m pytest
+	.venv/bin/$(PYTEST)
 
 test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.stamp
-	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/python -m pytest
+	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/$(PYTEST)
 
 bench: .venv/.stamp
 	.venv/bin/python benchmarks/house.py

@@ -49,11 +49,8 @@ def test_arguments_come_in_the_order_of_transformers(head: str, backend: str) ->
     import transformers
 
     theirs = list(inspect.signature(getattr(transformers, CLASS_NAMES[head]).forward).parameters)
-    ours = list(
-        inspect.signature(
-            getattr(public_class(head, backend), "forward" if backend == "torch" else "__call__")
-        ).parameters
-    )
+    entry = getattr(public_class(head, backend), registry.load(backend).ENTRY)
+    ours = list(inspect.signature(entry).parameters)
     left_out = {"cache_position", "kwargs"}
     assert ours == [name for name in theirs if name not in left_out]
 
