@@ -286,7 +286,7 @@ def causal(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
 
 
 def masked(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
-    """Which words are hidden, in the first novel? They are hidden whole, and 4 times. Baseline: one and the same token."""
+    """Which words are hidden, in the first novel? They are hidden whole, 4 times. Baseline: always one token."""
     training, held_out = (rows_of(part[0], tokenizer, length) for part in novels)
     commonest = Counter(chain.from_iterable(training)).most_common(1)[0][0]
     baseline = float(np.mean([token == commonest for token in chain.from_iterable(held_out)]))

@@ -14,14 +14,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-
 # Before the frameworks start. Threads: one is enough for models of this size, and the cores are for other processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # JAX has float64, in which most comparisons are made, only where it is told so before its first array.
 os.environ.setdefault("JAX_ENABLE_X64", "1")
 # Most of its time goes into compiling: what one process has compiled, the others and the next run take from here.
-os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache/jax"))
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(Path(__file__).resolve().parent.parent / ".pytest_cache/jax"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES", "-1")
 # TensorFlow's notes about the machine are not about the tests.
@@ -37,6 +35,7 @@ from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import Budget
 from roberta.reference.parameters import Parameter, parameter_table
 
+ROOT = Path(__file__).resolve().parent.parent
 REQUESTED = os.environ.get("ROBERTA_TEST_BACKENDS", "all")
 #: What is no engine, and may be named beside them: a library that tests compare with -> what pip calls it.
 PEERS = {"transformers": '"transformers==4.57.6"', "tokenizers": "tokenizers"}
