@@ -396,7 +396,7 @@ def tensorflow_trainer(model: Any, rates: np.ndarray) -> Trainer:
     optimizer.epsilon = tf.Variable(EPSILON, dtype=model.dtype)
     schedule = iter(enumerate(rates, start=1))
 
-    @tf.function
+    @tf.function(reduce_retracing=True)  # questions make batches of various sizes
     def update(batch: Batch) -> Any:
         with tf.GradientTape() as tape:
             loss = model(**batch, training=True).loss
@@ -410,7 +410,7 @@ def tensorflow_trainer(model: Any, rates: np.ndarray) -> Trainer:
         optimizer.epsilon.assign(EPSILON * math.sqrt(1 - BETAS[1] ** count))
         return float(update({name: tf.constant(value) for name, value in batch.items()}))
 
-    forward = tf.function(lambda batch: model(**batch, training=False))
+    forward = tf.function(lambda batch: model(**batch, training=False), reduce_retracing=True)
     return step, lambda batch: forward({name: tf.constant(value) for name, value in batch.items()}).numpy()
 
 
