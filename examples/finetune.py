@@ -400,9 +400,7 @@ def tensorflow_trainer(model: Any, rates: np.ndarray) -> Trainer:
     def update(batch: Batch) -> Any:
         with tf.GradientTape() as tape:
             loss = model(**batch, training=True).loss
-        # A table's gradient comes as rows, and one that was looked up twice comes twice: Keras would square each alone.
-        gradients = [tf.convert_to_tensor(gradient) for gradient in tape.gradient(loss, variables)]
-        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        optimizer.apply_gradients(zip(tape.gradient(loss, variables), variables, strict=True))
         return loss
 
     def step(batch: Batch) -> float:
