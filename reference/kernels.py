@@ -3,12 +3,12 @@
 The line of `layers.py`, `embeddings.py`, `attention.py` or `losses.py` stands as a comment above its loop. This is
 plain Python, which runs as it is, slowly; the `numba` engine compiles it, with `prange` as its parallel range: the
 iterations of such a loop are independent, each computes its elements of `out` alone and always in the same order, so no
-result depends on the number of threads. Large matrix products are not here: they are BLAS's.
+result depends on the number of threads.
 
-Everything is C-contiguous, and `out` may be the first argument. The annotations say dtype and rank, and the compiler
-reads them: `Number` is the model's float32 or float64; `Row`, `Rows`, `Heads` and `Projections` are arrays of it with
-one, two, four and five axes; `Integers` has one, `Booleans` four. A constant is said to be of the model's dtype, too,
-`number(0.5)`: a compiled loop would otherwise compute in float64.
+Everything is C-contiguous, and `out` may be the first argument, but not that of a product. The annotations say dtype
+and rank, and the compiler reads them: `Number` is the model's float32 or float64; `Row`, `Rows`, `Panels`, `Heads` and
+`Projections` are arrays of it with one, two, three, four and five axes; `Integers` has one, `Booleans` four. A constant
+is said to be of the model's dtype, too, `number(0.5)`: a compiled loop would otherwise compute in float64.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 Number = Any
 Row = Any
 Rows = Any
+Panels = Any
 Heads = Any
 Projections = Any
 Integers = Any
@@ -157,13 +158,13 @@ def layer_norm(x: Rows, weight: Row, bias: Row, eps: Number, out: Rows) -> None:
         normalize(row, weight, bias, eps)
 
 
-def add_layer_norm(x: Rows, dense: Rows, dense_bias: Row, weight: Row, bias: Row, eps: Number, out: Rows) -> None:
-    """`layers.layer_norm` of a sum: the end of a dense layer, its residual connection and the norm after it."""
+def add_layer_norm(x: Rows, dense: Rows, weight: Row, bias: Row, eps: Number, out: Rows) -> None:
+    """`layers.layer_norm` of a sum: the residual connection of a sublayer and the norm after it."""
     for n in prange(x.shape[0]):
         row = out[n]
-        # total = x + (dense + dense_bias)
+        # total = x + dense
         for d in range(x.shape[1]):
-            row[d] = x[n, d] + (dense[n, d] + dense_bias[d])
+            row[d] = x[n, d] + dense[n, d]
         # layer_norm(total, weight, bias, eps)
         normalize(row, weight, bias, eps)
 
@@ -222,6 +223,74 @@ def silu(dense: Rows, bias: Row, out: Rows) -> None:
             out[n, d] = x * (share / (number(1.0) + power))
 
 
+# -- products --------------------------------------------------------------------------------------------------------
+# A product is made tile by tile, `ROWS` rows by `COLUMNS` columns: few enough sums to stay in registers, over operands
+# that lie in memory in the order of their use. Rows are packed for each product, (N, K) -> (tiles, K, ROWS); a weight
+# once for all, (N, K) -> (panels, K, COLUMNS). What fills up the last tile is zero, and its sums are dropped.
+
+#: The shape of a tile. A compiler takes what its registers hold.
+ROWS, COLUMNS = 4, 6
+#: What `linear` does with each tile. A compiler makes a `linear` for each activation, which takes this name.
+finish = add_bias
+
+
+def packed_rows(x: Rows) -> Panels:
+    """The rows of a product's left side, (N, K) -> (tiles, K, ROWS)."""
+    rows = np.zeros(((x.shape[0] + ROWS - 1) // ROWS, x.shape[1], ROWS), x.dtype)
+    for i in range(rows.shape[0]):
+        for k in range(x.shape[1]):
+            for r in range(min(ROWS, x.shape[0] - i * ROWS)):
+                rows[i, k, r] = x[i * ROWS + r, k]
+    return rows
+
+
+def packed_columns(weight: Rows) -> Panels:
+    """The columns of a product's right side, weight.T, (N, K) -> (panels, K, COLUMNS)."""
+    panels = np.zeros(((weight.shape[0] + COLUMNS - 1) // COLUMNS, weight.shape[1], COLUMNS), weight.dtype)
+    for n in range(weight.shape[0]):
+        for k in range(weight.shape[1]):
+            panels[n // COLUMNS, k, n % COLUMNS] = weight[n, k]
+    return panels
+
+
+def tile(rows: Rows, panel: Rows, ahead: Rows, out: Rows) -> None:
+    """rows.T @ panel, (K, ROWS) and (K, COLUMNS). What lies `ahead` is needed next: a compiler's tile may fetch it."""
+    for r in range(rows.shape[1]):
+        for c in range(panel.shape[1]):
+            result = out.dtype.type(0.0)
+            for k in range(panel.shape[0]):
+                result += rows[k, r] * panel[k, c]
+            out[r, c] = result
+
+
+def place(part: Rows, n: int, c: int, out: Rows) -> None:
+    """Write a tile to its place in the product, from row n and column c on, as far as the product goes."""
+    for r in range(min(part.shape[0], out.shape[0] - n)):
+        for column in range(min(part.shape[1], out.shape[1] - c)):
+            out[n + r, c + column] = part[r, column]
+
+
+def linear(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: Rows) -> None:
+    """`layers.linear` of a packed weight and a bias cut alike, and the activation after it.
+
+    The parallel range goes over groups of tiles, each with one slice of the panels: as many as suit caches and cores.
+    """
+    P, K = panels.shape[:2]
+    tiles = (x.shape[0] + ROWS - 1) // ROWS
+    for n in prange(groups * slices):
+        first, last = n // slices * tiles // groups, (n // slices + 1) * tiles // groups
+        rows = packed_rows(x[first * ROWS : last * ROWS])
+        part, finished = np.empty((ROWS, COLUMNS), x.dtype), np.empty((ROWS, COLUMNS), x.dtype)
+        for p in range(n % slices * P // slices, (n % slices + 1) * P // slices):
+            following = panels[min(p + 1, P - 1)]
+            for i in range(last - first):
+                # x @ weight.T
+                tile(rows[i], panels[p], following[i * K // (last - first) :], part)
+                # … + bias
+                finish(part, bias[p], finished)
+                place(finished, (first + i) * ROWS, p * COLUMNS, out)
+
+
 # -- embeddings ------------------------------------------------------------------------------------------------------
 
 
@@ -244,16 +313,16 @@ def embeddings(
 # -- attention -------------------------------------------------------------------------------------------------------
 
 
-def split_heads(dense: Rows, bias: Row, out: Projections) -> None:
-    """`attention.split_heads` of dense + bias, for several projections side by side."""
+def split_heads(dense: Rows, out: Projections) -> None:
+    """`attention.split_heads`, for several projections side by side."""
     P, B, H, T, K = out.shape
     for n in prange(B * T):
-        # (dense + bias).reshape(B, T, P, H, K).transpose(2, 0, 3, 1, 4)
+        # dense.reshape(B, T, P, H, K).transpose(2, 0, 3, 1, 4)
         for p in range(P):
             for h in range(H):
                 first = (p * H + h) * K
                 for k in range(K):
-                    out[p, n // T, h, n % T, k] = dense[n, first + k] + bias[first + k]
+                    out[p, n // T, h, n % T, k] = dense[n, first + k]
 
 
 def relative_scores(scores: Heads, by_query: Heads, by_key: Heads, out: Heads) -> None:
@@ -293,6 +362,58 @@ def masked_softmax(scores: Heads, is_attended: Booleans, scale: Number, out: Hea
         weight = total(row)
         for s in range(S):
             row[s] = row[s] / weight
+
+
+def softmax_weights(scores: Rows, mask: Rows, first: int, scale: Number, weights: Row) -> None:
+    """`attention.masked_softmax` of scores.T / scale before its division, in place, and the sums to divide by.
+
+    The tokens that look lie side by side, from the first on: a mask whose rows are all alike has only one.
+    """
+    lowest = np.finfo(scores.dtype).min
+    shift = np.full(scores.shape[1], lowest, scores.dtype)
+    for s in range(scores.shape[0]):
+        # scores = np.where(is_attended, scores / scale, np.finfo(scores.dtype).min)
+        for c in range(scores.shape[1]):
+            scores[s, c] = scores[s, c] / scale
+        if mask.shape[0] > 1 or not mask[0, s]:
+            for c in range(scores.shape[1]):
+                scores[s, c] = scores[s, c] if mask[min(first + c, mask.shape[0] - 1), s] else lowest
+        # scores.max(-1)
+        for c in range(scores.shape[1]):
+            shift[c] = scores[s, c] if scores[s, c] > shift[c] else shift[c]
+    weights[:] = scores.dtype.type(0.0)
+    for s in range(scores.shape[0]):
+        # weights = np.exp(scores - scores.max(-1))
+        for c in range(scores.shape[1]):
+            scores[s, c] = exp(scores[s, c] - shift[c])
+            weights[c] += scores[s, c]
+
+
+def attention(query: Heads, key: Heads, value: Heads, is_attended: Booleans, scale: Number, out: Heads) -> None:
+    """The middle of `attention.attention`: (B, H, T, K) -> (B, T, H, K), with the scores of a few tokens at a time.
+
+    They stand on end, (S, COLUMNS): so they are the panel by which the values are multiplied, and the softmax of as
+    many tokens is computed side by side.
+    """
+    B, H, T, K = query.shape
+    mask_B, S = is_attended.shape[0], key.shape[2]
+    for n in prange(B * H):
+        b, h = n // H, n % H
+        queries, keys, values = packed_columns(query[b, h]), packed_rows(key[b, h]), packed_rows(value[b, h].T)
+        scores, weights = np.empty((keys.shape[0] * ROWS, COLUMNS), out.dtype), np.empty(COLUMNS, out.dtype)
+        part = np.empty((ROWS, COLUMNS), out.dtype)
+        for p in range(queries.shape[0]):
+            # scores = query @ key.T
+            for i in range(keys.shape[0]):
+                tile(keys[i], queries[p], queries[p], scores[i * ROWS : (i + 1) * ROWS])
+            # weights = exp(scores / scale - largest), where attended
+            softmax_weights(scores[:S], is_attended[b if mask_B > 1 else 0, 0], p * COLUMNS, scale, weights)
+            # (weights @ value / weights.sum(-1)).transpose(0, 2, 1, 3)
+            for i in range(values.shape[0]):
+                tile(values[i], scores[:S], scores, part)
+                for t in range(p * COLUMNS, min((p + 1) * COLUMNS, T)):
+                    for k in range(i * ROWS, min((i + 1) * ROWS, K)):
+                        out[b, t, h, k] = part[k % ROWS, t % COLUMNS] / weights[t % COLUMNS]
 
 
 # -- losses ----------------------------------------------------------------------------------------------------------

@@ -1,12 +1,14 @@
-"""The Numba engine: the spec's equations around BLAS products, with the kernels of `reference/kernels.py` compiled.
+"""The Numba engine: the kernels of `reference/kernels.py`, compiled, in the order of the spec's equations.
 
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
-`kernels` compiles. It computes forward only, on the cpu. Two libraries bring threads: BLAS, for the products
-(`OPENBLAS_NUM_THREADS`), and Numba, for the rest (`NUMBA_NUM_THREADS`, `numba.set_num_threads`). They take turns and
-never nest, so both may have every core. `NUMBA_THREADING_LAYER=workqueue` is faster than OpenMP, whose threads spin
-while those of BLAS work; it suits a process in which nobody else runs parallel code of Numba at the same time. A model
-may be called from several Python threads at once. A process that is forked after a call may be ended by GNU's OpenMP:
-start workers by `spawn`.
+`kernels` compiles, and `tiles` is the one loop that is written for registers. It computes forward only, on the cpu. A
+model keeps its dense layers twice: as the checkpoint has them, and packed for their products.
+
+Numba's threads do it (`NUMBA_NUM_THREADS`, `numba.set_num_threads`), and results do not depend on how many there are. A
+model may be called from several Python threads at once. A process that is forked after a call may be ended by GNU's
+OpenMP: start workers by `spawn`. `NUMBA_THREADING_LAYER=workqueue` suits a process in which other libraries keep the
+cores busy too, as its threads sleep when there is nothing to do; there, nobody else may run parallel code of Numba at
+the same time.
 """
 
 from __future__ import annotations

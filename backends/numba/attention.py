@@ -1,7 +1,8 @@
 """Attention: the three position types, cross-attention, and the key-value cache. Masks are the spec's.
 
-BLAS multiplies query with key and probabilities with value, head by head. One kernel scales, masks and normalises the
-scores, in their own place unless the probabilities are asked for: then both are kept.
+One kernel does it all, from the heads of query, key and value to the merged context, and keeps no scores. Where
+somebody needs them, for distances, dropout, a head mask or to see them, they are computed whole: BLAS multiplies, and
+one kernel scales, masks and normalises.
 """
 
 from __future__ import annotations
@@ -17,29 +18,31 @@ from ...reference.config import RobertaConfig
 from ...reference.layers import Array, keep_all
 from ...reference.taps import Tap, scope, silent
 from .kernels import run
-from .layers import linear, product
+from .layers import linear
+from .tiles import Packed
 
 # -- masks ---------------------------------------------------------------------------------------------------------
 
 
 def masked_softmax(scores: Array, is_attended: Booleans | None, scale: float, out: Array) -> Array:
     """The softmax over the attended of scores / scale: (B, H, T, S), into `out`, which may be the scores."""
-    if is_attended is None:
-        is_attended = np.ones((1, 1, 1, scores.shape[-1]), bool)  # 1 1 1 S
-    mask = np.ascontiguousarray(is_attended)  # B 1 T S
+    mask = _whole(is_attended, scores.shape[-1])  # B 1 T S
     return run(kernels.masked_softmax, scores, mask, scores.dtype.type(scale), out)  # B H T S
+
+
+def _whole(is_attended: Booleans | None, size: int) -> Booleans:
+    """The mask as kernels want it, whose axes of 1 do not vary."""
+    return np.ones((1, 1, 1, size), bool) if is_attended is None else np.ascontiguousarray(is_attended)  # B 1 T S
 
 
 # -- the equation --------------------------------------------------------------------------------------------------
 
 
-def split_heads(x: Array, p: Any, head_size: int) -> Array:
+def split_heads(x: Array, dense: Packed, count: int, head_size: int) -> Array:
     """Several projections of the tokens x (B, T, D) in one product, split into heads: (P, B, H, T, K)."""
     B, T, _ = x.shape
-    count, width = p["bias"].shape  # P HK
-    dense = product(x, p["weight"].reshape(count * width, -1))  # BT PHK
-    heads = np.empty((count, B, width // head_size, T, head_size), x.dtype)  # P B H T K
-    return run(kernels.split_heads, dense, p["bias"].reshape(-1), heads)  # P B H T K
+    heads = np.empty((count, B, dense.size // (count * head_size), T, head_size), x.dtype)  # P B H T K
+    return run(kernels.split_heads, linear(x, dense).reshape(B * T, -1), heads)  # P B H T K
 
 
 def relative_scores(scores: Array, query: Array, key: Array, p: Any, config: RobertaConfig) -> Array:
@@ -62,11 +65,15 @@ def attention(x: Array, query: Array, key_value: tuple[Array, Array], p: Any, co
     key, value = key_value  # B H S K
     at = scope(tap, "self")
     B, H, T, K = query.shape
-    scores = query @ key.swapaxes(-1, -2)  # B H T S
-    scores = relative_scores(scores, query, key, p["self"], context.config)  # B H T S
-    probs = probabilities(scores, context, at)  # B H T S
-    merged = np.empty((B, T, H, K), x.dtype)  # B T H K
-    np.matmul(probs, value, out=merged.swapaxes(1, 2))
+    merged, probs = np.empty((B, T, H, K), x.dtype), None  # B T H K
+    if context.is_explicit or context.drop is not keep_all or "distance_embedding" in p["self"]:
+        scores = query @ key.swapaxes(-1, -2)  # B H T S
+        scores = relative_scores(scores, query, key, p["self"], context.config)  # B H T S
+        probs = probabilities(scores, context, at)  # B H T S
+        np.matmul(probs, value, out=merged.swapaxes(1, 2))
+    else:
+        mask, scale = _whole(context.is_attended, key.shape[2]), x.dtype.type(sqrt(K))
+        run(kernels.attention, query, key, value, mask, scale, merged)
     merged = at("context", merged.reshape(B, T, H * K))  # B T HK
     output = residual(x, merged, p["output"], context, tap)  # B T D
     return Attended(output, probs, key, value)
@@ -85,22 +92,18 @@ def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
 
 def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap) -> Array:
     """The end of a sublayer, LayerNorm(x + dropout(W inner + b)): (B, T, D)."""
-    config, bias = context.config, p["dense"]["bias"]
-    rows = x.reshape(-1, x.shape[-1])  # BT D
-    if context.drop is keep_all:
-        dense = product(inner, p["dense"]["weight"])  # BT D
-    else:
-        dense = context.drop(linear(inner, **p["dense"]), config.hidden_dropout_prob).reshape(rows.shape)  # BT D
-        bias = np.zeros_like(bias)  # D
-    norm = (p["LayerNorm"]["weight"], p["LayerNorm"]["bias"], x.dtype.type(config.layer_norm_eps))
-    output = run(kernels.add_layer_norm, rows, dense, bias, *norm, np.empty_like(rows))  # BT D
+    config, norm = context.config, p["LayerNorm"]
+    dense = context.drop(linear(inner, p["dense"]), config.hidden_dropout_prob)  # B T D
+    rows, added = (array.reshape(-1, x.shape[-1]) for array in (x, dense))  # BT D
+    eps = x.dtype.type(config.layer_norm_eps)
+    output = run(kernels.add_layer_norm, rows, added, norm["weight"], norm["bias"], eps, np.empty_like(rows))  # BT D
     return tap("output.LayerNorm.output", output.reshape(x.shape))  # B T D
 
 
 def self_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> Attended:
     """`attention` of the tokens x (B, T, D) to themselves and to the cached tokens before them."""
     at = scope(tap, "self")
-    query, key, value = split_heads(x, p["self"]["projections"], context.config.head_size)  # B H T K
+    query, key, value = split_heads(x, p["self"]["projections"], 3, context.config.head_size)  # B H T K
     key, value, query = at("key", key), at("value", value), at("query", query)  # B H T K
     if context.past is not None:
         key = np.concatenate([context.past[0], key], axis=2)  # B H S K
@@ -114,7 +117,7 @@ def cross_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> At
     if context.past is not None and len(context.past) == 4:
         key, value = context.past[2:]  # B H E K
     else:
-        key, value = split_heads(context.encoder_hidden_states, p["self"]["sources"], K)  # B H E K
+        key, value = split_heads(context.encoder_hidden_states, p["self"]["sources"], 2, K)  # B H E K
         key, value = at("key", key), at("value", value)  # B H E K
-    query = at("query", split_heads(x, p["self"]["projections"], K)[0])  # B H T K
+    query = at("query", split_heads(x, p["self"]["projections"], 1, K)[0])  # B H T K
     return attention(x, query, (key, value), p, context._replace(is_attended=context.is_source_attended), tap)

@@ -15,15 +15,14 @@ from ...reference.layers import Array, Dropout, keep_all
 from ...reference.taps import Tap, scope, silent
 from .attention import cross_attention, residual, self_attention
 from .embeddings import embeddings
-from .layers import ACTIVATIONS, linear, product
+from .layers import ACTIVATIONS, linear
 
 
 def feed_forward(x: Array, p: Any, context: Context, tap: Tap = silent) -> Array:
     """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2): (B, T, D)."""
-    dense = product(x, p["intermediate"]["dense"]["weight"])  # BT F
     activation = ACTIVATIONS[context.config.hidden_act]
-    activated = activation(dense, p["intermediate"]["dense"]["bias"], scope(tap, "intermediate"))  # BT F
-    activated = tap("intermediate.output", activated.reshape(*x.shape[:-1], -1))  # B T F
+    activated = activation(x, p["intermediate"]["dense"], scope(tap, "intermediate"))  # B T F
+    activated = tap("intermediate.output", activated)  # B T F
     return residual(x, activated, p["output"], context, tap)  # B T D
 
 
@@ -39,7 +38,7 @@ def layer(x: Array, p: Any, context: Context, tap: Tap = silent) -> LayerOutput:
 
 def pooler(x: Array, p: Any, tap: Tap = silent) -> Array:
     """The first token's vector through one dense layer, tanh(W x_0 + b): (B, T, D) -> (B, D)."""
-    dense = tap("dense", linear(x[:, 0], **p["dense"]))  # B D
+    dense = tap("dense", linear(x[:, 0], p["dense"]))  # B D
     return tap("output", np.tanh(dense))  # B D
 
 

@@ -22,23 +22,21 @@ from ...reference.outputs import (
 )
 from ...reference.taps import Tap, scope, silent
 from .encoder import body, pooler
-from .layers import ACTIVATIONS, layer_norm, linear, product
+from .layers import ACTIVATIONS, layer_norm, linear
 
 
 def lm_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent) -> Array:
     """Vectors -> logits over the vocabulary, W_v LayerNorm(gelu(W x + b)) + b_v: (B, T, D) -> (B, T, V)."""
-    dense = product(x, p["dense"]["weight"])  # BT D
-    activated = ACTIVATIONS["gelu"](dense, p["dense"]["bias"], tap).reshape(x.shape)  # B T D
-    activated = tap("gelu", activated)  # B T D
+    activated = tap("gelu", ACTIVATIONS["gelu"](x, p["dense"], tap))  # B T D
     normed = tap("layer_norm.output", layer_norm(activated, **p["layer_norm"], eps=config.layer_norm_eps))  # B T D
-    return tap("logits", linear(normed, **p["decoder"]))  # B T V
+    return tap("logits", linear(normed, p["decoder"]))  # B T V
 
 
 def classification_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> Array:
     """The first token's vector -> logits over the labels, W_o tanh(W x_0 + b) + b_o: (B, T, D) -> (B, L)."""
     first = drop(x[:, 0], config.classifier_dropout_prob)  # B D
-    hidden = tap("tanh", np.tanh(tap("dense", linear(first, **p["dense"]))))  # B D
-    return tap("logits", linear(drop(hidden, config.classifier_dropout_prob), **p["out_proj"]))  # B L
+    hidden = tap("tanh", np.tanh(tap("dense", linear(first, p["dense"]))))  # B D
+    return tap("logits", linear(drop(hidden, config.classifier_dropout_prob), p["out_proj"]))  # B L
 
 
 def model(
@@ -91,7 +89,7 @@ def multiple_choice(
     B, C = inputs.tokens.shape[:2]
     result = body(inputs.flattened(), p["roberta"], config, scope(tap, "roberta"), drop)
     pooled = pooler(result.last_hidden_state, p["roberta"]["pooler"], scope(tap, "roberta.pooler"))  # BC D
-    logits = tap("classifier.logits", linear(drop(pooled, config.hidden_dropout_prob), **p["classifier"]))  # BC 1
+    logits = tap("classifier.logits", linear(drop(pooled, config.hidden_dropout_prob), p["classifier"]))  # BC 1
     return MultipleChoiceModelOutput(
         logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions
     )
@@ -103,7 +101,7 @@ def token_classification(
     """A label for each token."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
     x = drop(result.last_hidden_state, config.classifier_dropout_prob)  # B T D
-    logits = tap("classifier.logits", linear(x, **p["classifier"]))  # B T L
+    logits = tap("classifier.logits", linear(x, p["classifier"]))  # B T L
     return TokenClassifierOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 
@@ -112,7 +110,7 @@ def question_answering(
 ) -> QuestionAnsweringModelOutput:
     """Where the answer starts and where it ends."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = tap("qa_outputs.logits", linear(result.last_hidden_state, **p["qa_outputs"]))  # B T 2
+    logits = tap("qa_outputs.logits", linear(result.last_hidden_state, p["qa_outputs"]))  # B T 2
     return QuestionAnsweringModelOutput(
         start_logits=logits[..., 0],  # B T
         end_logits=logits[..., 1],  # B T
@@ -138,7 +136,7 @@ class Head:
 
     Attributes:
         parameters: nested mapping whose path is HF's name; read-only arrays.
-        joined: the same, with the projections of the same tokens also as one array; see `weights.join_projections`.
+        packed: the same, with every dense layer laid out for its product; see `weights.pack_dense`.
         training: whether dropout is on. Off from the start.
         rng: draws the dropout; seed it anew for a reproducible step.
     """
@@ -148,14 +146,14 @@ class Head:
     def __init__(self, config: RobertaConfig, **_options: Any) -> None:
         self.config = config
         self.parameters: dict[str, Any] = {}
-        self.joined: dict[str, Any] = {}
+        self.packed: dict[str, Any] = {}
         self.training = False
         self.rng = np.random.default_rng(0)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> Output:
         """`Inputs` -> the head's record."""
         drop = dropout(self.rng if self.training else None)
-        return HEAD_FUNCTIONS[self.head](inputs, self.joined, self.config, tap, drop)
+        return HEAD_FUNCTIONS[self.head](inputs, self.packed, self.config, tap, drop)
 
     def get_input_embeddings(self) -> Any:
         """The word table, (V, D), read-only."""

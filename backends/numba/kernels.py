@@ -11,8 +11,10 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import zlib
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from types import FunctionType
 from typing import Any
 
@@ -20,11 +22,25 @@ import numba
 import numpy as np
 
 from ...reference import kernels
+from . import tiles
 
 Kernel = Callable[..., None]
 
 #: Division by zero gives infinity or NaN, as in NumPy, and no exception, whose check would break up every loop.
 OPTIONS: dict[str, Any] = {"error_model": "numpy"}
+#: Functions that kernels call, each after those that it calls itself.
+INNER = (
+    kernels.total,
+    kernels.total_square,
+    kernels.largest,
+    kernels.normalize,
+    kernels.softmax_weights,
+    kernels.packed_rows,
+    kernels.packed_columns,
+    kernels.place,
+)
+#: Of the tile, which is written in another file than the kernels that are compiled with it.
+VERSION = f"{zlib.crc32(Path(tiles.__file__).read_bytes()):x}"
 #: Seconds of compiling after which the user is told why the first call takes so long.
 PATIENCE = 2.0
 #: One caller at a time: where Numba has neither OpenMP nor TBB, its thread pool ends the process of two that enter it.
@@ -32,21 +48,22 @@ _turn = threading.RLock()
 _spent = 0.0
 
 
-def run(kernel: Kernel, *arguments: Any) -> Any:
+def run(kernel: Kernel, *arguments: Any, finish: Kernel = kernels.add_bias) -> Any:
     """Run a kernel on arrays whose dtype is that of the last, `out`, which it returns."""
     out = arguments[-1]
     with _turn:
-        compiled(kernel, str(out.dtype))(*arguments)
+        compiled(kernel, str(out.dtype), finish)(*arguments)
     return out
 
 
 @cache
-def compiled(kernel: Kernel, dtype: str) -> Kernel:
+def compiled(kernel: Kernel, dtype: str, finish: Kernel = kernels.add_bias) -> Kernel:
     """A kernel compiled for one dtype, with parallel loops.
 
     Args:
         kernel: of `reference/kernels.py`.
         dtype: "float32" or "float64".
+        finish: what `kernels.linear` does with each tile: a kernel of a product and its bias.
 
     Example:
         >>> x = np.array([[1.0, 3.0]])
@@ -55,7 +72,9 @@ def compiled(kernel: Kernel, dtype: str) -> Kernel:
         array([[1.5, 3.5]])
     """
     start = time.perf_counter()
-    twin = _in_scope(kernel, _scope(dtype))
+    twin = _in_scope(kernel, {**_scope(dtype), "finish": _inner(finish, _scope(dtype))})
+    # The cache on disk tells functions by name and file; what else goes into the twin stands in its name.
+    twin.__qualname__ = f"{kernel.__name__}.{finish.__name__}.{VERSION}"
     types = _signature(kernel, dtype)
     try:
         found = numba.njit(types, **OPTIONS, parallel=True, nogil=True, cache=True)(twin)
@@ -68,11 +87,12 @@ def compiled(kernel: Kernel, dtype: str) -> Kernel:
 
 @cache
 def _scope(dtype: str) -> dict[str, Any]:
-    """What the kernels' names mean when they are compiled: the parallel range, and the inner functions compiled."""
-    scope: dict[str, Any] = {"prange": numba.prange}
+    """What the kernels' names mean when they are compiled: the parallel range, the tile, and the inner functions."""
+    scope: dict[str, Any] = {"prange": numba.prange, "tile": tiles.tile}
+    scope |= {"ROWS": tiles.ROWS, "COLUMNS": tiles.columns(dtype)}
     if dtype == "float32":
         scope |= {"erf": _inner(kernels.erf_single, scope), "exp": _inner(kernels.exp_single, scope)}
-    for inner in (kernels.total, kernels.total_square, kernels.largest, kernels.normalize):
+    for inner in INNER:
         scope[inner.__name__] = _inner(inner, scope)
     return scope
 
@@ -90,7 +110,7 @@ def _in_scope(function: Callable[..., Any], scope: dict[str, Any]) -> FunctionTy
 def _signature(kernel: Kernel, dtype: str) -> Any:
     """The types that the annotations stand for. All arrays are C-contiguous; only `out` is written to."""
     number = numba.from_dtype(np.dtype(dtype))
-    ranks = {"Row": 1, "Rows": 2, "Heads": 4, "Projections": 5}
+    ranks = {"Row": 1, "Rows": 2, "Panels": 3, "Heads": 4, "Projections": 5}
     arrays = {name: (number, rank) for name, rank in ranks.items()}
     arrays |= {"Integers": (numba.int64, 1), "Booleans": (numba.boolean, 4)}
     scalars = {"Number": number, "int": numba.int64}

@@ -1,4 +1,4 @@
-"""The layers of `reference/layers.py`: BLAS multiplies, a kernel does what comes after."""
+"""The layers of `reference/layers.py`, by kernels. A dense layer is a `Packed`, where the spec has weight and bias."""
 
 from __future__ import annotations
 
@@ -9,20 +9,18 @@ import numpy as np
 from ...reference import kernels, layers
 from ...reference.layers import Array
 from ...reference.taps import Tap, silent
-from .kernels import run
+from .kernels import Kernel, run
+from .tiles import Packed, shares
 
-Activation = Callable[[Array, Array, Tap], Array]
-
-
-def product(x: Array, weight: Array) -> Array:
-    """x W': (…, in) and (out, in) -> (n, out), with all axes but the last in one."""
-    return np.matmul(x.reshape(-1, x.shape[-1]), weight.T)  # n out
+Activated = Callable[[Array, Packed, Tap], Array]
 
 
-def linear(x: Array, weight: Array, bias: Array) -> Array:
-    """The dense layer, y = x W' + b."""
-    dense = product(x, weight)  # n out
-    return run(kernels.add_bias, dense, bias, dense).reshape(*x.shape[:-1], -1)  # … out
+def linear(x: Array, dense: Packed, finish: Kernel = kernels.add_bias) -> Array:
+    """The dense layer, y = x W' + b, and where `finish` is an activation's kernel, the activation of y."""
+    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])  # n in
+    out = np.empty((len(rows), dense.size), x.dtype)  # n out
+    run(kernels.linear, rows, dense.panels, dense.bias, *shares(len(rows), dense), out, finish=finish)
+    return out.reshape(*x.shape[:-1], -1)  # … out
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
@@ -33,27 +31,26 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
 
 
 # -- activations ---------------------------------------------------------------------------------------------------
-# They take a product and its bias, and overwrite the product.
 
 
-def _fused(kernel: Callable[..., None]) -> Activation:
-    """An activation that has a kernel."""
-    return lambda dense, bias, tap=silent: run(kernel, dense, bias, dense)
+def _fused(kernel: Kernel) -> Activated:
+    """A dense layer, and an activation that has a kernel: while a tile of the product is at hand."""
+    return lambda x, dense, tap=silent: linear(x, dense, kernel)
 
 
-def _plain(activation: layers.Activation) -> Activation:
-    """An activation that is the spec's."""
-    return lambda dense, bias, tap=silent: activation(run(kernels.add_bias, dense, bias, dense), tap)
+def _plain(activation: layers.Activation) -> Activated:
+    """A dense layer, and an activation that is the spec's."""
+    return lambda x, dense, tap=silent: activation(linear(x, dense), tap)
 
 
-FUSED: dict[layers.Activation, Callable[..., None]] = {
+FUSED: dict[layers.Activation, Kernel] = {
     layers.gelu: kernels.gelu,
     layers.gelu_new: kernels.gelu_new,
     layers.relu: kernels.relu,
     layers.silu: kernels.silu,
 }
-#: Names that `config.hidden_act` may have -> activation(product, bias, tap).
-ACTIVATIONS: dict[str, Activation] = {
+#: Names that `config.hidden_act` may have -> a dense layer and its activation, (x, dense, tap).
+ACTIVATIONS: dict[str, Activated] = {
     name: _fused(FUSED[activation]) if activation in FUSED else _plain(activation)
     for name, activation in layers.ACTIVATIONS.items()
 }

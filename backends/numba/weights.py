@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from ...reference import outputs
 from ...reference.layers import Array
 from ...reference.weights import flatten, nest
 from .heads import Head
+from .tiles import Packed, pack
 
 #: The projections of an attention that are multiplied with the same tokens, and the place of their common array.
 SELF = {"projections": ("query", "key", "value")}
@@ -33,25 +34,25 @@ def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, dev
         if id(array) not in copies:
             copies[id(array)] = _frozen(np.array(array, dtype, order="C"))
         flat[name] = copies[id(array)]
-    joined = join_projections(flat)
     model.parameters = nest(flat)
-    model.joined = nest({**flat, **joined})
+    model.packed = nest(pack_dense(flat))
 
 
-def join_projections(flat: dict[str, Any]) -> dict[str, Any]:
-    """Lay projections of the same tokens side by side, so that one product computes them.
+def pack_dense(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """Weight and bias of each dense layer as a `Packed` in their place; projections of the same tokens in one."""
+    packed: dict[str, Any] = dict(flat)
 
-    Their own arrays, in `flat`, become views of the common ones, which are returned: (P, HK, D) and (P, HK).
-    """
-    joined: dict[str, Any] = {}
-    for path in [name.removesuffix(".query.weight") for name in flat if name.endswith(".query.weight")]:
-        groups = CROSS if ".crossattention." in path else SELF
-        for place, names in groups.items():
-            for part in ("weight", "bias"):
-                whole = _frozen(np.stack([flat[f"{path}.{name}.{part}"] for name in names]))
-                joined[f"{path}.{place}.{part}"] = whole
-                flat |= {f"{path}.{name}.{part}": whole[i] for i, name in enumerate(names)}
-    return joined
+    def take(path: str, names: Iterable[str]) -> Packed:
+        whole = [np.concatenate([packed.pop(path + name + part) for name in names]) for part in (".weight", ".bias")]
+        return pack(*whole)
+
+    for path in [name.removesuffix("query.weight") for name in flat if name.endswith(".query.weight")]:
+        for place, names in (CROSS if ".crossattention." in path else SELF).items():
+            packed[f"{path}{place}"] = take(path, names)
+    for path in [name.removesuffix(".bias") for name in packed if name.endswith(".bias")]:
+        if packed.get(f"{path}.weight", np.empty(0)).ndim == 2:  # a norm's has one axis; a head's common bias no weight
+            packed[path] = take(path, ("",))
+    return packed
 
 
 def _frozen(array: Array) -> Array:

@@ -115,10 +115,9 @@ def test_the_norm_of_a_constant_row_is_its_bias_exactly(dtype: str, run: Run):
 @DTYPE
 def test_the_norm_of_a_sum_is_the_norm_of_the_sum_exactly(dtype: str, run: Run):
     x, dense, eps = draw(dtype, 5, 37), draw(dtype, 5, 37, seed=1), np.dtype(dtype).type(1e-5)
-    first, weight, bias = (draw(dtype, 37, seed=seed) for seed in (2, 3, 4))
-    total = x + (dense + first)
-    wanted = run(kernels.layer_norm, total, weight, bias, eps, np.empty_like(x))
-    assert np.array_equal(run(kernels.add_layer_norm, x, dense, first, weight, bias, eps, np.empty_like(x)), wanted)
+    weight, bias = (draw(dtype, 37, seed=seed) for seed in (2, 3))
+    wanted = run(kernels.layer_norm, x + dense, weight, bias, eps, np.empty_like(x))
+    assert np.array_equal(run(kernels.add_layer_norm, x, dense, weight, bias, eps, np.empty_like(x)), wanted)
 
 
 @DTYPE
@@ -149,6 +148,63 @@ def test_an_activation_of_nan_and_infinity_is_what_numpy_says(name: str, dtype: 
     assert np.array_equal(run(getattr(kernels, name), dense, np.zeros(4, dtype), dense), wanted, equal_nan=True)
 
 
+# -- products ----------------------------------------------------------------------------------------------------------
+
+
+def packed(run: Run, weight: Any, bias: Any) -> tuple[Any, Any]:
+    """Panels and bias, as the plain kernels cut them or as the compiled ones do."""
+    if run is not run_plain:
+        from roberta.backends.numba.tiles import pack
+
+        return pack(weight, bias)[:2]
+    panels = kernels.packed_columns(weight)
+    whole = np.zeros(panels[:, 0].shape, bias.dtype)
+    whole.reshape(-1)[: len(bias)] = bias
+    return panels, whole
+
+
+def integers(dtype: str, *shape: int, seed: int = 0) -> Any:
+    """Numbers so small that no sum of their products is rounded."""
+    return np.random.default_rng([seed, *shape]).integers(-9, 10, shape).astype(dtype)
+
+
+@DTYPE
+@pytest.mark.parametrize("rows", [1, 7, 8, 17])
+@pytest.mark.parametrize(("depth", "size"), [(1, 1), (3, 48), (37, 53)])
+def test_a_product_is_its_line_exactly_where_sums_are_exact(rows: int, depth: int, size: int, dtype: str, run: Run):
+    x, weight, bias = integers(dtype, rows, depth), integers(dtype, size, depth), integers(dtype, size)
+    panels, cut = packed(run, weight, bias)
+    for groups, slices in ((1, 1), (2, 1), (1, 3), (3, 2), (5, 5)):
+        got = run(kernels.linear, x, panels, cut, groups, slices, np.full((rows, size), np.nan, dtype))
+        assert np.array_equal(got, layers.linear(x, weight, bias)), (groups, slices)
+
+
+@DTYPE
+def test_a_product_is_the_same_to_the_bit_however_the_work_is_shared(dtype: str, run: Run):
+    x, weight, bias = draw(dtype, 19, 37), draw(dtype, 53, 37), draw(dtype, 53)
+    panels, cut = packed(run, weight, bias)
+    one, *others = (
+        run(kernels.linear, x, panels, cut, groups, slices, np.empty((19, 53), dtype))
+        for groups, slices in ((1, 1), (2, 1), (1, 2), (3, 2), (7, 5))
+    )
+    wide = [np.abs(array).astype(np.longdouble) for array in (x, weight, bias)]
+    exact = layers.linear(*(array.astype(np.longdouble) for array in (x, weight, bias)))
+    assert (np.abs(one - exact) <= gamma(38, dtype) * layers.linear(*wide)).all()
+    assert all(np.array_equal(one, other) for other in others)
+
+
+@DTYPE
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_nan_and_infinity_spoil_their_own_row_or_column_of_a_product_alone(value: float, dtype: str, run: Run):
+    x, weight, bias = draw(dtype, 5, 7), draw(dtype, 11, 7), draw(dtype, 11)
+    x[3, 2] = weight[9, 4] = value
+    got = run(kernels.linear, x, *packed(run, weight, bias), 1, 1, np.empty((5, 11), dtype))
+    is_spoilt = ~np.isfinite(got)
+    wanted = np.zeros((5, 11), bool)
+    wanted[3], wanted[:, 9] = True, True
+    assert np.array_equal(is_spoilt, wanted)
+
+
 # -- embeddings, heads -------------------------------------------------------------------------------------------------
 
 
@@ -164,11 +220,10 @@ def test_embeddings_are_summed_exactly(dtype: str, run: Run):
 @DTYPE
 def test_projections_are_split_into_heads_exactly(dtype: str, run: Run):
     P, B, T, H, K = 3, 2, 5, 3, 7
-    dense, bias = draw(dtype, B * T, P * H * K), draw(dtype, P * H * K)
-    got = run(kernels.split_heads, dense, bias, np.empty((P, B, H, T, K), dtype))
+    dense = draw(dtype, B * T, P * H * K)
+    got = run(kernels.split_heads, dense, np.empty((P, B, H, T, K), dtype))
     for p in range(P):
-        part = slice(p * H * K, (p + 1) * H * K)
-        one = (dense[:, part] + bias[part]).reshape(B, T, H * K)
+        one = dense[:, p * H * K : (p + 1) * H * K].reshape(B, T, H * K)
         assert np.array_equal(got[p], attention.split_heads(one, K))
 
 
@@ -229,6 +284,43 @@ def test_nan_and_infinity_spoil_their_own_row_alone(place: int, value: float, dt
     assert np.isfinite(got[0, 0, [0, 2]]).all()
 
 
+# -- attention ---------------------------------------------------------------------------------------------------------
+
+
+@DTYPE
+@pytest.mark.parametrize(("T", "S", "K"), [(5, 17, 7), (1, 3, 1), (53, 61, 13)])
+@pytest.mark.parametrize("mask_axes", [(1, 1), (2, 1), (1, None), (2, None)])
+def test_attention_is_its_lines(mask_axes: tuple[int, Any], T: int, S: int, K: int, dtype: str, run: Run):
+    if run is run_plain and T > 5:
+        T, S = 13, 11  # plain loops take long, and their tiles are small
+    query, key, value = (draw(dtype, 2, 3, size, K, seed=size) for size in (T, S, S))
+    mask = np.random.default_rng(1).random((mask_axes[0], 1, mask_axes[1] or T, S)) < 0.7
+    mask[0, 0, 0] = False  # it may look at nobody
+    got = run(kernels.attention, query, key, value, mask, np.dtype(dtype).type(sqrt(K)), np.empty((2, T, 3, K), dtype))
+    wide, transposed = [array.astype(np.float64) for array in (query, key, value)], key.swapaxes(-1, -2)
+    scores = wide[0] @ wide[1].swapaxes(-1, -2) / sqrt(K)
+    probs = attention.masked_softmax(scores, mask)
+    exact = (probs @ wide[2]).swapaxes(1, 2)
+    # A score's error is one of the exponent, and so relative to its weight; then come a product, a sum and a division.
+    terms = (np.abs(query) @ np.abs(transposed)).max(-1, keepdims=True) / sqrt(K)
+    exponent = gamma(K + 2, dtype) * terms + 8 * U[dtype] * (1 + np.ptp(scores, axis=-1, keepdims=True))
+    slack = (2 * exponent + gamma(2 * S + 4, dtype)) * (probs @ np.abs(wide[2]))
+    assert (np.abs(got - exact) <= slack.swapaxes(1, 2)).all()
+
+
+@DTYPE
+@pytest.mark.parametrize("where", ["query", "key", "masked key", "masked value"])
+def test_nan_goes_as_far_in_attention_as_in_its_lines(where: str, dtype: str, run: Run):
+    query, key, value = (draw(dtype, 1, 2, size, 7, seed=size) for size in (5, 11, 11))
+    mask = np.arange(11)[None, None, None] != 3
+    spoilt = {"query": query[:, :, 2], "key": key[:, :1, 4], "masked key": key[:, :, 3], "masked value": value[:, :, 3]}
+    spoilt[where][...] = np.nan
+    got = run(kernels.attention, query, key, value, mask, np.dtype(dtype).type(1), np.empty((1, 5, 2, 7), dtype))
+    with np.errstate(all="ignore"):
+        wanted = attention.masked_softmax(query @ key.swapaxes(-1, -2), mask) @ value
+    assert np.array_equal(np.isnan(got), np.isnan(wanted).swapaxes(1, 2))
+
+
 # -- losses ------------------------------------------------------------------------------------------------------------
 
 
@@ -254,3 +346,4 @@ def test_no_rows_are_no_work(dtype: str, run: Run):
     assert run(kernels.add_bias, rows, row, rows).shape == (0, 5)
     assert run(kernels.layer_norm, rows, row, row, np.dtype(dtype).type(1), rows).shape == (0, 5)
     assert run(kernels.gelu, rows, row, rows).shape == (0, 5)
+    assert run(kernels.linear, rows, *packed(run, draw(dtype, 5, 5), row), 2, 1, rows.copy()).shape == (0, 5)

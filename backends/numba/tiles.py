@@ -1,0 +1,159 @@
+"""The tile of `reference/kernels.py` in vector registers, which no compiler finds by itself, and weights packed for it.
+
+A processor multiplies at its full speed only if nearly all of its vector registers hold sums, and if each number that
+is loaded is used for many of them. So the tile is written in the compiler's own language, LLVM's: `ROWS` times
+`VECTORS` registers of sums; for each k, `VECTORS` registers of the panel and, one after the other, `ROWS` numbers of
+the rows, each spread over a register. Meanwhile it asks for the next panel, cache line by cache line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import cgutils
+from numba.extending import intrinsic
+
+from ...reference.layers import Array
+
+FEATURES = llvm.get_host_cpu_features()
+#: Of one vector register, in bytes: AVX-512's, AVX's, or that which nearly every processor has.
+WIDTH = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16
+#: Rows of a tile: 24 registers of sums where there are 32, 12 where there are 16.
+ROWS = 8 if FEATURES.get("avx512f") or FEATURES.get("neon") else 4
+#: Registers in each row of a tile.
+VECTORS = 3
+#: How many k a round of the loop has; one line of the next panel is asked for in each round.
+UNROLLED = 4
+#: Of a cache, and so the boundary at which panels begin, in bytes.
+LINE = 64
+#: Tiles of rows that one thread works on at a time, at most, and their bytes: a second-level cache holds them beside
+#: two panels, and one panel serves for so many that the next has time to come.
+TILES, BLOCK = 16, 3 << 18
+
+
+class Packed(NamedTuple):
+    """A dense layer, laid out for `kernels.linear`.
+
+    Attributes:
+        panels: the weight, (panels, in, columns).
+        bias: (panels, columns).
+        size: how many columns there are.
+    """
+
+    panels: Array
+    bias: Array
+    size: int
+
+
+def columns(dtype: Any) -> int:
+    """How many columns a tile has."""
+    return VECTORS * WIDTH // np.dtype(dtype).itemsize
+
+
+def pack(weight: Array, bias: Array) -> Packed:
+    """A dense layer as `kernels.packed_columns` says: (out, in) and (out,).
+
+    Example:
+        >>> packed = pack(np.ones((5, 7), "float32"), np.zeros(5, "float32"))
+        >>> packed.panels[:, 0].ravel()[:6], packed.size
+        (array([1., 1., 1., 1., 1., 0.], dtype=float32), 5)
+    """
+    size, depth = weight.shape
+    width = columns(weight.dtype)
+    count = -(-size // width)
+    panels = _aligned((count, depth, width), weight.dtype)
+    for i in range(count):
+        part = weight[i * width : (i + 1) * width]
+        panels[i, :, : len(part)] = part.T
+    return Packed(panels, np.pad(bias, (0, count * width - size)).reshape(count, width), size)
+
+
+def shares(rows: int, layer: Packed) -> tuple[int, int]:
+    """Into how many groups of rows and slices of panels `kernels.linear` goes: each thread has as much to do."""
+    threads, tiles = numba.get_num_threads(), -(-rows // ROWS)
+    if tiles < UNROLLED * threads:  # of a short text, each thread takes all rows and its part of the weight
+        return 1, threads
+    block = max(1, min(TILES, BLOCK // (ROWS * layer.panels.shape[1] * layer.panels.itemsize)))
+    return threads * -(-tiles // (threads * block)), 1
+
+
+def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros that begin at a cache line: a vector that lies across two is loaded twice."""
+    size = np.dtype(dtype).itemsize * int(np.prod(shape))
+    room = np.zeros(size + LINE, np.uint8)
+    start = -room.ctypes.data % LINE
+    return room[start : start + size].view(dtype).reshape(shape)
+
+
+# -- the tile --------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def tile(_context: Any, rows: Any, panel: Any, ahead: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
+    """`kernels.tile` of `ROWS` by `columns(dtype)`."""
+    return numba.void(rows, panel, ahead, out), _tile
+
+
+def _tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+    """Its instructions: sums in registers, the loop over k, and what the sums are at the end."""
+    arrays = [context.make_array(kind)(context, builder, a) for kind, a in zip(signature.args, arguments, strict=True)]
+    rows, panel, ahead, out = arrays
+    number = context.get_value_type(signature.args[0].dtype)
+    size = signature.args[0].dtype.bitwidth // 8
+    lanes = WIDTH // size
+    vector, index = ir.VectorType(number, lanes), cgutils.intp_t
+
+    def at(start: Any, *offset: Any) -> Any:
+        """A place in memory, so many numbers after another."""
+        return builder.gep(start, [index(o) if isinstance(o, int) else o for o in offset])
+
+    def at_vector(start: Any, position: int) -> Any:
+        return builder.bitcast(at(start, position * lanes), vector.as_pointer())
+
+    sums = [[cgutils.alloca_once_value(builder, vector(None)) for _ in range(VECTORS)] for _ in range(ROWS)]
+
+    def step(k: Any) -> None:
+        """sums += rows[k, :, None] * panel[k]."""
+        start = at(panel.data, builder.mul(k, index(VECTORS * lanes)))
+        right = [builder.load(at_vector(start, v), align=size) for v in range(VECTORS)]
+        start = at(rows.data, builder.mul(k, index(ROWS)))
+        for r in range(ROWS):
+            left = _spread(builder, builder.load(at(start, r)), vector)
+            for v in range(VECTORS):
+                product = builder.fmul(left, right[v], flags=("contract",))
+                builder.store(builder.fadd(builder.load(sums[r][v]), product, flags=("contract",)), sums[r][v])
+
+    # The rounds that are short come first: the loop that counts then ends where the sums are stored.
+    depth = builder.extract_value(panel.shape, 0)
+    short = builder.and_(depth, index(UNROLLED - 1))
+    with cgutils.for_range_slice(builder, index(0), short, index(1), inc=True) as (k, _):
+        step(k)
+    with cgutils.for_range_slice(builder, short, depth, index(UNROLLED), inc=True) as (k, _):
+        _fetch(builder, at(ahead.data, builder.mul(k, index(LINE // size // UNROLLED))))
+        for u in range(UNROLLED):
+            step(builder.add(k, index(u)))
+    for r in range(ROWS):
+        for v in range(VECTORS):
+            builder.store(builder.load(sums[r][v]), at_vector(out.data, r * VECTORS + v), align=size)
+    return context.get_dummy_value()
+
+
+def _spread(builder: Any, number: Any, vector: Any) -> Any:
+    """A vector of one number."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    alone = builder.insert_element(undefined, number, ir.Constant(ir.IntType(32), 0))
+    return builder.shuffle_vector(alone, undefined, ir.Constant(ir.VectorType(ir.IntType(32), vector.count), None))
+
+
+def _fetch(builder: Any, address: Any) -> None:
+    """Ask for the line at an address, to read it soon, into the second-level cache. Any address may be asked for."""
+    byte, integer = ir.IntType(8).as_pointer(), ir.IntType(32)
+    kind = ir.FunctionType(ir.VoidType(), [byte, integer, integer, integer])
+    prefetch = builder.module.declare_intrinsic("llvm.prefetch", (), kind)
+    is_write, locality, is_data = (ir.Constant(integer, value) for value in (0, 2, 1))
+    builder.call(prefetch, [builder.bitcast(address, byte), is_write, locality, is_data])
