@@ -1,6 +1,6 @@
 # make demo        the core only: fill a mask, and prove that the engines agree with the spec
 # make test        all engines, their peers, and the tools: lint, types, tests
-# make test-numpy  the tests that need no framework, where none is installed
+# make test-numpy  the tests that need no framework, where none is installed; of the slow ones, none
 # make test-flax   one engine's beside the spec's, where its framework is the only one; so test-numba, test-torch and
 #                  test-tensorflow
 # make bench       the figures: what an import costs, the longest functions, agreement with transformers
@@ -40,7 +40,7 @@ test: .venv/.stamp
 	.venv/bin/$(PYTEST)
 
 test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.stamp
-	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/$(PYTEST)
+	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/$(PYTEST) $(if $(filter numpy,$*),-m "not slow")
 
 bench: .venv/.stamp
 	.venv/bin/python benchmarks/house.py

@@ -48,6 +48,8 @@ DISTRIBUTIONS = {
 }
 #: The variables by which libraries are told how many threads to start, before they are imported.
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+#: Seconds before each call: threads of OpenMP go on spinning after their work, and would take the other's cores.
+PAUSE = 0.2
 Forward = Callable[[], Any]
 
 
@@ -152,6 +154,7 @@ def measure(job: Job) -> dict[str, Any]:
     seconds: list[list[float]] = [[], []]
     for _ in range(job.runs):
         for call, taken in zip(pair, seconds, strict=True):
+            time.sleep(PAUSE)
             start = time.perf_counter()
             call()
             taken.append(time.perf_counter() - start)

@@ -5,10 +5,11 @@ plain Python, which runs as it is, slowly; the `numba` engine compiles it, with 
 iterations of such a loop are independent, each computes its elements of `out` alone and always in the same order, so no
 result depends on the number of threads.
 
-Everything is C-contiguous, and `out` may be the first argument, but not that of a product. The annotations say dtype
-and rank, and the compiler reads them: `Number` is the model's float32 or float64; `Row`, `Rows`, `Panels`, `Heads` and
-`Projections` are arrays of it with one, two, three, four and five axes; `Integers` has one, `Booleans` four. A constant
-is said to be of the model's dtype, too, `number(0.5)`: a compiled loop would otherwise compute in float64.
+Arrays are C-contiguous, and `out` may be the first argument, but not that of a product. The annotations say dtype and
+rank, and the compiler reads them: `Number` is the model's float32 or float64; `Row`, `Rows`, `Panels` and `Heads` are
+arrays of it with one, two, three and four axes, and `Views` have four and may lie in memory as they like; `Integers`
+has one, `Booleans` four. A constant is said to be of the model's dtype, too, `number(0.5)`: a compiled loop would
+otherwise compute in float64.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ Row = Any
 Rows = Any
 Panels = Any
 Heads = Any
-Projections = Any
+Views = Any
 Integers = Any
 Booleans = Any
 
@@ -169,55 +170,50 @@ def add_layer_norm(x: Rows, dense: Rows, weight: Row, bias: Row, eps: Number, ou
         normalize(row, weight, bias, eps)
 
 
-def add_bias(x: Rows, bias: Row, out: Rows) -> None:
-    """The end of `layers.linear`."""
-    for n in prange(x.shape[0]):
-        # x + bias
-        for d in range(x.shape[1]):
-            out[n, d] = x[n, d] + bias[d]
+# -- activations, in place ---------------------------------------------------------------------------------------------
 
 
-# -- activations: the end of a dense layer, and what follows it ----------------------------------------------------
+def keep(out: Rows) -> None:
+    """No activation."""
 
 
-def gelu(dense: Rows, bias: Row, out: Rows) -> None:
-    """`layers.gelu` of dense + bias."""
+def gelu(out: Rows) -> None:
+    """`layers.gelu`."""
     number = out.dtype.type
-    for n in prange(dense.shape[0]):
+    for n in prange(out.shape[0]):
         # 0.5 * x * (1.0 + erf(x / sqrt(2.0)))
-        for d in range(dense.shape[1]):
-            x = dense[n, d] + bias[d]
+        for d in range(out.shape[1]):
+            x = out[n, d]
             out[n, d] = number(0.5) * x * (number(1.0) + erf(x / number(1.4142135623730951)))
 
 
-def gelu_new(dense: Rows, bias: Row, out: Rows) -> None:
-    """`layers.gelu_new` of dense + bias."""
+def gelu_new(out: Rows) -> None:
+    """`layers.gelu_new`."""
     number = out.dtype.type
-    for n in prange(dense.shape[0]):
+    for n in prange(out.shape[0]):
         # 0.5 * x * (1.0 + np.tanh(sqrt(2.0 / pi) * (x + 0.044715 * x**3)))
-        for d in range(dense.shape[1]):
-            x = dense[n, d] + bias[d]
+        for d in range(out.shape[1]):
+            x = out[n, d]
             inner = number(0.7978845608028654) * (x + number(0.044715) * (x * x * x))
             out[n, d] = number(0.5) * x * (number(1.0) + tanh(inner))
 
 
-def relu(dense: Rows, bias: Row, out: Rows) -> None:
-    """`layers.relu` of dense + bias."""
+def relu(out: Rows) -> None:
+    """`layers.relu`."""
     number = out.dtype.type
-    for n in prange(dense.shape[0]):
+    for n in prange(out.shape[0]):
         # np.maximum(x, 0)
-        for d in range(dense.shape[1]):
-            x = dense[n, d] + bias[d]
-            out[n, d] = number(0.0) if x < number(0.0) else x
+        for d in range(out.shape[1]):
+            out[n, d] = number(0.0) if out[n, d] < number(0.0) else out[n, d]
 
 
-def silu(dense: Rows, bias: Row, out: Rows) -> None:
-    """`layers.silu` of dense + bias."""
+def silu(out: Rows) -> None:
+    """`layers.silu`."""
     number = out.dtype.type
-    for n in prange(dense.shape[0]):
+    for n in prange(out.shape[0]):
         # x * expit(x), from exp(-|x|), which does not overflow
-        for d in range(dense.shape[1]):
-            x = dense[n, d] + bias[d]
+        for d in range(out.shape[1]):
+            x = out[n, d]
             power = exp(-abs(x))
             share = number(1.0) if x >= number(0.0) else power
             out[n, d] = x * (share / (number(1.0) + power))
@@ -230,8 +226,8 @@ def silu(dense: Rows, bias: Row, out: Rows) -> None:
 
 #: The shape of a tile. A compiler takes what its registers hold.
 ROWS, COLUMNS = 4, 6
-#: What `linear` does with each tile. A compiler makes a `linear` for each activation, which takes this name.
-finish = add_bias
+#: What `linear` does with each tile at last. A compiler makes a `linear` for each activation, which takes this name.
+finish = keep
 
 
 def packed_rows(x: Rows) -> Panels:
@@ -247,17 +243,18 @@ def packed_rows(x: Rows) -> Panels:
 def packed_columns(weight: Rows) -> Panels:
     """The columns of a product's right side, weight.T, (N, K) -> (panels, K, COLUMNS)."""
     panels = np.zeros(((weight.shape[0] + COLUMNS - 1) // COLUMNS, weight.shape[1], COLUMNS), weight.dtype)
-    for n in range(weight.shape[0]):
+    for p in range(panels.shape[0]):
         for k in range(weight.shape[1]):
-            panels[n // COLUMNS, k, n % COLUMNS] = weight[n, k]
+            for c in range(min(COLUMNS, weight.shape[0] - p * COLUMNS)):
+                panels[p, k, c] = weight[p * COLUMNS + c, k]
     return panels
 
 
-def tile(rows: Rows, panel: Rows, ahead: Rows, out: Rows) -> None:
-    """rows.T @ panel, (K, ROWS) and (K, COLUMNS). What lies `ahead` is needed next: a compiler's tile may fetch it."""
+def tile(rows: Rows, panel: Rows, bias: Row, ahead: Rows, out: Rows) -> None:
+    """bias + rows.T @ panel, of (K, ROWS) and (K, COLUMNS). What lies `ahead` is needed next, and may be fetched."""
     for r in range(rows.shape[1]):
         for c in range(panel.shape[1]):
-            result = out.dtype.type(0.0)
+            result = bias[c]
             for k in range(panel.shape[0]):
                 result += rows[k, r] * panel[k, c]
             out[r, c] = result
@@ -280,15 +277,14 @@ def linear(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: R
     for n in prange(groups * slices):
         first, last = n // slices * tiles // groups, (n // slices + 1) * tiles // groups
         rows = packed_rows(x[first * ROWS : last * ROWS])
-        part, finished = np.empty((ROWS, COLUMNS), x.dtype), np.empty((ROWS, COLUMNS), x.dtype)
+        part = np.empty((ROWS, COLUMNS), x.dtype)
         for p in range(n % slices * P // slices, (n % slices + 1) * P // slices):
             following = panels[min(p + 1, P - 1)]
             for i in range(last - first):
-                # x @ weight.T
-                tile(rows[i], panels[p], following[i * K // (last - first) :], part)
-                # … + bias
-                finish(part, bias[p], finished)
-                place(finished, (first + i) * ROWS, p * COLUMNS, out)
+                # x @ weight.T + bias
+                tile(rows[i], panels[p], bias[p], following[i * K // (last - first) :], part)
+                finish(part)
+                place(part, (first + i) * ROWS, p * COLUMNS, out)
 
 
 # -- embeddings ------------------------------------------------------------------------------------------------------
@@ -311,18 +307,6 @@ def embeddings(
 
 
 # -- attention -------------------------------------------------------------------------------------------------------
-
-
-def split_heads(dense: Rows, out: Projections) -> None:
-    """`attention.split_heads`, for several projections side by side."""
-    P, B, H, T, K = out.shape
-    for n in prange(B * T):
-        # dense.reshape(B, T, P, H, K).transpose(2, 0, 3, 1, 4)
-        for p in range(P):
-            for h in range(H):
-                first = (p * H + h) * K
-                for k in range(K):
-                    out[p, n // T, h, n % T, k] = dense[n, first + k]
 
 
 def relative_scores(scores: Heads, by_query: Heads, by_key: Heads, out: Heads) -> None:
@@ -389,7 +373,7 @@ def softmax_weights(scores: Rows, mask: Rows, first: int, scale: Number, weights
             weights[c] += scores[s, c]
 
 
-def attention(query: Heads, key: Heads, value: Heads, is_attended: Booleans, scale: Number, out: Heads) -> None:
+def attention(query: Views, key: Views, value: Views, is_attended: Booleans, scale: Number, out: Heads) -> None:
     """The middle of `attention.attention`: (B, H, T, K) -> (B, T, H, K), with the scores of a few tokens at a time.
 
     They stand on end, (S, COLUMNS): so they are the panel by which the values are multiplied, and the softmax of as
@@ -401,19 +385,20 @@ def attention(query: Heads, key: Heads, value: Heads, is_attended: Booleans, sca
         b, h = n // H, n % H
         queries, keys, values = packed_columns(query[b, h]), packed_rows(key[b, h]), packed_rows(value[b, h].T)
         scores, weights = np.empty((keys.shape[0] * ROWS, COLUMNS), out.dtype), np.empty(COLUMNS, out.dtype)
-        part = np.empty((ROWS, COLUMNS), out.dtype)
+        part, nothing = np.empty((ROWS, COLUMNS), out.dtype), np.zeros(COLUMNS, out.dtype)
         for p in range(queries.shape[0]):
             # scores = query @ key.T
             for i in range(keys.shape[0]):
-                tile(keys[i], queries[p], queries[p], scores[i * ROWS : (i + 1) * ROWS])
+                tile(keys[i], queries[p], nothing, queries[p], scores[i * ROWS : (i + 1) * ROWS])
             # weights = exp(scores / scale - largest), where attended
             softmax_weights(scores[:S], is_attended[b if mask_B > 1 else 0, 0], p * COLUMNS, scale, weights)
             # (weights @ value / weights.sum(-1)).transpose(0, 2, 1, 3)
             for i in range(values.shape[0]):
-                tile(values[i], scores[:S], scores, part)
-                for t in range(p * COLUMNS, min((p + 1) * COLUMNS, T)):
-                    for k in range(i * ROWS, min((i + 1) * ROWS, K)):
-                        out[b, t, h, k] = part[k % ROWS, t % COLUMNS] / weights[t % COLUMNS]
+                tile(values[i], scores[:S], nothing, scores, part)
+                for c in range(min(COLUMNS, T - p * COLUMNS)):
+                    share = out.dtype.type(1.0) / weights[c]
+                    for r in range(min(ROWS, K - i * ROWS)):
+                        out[b, p * COLUMNS + c, h, i * ROWS + r] = part[r, c] * share
 
 
 # -- losses ----------------------------------------------------------------------------------------------------------

@@ -39,10 +39,10 @@ def _whole(is_attended: Booleans | None, size: int) -> Booleans:
 
 
 def split_heads(x: Array, dense: Packed, count: int, head_size: int) -> Array:
-    """Several projections of the tokens x (B, T, D) in one product, split into heads: (P, B, H, T, K)."""
+    """Several projections of the tokens x (B, T, D) in one product, split into heads: views, (P, B, H, T, K)."""
     B, T, _ = x.shape
-    heads = np.empty((count, B, dense.size // (count * head_size), T, head_size), x.dtype)  # P B H T K
-    return run(kernels.split_heads, linear(x, dense).reshape(B * T, -1), heads)  # P B H T K
+    heads = (B, T, count, dense.size // (count * head_size), head_size)
+    return linear(x, dense).reshape(heads).transpose(2, 0, 3, 1, 4)  # P B H T K
 
 
 def relative_scores(scores: Array, query: Array, key: Array, p: Any, config: RobertaConfig) -> Array:

@@ -48,7 +48,7 @@ _turn = threading.RLock()
 _spent = 0.0
 
 
-def run(kernel: Kernel, *arguments: Any, finish: Kernel = kernels.add_bias) -> Any:
+def run(kernel: Kernel, *arguments: Any, finish: Kernel = kernels.keep) -> Any:
     """Run a kernel on arrays whose dtype is that of the last, `out`, which it returns."""
     out = arguments[-1]
     with _turn:
@@ -57,19 +57,19 @@ def run(kernel: Kernel, *arguments: Any, finish: Kernel = kernels.add_bias) -> A
 
 
 @cache
-def compiled(kernel: Kernel, dtype: str, finish: Kernel = kernels.add_bias) -> Kernel:
+def compiled(kernel: Kernel, dtype: str, finish: Kernel = kernels.keep) -> Kernel:
     """A kernel compiled for one dtype, with parallel loops.
 
     Args:
         kernel: of `reference/kernels.py`.
         dtype: "float32" or "float64".
-        finish: what `kernels.linear` does with each tile: a kernel of a product and its bias.
+        finish: what `kernels.linear` does with each tile at last: an activation.
 
     Example:
-        >>> x = np.array([[1.0, 3.0]])
-        >>> compiled(kernels.add_bias, "float64")(x, np.array([0.5, 0.5]), x)
+        >>> x = np.array([[-1.0, 3.0]])
+        >>> compiled(kernels.relu, "float64")(x)
         >>> x
-        array([[1.5, 3.5]])
+        array([[0., 3.]])
     """
     start = time.perf_counter()
     twin = _in_scope(kernel, {**_scope(dtype), "finish": _inner(finish, _scope(dtype))})
@@ -93,13 +93,13 @@ def _scope(dtype: str) -> dict[str, Any]:
     if dtype == "float32":
         scope |= {"erf": _inner(kernels.erf_single, scope), "exp": _inner(kernels.exp_single, scope)}
     for inner in INNER:
-        scope[inner.__name__] = _inner(inner, scope)
+        scope[inner.__name__] = _inner(inner, scope, "always" if inner is kernels.place else "never")
     return scope
 
 
-def _inner(function: Callable[..., Any], scope: dict[str, Any]) -> Any:
+def _inner(function: Callable[..., Any], scope: dict[str, Any], inline: str = "never") -> Any:
     """A function that only kernels call: it is compiled with them, for their types."""
-    return numba.njit(**OPTIONS)(_in_scope(function, scope))
+    return numba.njit(**OPTIONS, inline=inline)(_in_scope(function, scope))
 
 
 def _in_scope(function: Callable[..., Any], scope: dict[str, Any]) -> FunctionType:
@@ -108,15 +108,17 @@ def _in_scope(function: Callable[..., Any], scope: dict[str, Any]) -> FunctionTy
 
 
 def _signature(kernel: Kernel, dtype: str) -> Any:
-    """The types that the annotations stand for. All arrays are C-contiguous; only `out` is written to."""
+    """The types that the annotations stand for. Only `out` is written to."""
     number = numba.from_dtype(np.dtype(dtype))
-    ranks = {"Row": 1, "Rows": 2, "Panels": 3, "Heads": 4, "Projections": 5}
+    ranks = {"Row": 1, "Rows": 2, "Panels": 3, "Heads": 4, "Views": 4}
     arrays = {name: (number, rank) for name, rank in ranks.items()}
     arrays |= {"Integers": (numba.int64, 1), "Booleans": (numba.boolean, 4)}
     scalars = {"Number": number, "int": numba.int64}
 
     def of(name: str, kind: str) -> Any:
-        return scalars[kind] if kind in scalars else numba.types.Array(*arrays[kind], "C", readonly=name != "out")
+        if kind in scalars:
+            return scalars[kind]
+        return numba.types.Array(*arrays[kind], "A" if kind == "Views" else "C", readonly=name != "out")
 
     return numba.void(*(of(name, kind) for name, kind in kernel.__annotations__.items() if name != "return"))
 

@@ -15,11 +15,11 @@ from .tiles import Packed, shares
 Activated = Callable[[Array, Packed, Tap], Array]
 
 
-def linear(x: Array, dense: Packed, finish: Kernel = kernels.add_bias) -> Array:
+def linear(x: Array, dense: Packed, finish: Kernel = kernels.keep) -> Array:
     """The dense layer, y = x W' + b, and where `finish` is an activation's kernel, the activation of y."""
     rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])  # n in
     out = np.empty((len(rows), dense.size), x.dtype)  # n out
-    run(kernels.linear, rows, dense.panels, dense.bias, *shares(len(rows), dense), out, finish=finish)
+    run(kernels.linear, rows, dense.panels, dense.bias, *shares(len(rows)), out, finish=finish)
     return out.reshape(*x.shape[:-1], -1)  # … out
 
 

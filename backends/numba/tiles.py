@@ -8,6 +8,7 @@ the rows, each spread over a register. Meanwhile it asks for the next panel, cac
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -20,7 +21,8 @@ from numba.extending import intrinsic
 
 from ...reference.layers import Array
 
-FEATURES = llvm.get_host_cpu_features()
+#: What this processor can; where the user names another to compile for (`NUMBA_CPU_NAME`), nothing special.
+FEATURES = {} if os.environ.get("NUMBA_CPU_NAME") else llvm.get_host_cpu_features()
 #: Of one vector register, in bytes: AVX-512's, AVX's, or that which nearly every processor has.
 WIDTH = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16
 #: Rows of a tile: 24 registers of sums where there are 32, 12 where there are 16.
@@ -31,9 +33,9 @@ VECTORS = 3
 UNROLLED = 4
 #: Of a cache, and so the boundary at which panels begin, in bytes.
 LINE = 64
-#: Tiles of rows that one thread works on at a time, at most, and their bytes: a second-level cache holds them beside
-#: two panels, and one panel serves for so many that the next has time to come.
-TILES, BLOCK = 16, 3 << 18
+#: Tiles of rows that one thread works on at a time, at most: enough for the next panel to come while one is used, and
+#: few enough to wait for it in the cache.
+TILES = 16
 
 
 class Packed(NamedTuple):
@@ -73,13 +75,12 @@ def pack(weight: Array, bias: Array) -> Packed:
     return Packed(panels, np.pad(bias, (0, count * width - size)).reshape(count, width), size)
 
 
-def shares(rows: int, layer: Packed) -> tuple[int, int]:
+def shares(rows: int) -> tuple[int, int]:
     """Into how many groups of rows and slices of panels `kernels.linear` goes: each thread has as much to do."""
     threads, tiles = numba.get_num_threads(), -(-rows // ROWS)
     if tiles < UNROLLED * threads:  # of a short text, each thread takes all rows and its part of the weight
         return 1, threads
-    block = max(1, min(TILES, BLOCK // (ROWS * layer.panels.shape[1] * layer.panels.itemsize)))
-    return threads * -(-tiles // (threads * block)), 1
+    return threads * -(-tiles // (threads * TILES)), 1
 
 
 def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -94,15 +95,15 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 @intrinsic
-def tile(_context: Any, rows: Any, panel: Any, ahead: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
+def tile(_context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
     """`kernels.tile` of `ROWS` by `columns(dtype)`."""
-    return numba.void(rows, panel, ahead, out), _tile
+    return numba.void(rows, panel, bias, ahead, out), _tile
 
 
 def _tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Its instructions: sums in registers, the loop over k, and what the sums are at the end."""
     arrays = [context.make_array(kind)(context, builder, a) for kind, a in zip(signature.args, arguments, strict=True)]
-    rows, panel, ahead, out = arrays
+    rows, panel, bias, ahead, out = arrays
     number = context.get_value_type(signature.args[0].dtype)
     size = signature.args[0].dtype.bitwidth // 8
     lanes = WIDTH // size
@@ -115,7 +116,8 @@ def _tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     def at_vector(start: Any, position: int) -> Any:
         return builder.bitcast(at(start, position * lanes), vector.as_pointer())
 
-    sums = [[cgutils.alloca_once_value(builder, vector(None)) for _ in range(VECTORS)] for _ in range(ROWS)]
+    first = [builder.load(at_vector(bias.data, v), align=size) for v in range(VECTORS)]
+    sums = [[cgutils.alloca_once_value(builder, first[v]) for v in range(VECTORS)] for _ in range(ROWS)]
 
     def step(k: Any) -> None:
         """sums += rows[k, :, None] * panel[k]."""
