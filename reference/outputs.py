@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,7 @@ def _map(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_map(function, part) for part in value)
     if hasattr(value, "token_count"):  # a cache
-        return type(value)(_map(function, value.layers), function(value.token_count))
+        return replace(value, layers=_map(function, value.layers), token_count=function(value.token_count))
     return function(value)
 
 

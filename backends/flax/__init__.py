@@ -3,11 +3,11 @@
 Compiling: `nnx.jit(lambda model, ids: model(ids))`, or `nnx.split` and `jax.jit`. All models of one configuration share
 what was compiled; a change of `model.config` is seen, and compiles anew. Outside `jit`, each equation is one step.
 
-Training: `model.train()` switches dropout on, which draws from one stream; `nnx.reseed(model, dropout=1)` begins
-another. `model.compute_in("bfloat16")` leaves the parameters as they are.
+Training: `model.train()` switches dropout on, or `nnx.view(model, deterministic=False)`; it draws from one stream, and
+`nnx.reseed(model, dropout=1)` begins another. `model.compute_in("bfloat16")` leaves the parameters as they are.
 
-Inside `jit`, `grad` and `vmap` values are unknown, so nothing is checked. An id or position that does not exist, and a
-token that a cache of fixed size (`model.init_cache`) has no room for, gives NaN there; outside, each is an error.
+Inside `jit`, `grad` and `vmap` values are unknown, so only shapes are checked. An id, position or label that does not
+exist, and a token that a cache of fixed size (`model.init_cache`) has no room for, gives NaN there; outside, an error.
 
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`.
 """
@@ -36,6 +36,7 @@ from .weights import (
     device_of,
     devices,
     dtype_name,
+    freeze,
     frozen_names,
     gradients,
     is_tracing,
@@ -54,6 +55,7 @@ __all__ = [
     "device_of",
     "devices",
     "dtype_name",
+    "freeze",
     "frozen_names",
     "gradients",
     "is_tracing",

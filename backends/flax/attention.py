@@ -40,6 +40,12 @@ class FixedCache(Cache):
         """M, however many tokens are in it."""
         return self.length
 
+    def grown(self) -> Cache:
+        """The same without its empty slots, as engines have it whose caches grow."""
+        end = int(self.taken)
+        layers = tuple((k[:, :, :end], v[:, :, :end], *crossed) for k, v, *crossed in self.layers)  # B H S K
+        return Cache(layers, self.token_count)
+
     def followed_by(self, cache: Cache, T: int) -> FixedCache:
         """What `cache`, the one after a call with T tokens, is as one of fixed size."""
         return FixedCache(cache.layers, cache.token_count, self.taken + T)
@@ -59,9 +65,21 @@ class Slots(tuple[Any, ...]):
 
 def init_cache(config: RobertaConfig, batch_size: int, max_length: int, dtype: str) -> FixedCache:
     """An empty cache with room for `max_length` tokens."""
+    require_sizes(config, batch_size, max_length)
     sizes = [config.attention_head_count(i) for i in range(config.num_hidden_layers)]
     empty = [jnp.zeros((batch_size, H, max_length, config.head_size), dtype) for H in sizes]  # B H M K
     return FixedCache(tuple((room, room) for room in empty), jnp.zeros(batch_size, int), jnp.zeros((), int))
+
+
+def require_sizes(config: RobertaConfig, batch_size: int, max_length: int) -> None:
+    """Only a decoder has a cache, and that has a slot at least."""
+    if not config.is_decoder:
+        message = "init_cache: expected a decoder (is_decoder=True), got an encoder, which keeps no cache"
+        raise ValueError(message)
+    for name, size, least in (("batch_size", batch_size, 0), ("max_length", max_length, 1)):
+        if size < least:
+            message = f"init_cache: {name}: expected at least {least}, got {size}"
+            raise ValueError(message)
 
 
 def first_token(past: Any, T: int, S: int) -> Any:

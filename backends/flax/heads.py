@@ -67,7 +67,6 @@ class Head(nnx.Module):
     Attributes:
         config: static for NNX: a compiled function is compiled anew where it has another one.
         rngs: one stream, "dropout", that all dropouts share. `nnx.reseed(model, dropout=1)` begins another.
-        training: whether dropout is on. Off from the start.
         computes_in: see `compute_in`.
     """
 
@@ -77,7 +76,6 @@ class Head(nnx.Module):
     def __init__(self, config: RobertaConfig) -> None:
         self.config = config
         self.rngs = nnx.Rngs(dropout=0)
-        self.training = False
 
     @property
     def base_model(self) -> Body:
@@ -101,9 +99,13 @@ class Head(nnx.Module):
         """The word table, as the module that looks ids up in it."""
         return self.base_model.embeddings.word_embeddings
 
+    @property
+    def training(self) -> bool:
+        """Whether dropout is on, by whatever of NNX it was switched. Off from the start."""
+        return not self.base_model.embeddings.drop.deterministic
+
     def train(self, mode: bool = True) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]  # NNX's returns None
         """Switch dropout on or off."""
-        self.training = mode
         self.set_attributes(Dropout, deterministic=not mode)
         return self
 
@@ -116,11 +118,11 @@ class Head(nnx.Module):
         """The dtype of everything but the parameters, such as "bfloat16"."""
         return self.computes_in or self.get_input_embeddings().weight.dtype.name
 
-    def compute_in(self, dtype: str | None) -> Self:
+    def compute_in(self, dtype: Any) -> Self:
         """Compute in another dtype than that of the parameters, which stay as they are: NNX's dtype and param_dtype.
 
         Args:
-            dtype: such as "bfloat16"; None for the parameters' own.
+            dtype: such as "bfloat16" or `jnp.bfloat16`; None for the parameters' own.
 
         Raises:
             ValueError: a dtype that the engine lacks.
@@ -132,12 +134,13 @@ class Head(nnx.Module):
             >>> model.dtype, model([[0, 5, 2]]).logits.dtype.name
             ('float32', 'bfloat16')
         """
-        if dtype is not None and dtype not in dtypes():
-            remedy = f". {REMEDIES[dtype]}" if dtype in REMEDIES else ""
+        name = None if dtype is None else str(getattr(dtype, "__name__", dtype))
+        if name is not None and name not in dtypes():
+            remedy = f". {REMEDIES[name]}" if name in REMEDIES else ""
             message = f"compute_in: the flax backend computes in one of {list(dtypes())}, got {dtype!r}{remedy}"
             raise ValueError(message)
-        self.computes_in = dtype
-        self.base_model.embeddings.dtype = dtype
+        self.computes_in = name
+        self.base_model.embeddings.dtype = name
         return self
 
     def init_cache(self, batch_size: int, max_length: int) -> FixedCache:
@@ -145,10 +148,14 @@ class Head(nnx.Module):
 
         What it gives is what the growing cache gives. A mask has one column for each of the M slots; those of tokens
         to come may be 1, as nobody sees them yet. More tokens than slots are an error, and NaN inside `jit`.
+        Another engine that is given such a cache takes what is in it.
 
         Args:
             batch_size: B.
             max_length: M, how many tokens there will be at most.
+
+        Raises:
+            ValueError: no decoder, or less than one slot.
 
         Example:
             >>> import jax.numpy as jnp, roberta

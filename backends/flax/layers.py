@@ -199,6 +199,15 @@ class Dropout(nnx.Module):
         self.stream = stream
         self.deterministic = True
 
+    def set_view(self, deterministic: bool | None = None) -> None:
+        """What `nnx.view` calls.
+
+        Args:
+            deterministic: whether nothing is dropped.
+        """
+        if deterministic is not None:
+            self.deterministic = deterministic
+
     def key(self) -> Array | None:
         """The key of the next draw; None where nothing is dropped."""
         return None if self.deterministic or not self.rate else self.stream()

@@ -15,11 +15,15 @@ from .layers import at_least_single
 
 
 def cross_entropy(logits: Array, labels: Array, ignore_index: int = IGNORE_INDEX) -> Array:
-    """The mean negative log-likelihood of the labels that count; 0, with gradient 0, where none does."""
+    """The mean negative log-likelihood of the labels that count; 0, with gradient 0, where none does.
+
+    Where labels cannot be checked, inside `jit`, one that does not exist gives NaN: JAX would count from the end.
+    """
     wide = at_least_single(logits)  # n C
     is_counted = labels != ignore_index  # n
     log_total = jax.nn.logsumexp(wide, axis=-1)  # n
-    chosen = jnp.take_along_axis(wide, jnp.where(is_counted, labels, 0)[:, None], -1)[:, 0]  # n
+    each = jnp.arange(len(labels)), jnp.where(is_counted, labels, 0)  # n, n
+    chosen = wide.at[each].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)  # n
     total = jnp.where(is_counted, log_total - chosen, 0).sum()  # ()
     return (total / jnp.maximum(is_counted.sum(), 1)).astype(logits.dtype)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -50,9 +50,10 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
 
 
 def to_native(value: Any, model: Head) -> Array:
-    """An array or list as JAX's: numbers in the dtype in which the model computes, integers as JAX's own."""
+    """An array or list as JAX's: numbers in the dtype in which the model computes, integers and booleans as `int`."""
     if isinstance(value, jax.Array):
-        return value.astype(model.compute_dtype) if jnp.issubdtype(value.dtype, jnp.floating) else value
+        # a position is counted in the integers of the ids, and a byte does not reach far
+        return value.astype(model.compute_dtype if jnp.issubdtype(value.dtype, jnp.floating) else int)
     array = outputs.to_numpy(value)
     if jnp.issubdtype(array.dtype, jnp.floating):
         return jnp.asarray(array, model.compute_dtype)
@@ -90,7 +91,7 @@ def _devices() -> dict[str, Any]:
 
 def _device(name: Any) -> Any:
     """The device of a name; one of JAX's own, or a sharding, is taken as it is."""
-    if not isinstance(name, str):
+    if name is None or isinstance(name, jax.Device | jax.sharding.Sharding):
         return name
     known = _devices()
     if name not in known:
@@ -107,6 +108,15 @@ def device_of(model: Head) -> Any:
 def frozen_names(model: Any) -> frozenset[str]:
     """The parameters that are not trained: those that have been made something else than an `nnx.Param`."""
     return frozenset(name for name in model.table if not isinstance(named_parameter(model, name), nnx.Param))
+
+
+def freeze(model: Any, names: Iterable[str]) -> None:
+    """Leave these parameters out of training: each becomes a plain `nnx.Variable`, a tied one at both of its ends."""
+    plain: dict[int, nnx.Variable[Any]] = {}
+    for name in names:
+        path, _, last = name.rpartition(".")
+        module, variable = named_parameter(model, path), named_parameter(model, name)
+        setattr(module, last, plain.setdefault(id(variable), nnx.Variable(variable[...])))
 
 
 def gradients(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:

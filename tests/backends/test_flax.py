@@ -257,6 +257,27 @@ def test_ids_out_of_range_are_an_error_and_inside_jit_nan(
     assert jnp.isfinite(found[jnp.array([0, 2])]).all()
 
 
+def test_labels_that_do_not_exist_are_an_error_and_inside_jit_nan(make_config: Any, make_model: Any) -> None:
+    model = make_model("token_classification", make_config(num_hidden_layers=1), "flax")
+    run = Counted()
+    labels = jnp.where(IDS % 3 > 0, IDS % 2, -100)
+    assert jnp.isfinite(run(model, input_ids=IDS, labels=labels).loss)
+    for wrong in (2, -1, -2):  # of two; JAX counts negative ones from the end
+        given = {"input_ids": IDS, "labels": labels.at[1, 2].set(wrong)}
+        with pytest.raises(ValueError, match=f"labels.*{wrong}"):
+            model(**given)
+        assert jnp.isnan(run(model, **given).loss)
+
+
+def test_positions_are_counted_in_whatever_integers_the_ids_are(make_config: Any, make_model: Any) -> None:
+    model = make_model("model", make_config(num_hidden_layers=1, max_position_embeddings=307), "flax")
+    ids = jnp.arange(293)[None] % 51 + 2  # more tokens than a byte can count
+    run = Counted()
+    for narrow in (jnp.uint8, jnp.int8):
+        assert same(model(ids.astype(narrow)), model(ids))
+        assert same(run(model, input_ids=ids.astype(narrow)), run(model, input_ids=ids))
+
+
 def test_more_tokens_than_positions_are_an_error_and_inside_jit_nan(make_config: Any, make_model: Any) -> None:
     model = make_model("model", make_config(num_hidden_layers=1, max_position_embeddings=7), "flax")
     with pytest.raises(ValueError, match="at most 5 tokens"):
@@ -308,6 +329,22 @@ def test_each_dropout_works_in_training_only_and_is_seeded(
     assert np.array_equal(model(**inputs)[0], first(1)) != is_felt, "the stream goes on"
     model.eval()
     assert np.array_equal(first(), plain)
+
+
+def test_dropout_can_be_switched_as_nnx_does_it(make_config: Any, make_model: Any) -> None:
+    model = make_model("causal_lm", make_config(num_hidden_layers=1, is_decoder=True), "flax")
+    plain = model(IDS)
+    other = nnx.view(model, deterministic=False)
+    assert (model.training, other.training) == (False, True)
+    assert not same(other(IDS), plain)
+    assert same(model(IDS), plain)
+    model.set_attributes(deterministic=False)
+    assert model.training
+    model.generate(IDS[:, :2], max_new_tokens=1)
+    assert not same(model(IDS), plain), "generating leaves the mode as it was"
+    nnx.Module.eval(model)
+    assert not model.training
+    assert same(model(IDS), plain)
 
 
 def test_dropout_inside_jit_goes_on_where_it_was_and_is_reproducible(make_config: Any, make_model: Any) -> None:
@@ -383,6 +420,9 @@ def test_what_a_model_computes_in_is_checked_and_kept_when_its_sizes_change(conf
     model = make_model("masked_lm", config, "flax").compute_in("bfloat16")
     with pytest.raises(ValueError, match=r"one of \['float32', .*got 'int8'"):
         model.compute_in("int8")
+    for name in ("float16", "bfloat16"):  # a scalar type of JAX, or a dtype, is as good
+        for dtype in (getattr(jnp, name), jnp.dtype(name)):
+            assert model.compute_in(dtype).compute_dtype == name
     model.resize_token_embeddings(59)
     assert (model.dtype, model(IDS).logits.dtype.name) == ("float32", "bfloat16")
 
@@ -516,6 +556,33 @@ def test_more_tokens_than_slots_are_an_error_and_inside_jit_nan(make_config: Any
     assert jnp.isnan(Counted()(model, input_ids=IDS[:, :3], past_key_values=past).logits).all()
 
 
+def test_a_cache_of_fixed_size_is_one_for_every_engine(make_config: Any, make_model: Any) -> None:
+    config = make_config(is_decoder=True, add_cross_attention=True, num_hidden_layers=1)
+    model = make_model("causal_lm", config, "flax")
+    source = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4, 21)), jnp.float32)
+    spec = model.to_backend("numpy")
+    whole = spec(IDS, encoder_hidden_states=source).logits[:, 4:]  # B 3 V
+    first = model(IDS[:, :4], past_key_values=model.init_cache(3, 9), encoder_hidden_states=source)
+    mask = np.ones((3, 7), int)
+    for past in (first.past_key_values, first.numpy()["past_key_values"]):
+        grown = spec(IDS[:, 4:], past_key_values=past, attention_mask=mask)
+        assert np.abs(grown.logits - whole).max() <= 64 * 2.0**-24 * np.abs(whole).max()
+        assert grown.past_key_values.length == 7
+        here = model(IDS[:, 4:], past_key_values=past)
+        assert np.abs(here.logits - whole).max() <= 64 * 2.0**-24 * np.abs(whole).max()
+        assert int(here.past_key_values.taken) == 7
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"), [((3, 0), "max_length.*at least 1, got 0"), ((-1, 7), "batch_size.*at least 0, got -1")]
+)
+def test_a_cache_that_cannot_be_is_refused(sizes: Any, said: str, make_config: Any, make_model: Any) -> None:
+    with pytest.raises(ValueError, match=f"init_cache: {said}"):
+        make_model("model", make_config(is_decoder=True), "flax").init_cache(*sizes)
+    with pytest.raises(ValueError, match=r"init_cache: expected a decoder.*is_decoder=True"):
+        make_model("model", make_config(), "flax").init_cache(3, 7)
+
+
 # -- 64 bits, devices, and the process ---------------------------------------------------------------------------------
 
 ROOT = Path(roberta.__file__).resolve().parent
@@ -590,6 +657,8 @@ def test_a_model_goes_to_the_device_that_is_named(config: Any) -> None:
     assert FACES["masked_lm"](config, backend="flax", device=jax.devices()[0]).dtype == "float32"
     with pytest.raises(ValueError, match=r"device: the flax backend has \['cpu'.*got 'tpu:7'"):
         FACES["masked_lm"](config, backend="flax", device="tpu:7")
+    with pytest.raises(ValueError, match=r"device: the flax backend has \['cpu'.*got 7"):
+        FACES["masked_lm"](config, backend="flax", device=7)
 
 
 def test_what_is_half_a_number_survives_the_way_to_numpy_and_back(config: Any, make_model: Any) -> None:
