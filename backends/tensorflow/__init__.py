@@ -1,5 +1,20 @@
 """The TensorFlow engine: `keras.Model`s of Keras 3, whose layers have the checkpoint's names and shapes.
 
+Training: without `compile(loss=...)` a model trains on its head's own loss, with labels in x or as y; a loss or metric
+of Keras is given logits, so say `from_logits=True`. Dropout is on in `fit`, with `training=True`, and where a Keras
+layer around the model is told so; `train` and `eval` set what holds otherwise. Several replicas of `tf.distribute`
+share a batch, and train as one would.
+
+Precision: a mixed policy of Keras, if one is set when a model is made, is the model's from then on, and survives a
+change of its sizes; `model.dtype_policy = "mixed_bfloat16"` sets it later. The parameters have the dtype of `dtype=`.
+
+Inside `tf.function`, which `fit` and `predict` are, values are unknown, so only shapes are checked, if they are set.
+An id or position that does not exist gives an error of TensorFlow, and NaN under XLA, which Keras chooses unless told
+`jit_compile=False`; so does a label. Call the model once on a batch to have it checked.
+
+Files: `save_pretrained` for every engine; `model.save` for Keras, with the optimizer, the policy, and what is frozen;
+`tf.train.Checkpoint`, under the checkpoint's names; `export` for serving.
+
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
 `training` holds what Keras does with a whole model.
 """
@@ -20,6 +35,7 @@ from .weights import (
     device_of,
     devices,
     dtype_name,
+    freeze,
     frozen_names,
     gradients,
     is_tracing,
@@ -37,6 +53,7 @@ __all__ = [
     "device_of",
     "devices",
     "dtype_name",
+    "freeze",
     "frozen_names",
     "gradients",
     "is_tracing",

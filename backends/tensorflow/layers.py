@@ -201,7 +201,10 @@ class LayerNorm(Part):
 
 
 class Embedding(Part):
-    """A table, whose rows are looked up; the row of padding learns nothing there, as in fairseq and HF PyTorch."""
+    """A table, whose rows are looked up; the row of padding learns nothing there, as in fairseq and HF PyTorch.
+
+    In a traced function, where ids cannot be checked, a row that does not exist is NaN, or an error of TensorFlow.
+    """
 
     def __init__(self, row_count: int, size: int, padding_id: int | None = None) -> None:
         super().__init__()
@@ -218,6 +221,9 @@ class Embedding(Part):
         # one row: what occurs twice in a batch would get a wrong second moment.
         table = tf.reshape(self.weight.value, self.shape)  # V D
         rows = tf.cast(tf.gather(table, ids), self.compute_dtype)  # … D
+        if not tf.executing_eagerly():  # XLA would take the nearest row, an accelerator zeros
+            is_row = tf.expand_dims((ids >= 0) & (ids < self.shape[0]), -1)  # … 1
+            rows = tf.where(is_row, rows, tf.constant(float("nan"), rows.dtype))  # … D
         if self.padding_id is None:
             return rows
         is_padding = tf.expand_dims(ids == self.padding_id, -1)  # … 1

@@ -62,15 +62,21 @@ def without_jax() -> Generator[None]:
         del sys.modules["jax"]
 
 
+class KerasSettingError(ImportError):
+    """Keras is set to another framework: nothing is to be installed, but a variable to be set."""
+
+    remedy = REMEDY
+
+
 def require_backend(name: str) -> None:
     """Keras must run on TensorFlow.
 
     Raises:
-        ImportError: it runs on something else; says which variable to set.
+        KerasSettingError: it runs on something else; its `remedy` says which variable to set.
     """
     if name != "tensorflow":
-        message = f"Keras is set to {name!r}: {REMEDY}"
-        raise ImportError(message)
+        message = f"Keras is set to {name!r}"
+        raise KerasSettingError(message)
 
 
 require_backend(os.environ.get("KERAS_BACKEND") or "tensorflow")
@@ -80,7 +86,8 @@ with quiet(), without_jax():
     try:
         import keras
     except ImportError as error:
-        message = f"Keras cannot be imported ({error}); if it is set to a framework that is missing, {REMEDY}"
+        require_backend(error.name if error.name in {"jax", "torch"} else "tensorflow")
+        message = f"Keras cannot be imported ({error})"
         raise ImportError(message) from error
     accelerators = tf.config.list_physical_devices("GPU")
 

@@ -16,10 +16,13 @@ from ...reference.config import RobertaConfig
 from ...reference.inputs import LABELS
 from ...reference.outputs import Output
 from .layers import Dropout, dropout
-from .losses import LOSSES
+from .losses import LOSSES, problem_type
+from .weights import frozen_names, part_at
 
 #: What a call is told by `training=`, for as long as it lasts: the model's own mode stays.
 _asked: ContextVar[bool | None] = ContextVar("training", default=None)
+#: Arguments that are no integers.
+VECTORS = frozenset({"inputs_embeds", "head_mask", "encoder_hidden_states"})
 #: Fields of a record that are no predictions.
 BESIDES = frozenset({"loss", "past_key_values", "hidden_states", "attentions", "cross_attentions"})
 
@@ -39,6 +42,7 @@ class KerasModel(keras.Model):
 
     Attributes:
         config: the configuration.
+        former_policy: of the model whose sizes have changed, which it keeps; None for a new one.
         device: where the model was put, such as "cpu" or "gpu:0"; None for TensorFlow's choice.
         training: whether dropout is on where a call does not say `training=`. Off from the start, as Keras has it.
         seed_generator: its state decides the dropout, and goes on with each draw. It starts from Python's generator,
@@ -48,13 +52,16 @@ class KerasModel(keras.Model):
 
     head: str
     options: dict[str, Any]
+    table: Mapping[str, Any]
     forward: Callable[..., Any]
 
     def __init__(self, config: RobertaConfig) -> None:
         # A model whose sizes change is made anew in place: Keras would keep the layers that it had.
+        former_policy = self.__dict__.get("_dtype_policy")
         self.__dict__.clear()
         super().__init__()
         self.config = config
+        self.former_policy = former_policy
         self.device: str | None = None
         self.training = False
         self.seed_generator = keras.random.SeedGenerator()
@@ -76,10 +83,31 @@ class KerasModel(keras.Model):
 
     def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
         """The same without Keras's functional models."""
-        if args and isinstance(args[0], Mapping):
-            args, kwargs = args[1:], {**args[0], **kwargs}
-        with _training(training), self.placed():
+        first = args[0] if args else None
+        if isinstance(first, Mapping):
+            args, kwargs = args[1:], {**first, **kwargs}
+        elif isinstance(first, list | tuple) and self._is_several(first):
+            args = (*first, *args[1:])
+        for name, value in (*enumerate(args), *kwargs.items()):
+            _require_dense(name, value)
+        with _training(self._mode_around() if training is None else training), self.placed():
             return self.forward(*args, **kwargs)
+
+    def _is_several(self, first: list[Any] | tuple[Any, ...]) -> bool:
+        """Whether the first argument is a list of arguments, as Keras hands them over, and no list of rows."""
+        rank = len(self.token_axes)
+        return bool(first) and all(len(getattr(part, "shape", ())) >= rank for part in first)
+
+    def _mode_around(self) -> bool | None:
+        """What the Keras layer whose call this is part of was told by `training=`; None where there is none."""
+        mode = self._get_call_context().get_value("training")
+        self._maybe_reset_call_context()
+        return mode
+
+    @property
+    def token_axes(self) -> str:
+        """The axes of `input_ids`."""
+        return "BCT" if self.head == "multiple_choice" else "BT"
 
     def placed(self) -> AbstractContextManager[Any]:
         """A `with` block that computes where the model was put; where TensorFlow likes if it was put nowhere."""
@@ -103,13 +131,18 @@ class KerasModel(keras.Model):
     @keras.Model.dtype_policy.setter
     def dtype_policy(self, value: Any) -> None:
         """Of all parts as well: "mixed_bfloat16" computes in bfloat16 and keeps the variables in float32."""
+        policy = keras.dtype_policies.get(value)
+        if self.built and policy.variable_dtype != self.variable_dtype:
+            remedy = f"for others: model.to_backend('tensorflow', dtype={policy.variable_dtype!r})"
+            message = f"dtype_policy: required one of {self.variable_dtype} variables, got {policy.name!r}; {remedy}"
+            raise ValueError(message)
         for layer in self._flatten_layers():
-            layer._dtype_policy = keras.dtype_policies.get(value)
+            layer._dtype_policy = policy
 
     # -- fit, evaluate, predict --------------------------------------------------------------------------------------
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """As Keras has it; without a loss, the model trains on its own."""
+        """As Keras has it; without a loss, the model trains on its own. Another one gets logits, no probabilities."""
         # Keras would go on with the loss and the metrics of an earlier call.
         self._compile_loss = self._compile_metrics = None
         super().compile(*args, **kwargs)
@@ -119,17 +152,30 @@ class KerasModel(keras.Model):
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
 
-    def fit(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it; x may be a tokenizer's record."""
-        return super().fit(_plain(x), *args, **kwargs)
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; x may be a tokenizer's record, and what is in memory lists, in `validation_data` too."""
+        held_out = {name: _plain(name, kwargs[name]) for name in ("validation_data",) if name in kwargs}
+        return super().fit(_plain("x", x), _plain("y", y), *args, **{**kwargs, **held_out})
 
-    def evaluate(self, x: Any = None, *args: Any, **kwargs: Any) -> Any:
-        """As Keras has it; x may be a tokenizer's record."""
-        return super().evaluate(_plain(x), *args, **kwargs)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; x may be a tokenizer's record, and what is in memory lists."""
+        return super().evaluate(_plain("x", x), _plain("y", y), *args, **kwargs)
 
     def predict(self, x: Any, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it, output name -> array; x may be a tokenizer's record, or a list."""
+        return super().predict(_plain("x", x), *args, **kwargs)
+
+    def train_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; x may be a tokenizer's record."""
+        return super().train_on_batch(_plain("x", x), _plain("y", y), *args, **kwargs)
+
+    def test_on_batch(self, x: Any, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """As Keras has it; x may be a tokenizer's record."""
+        return super().test_on_batch(_plain("x", x), _plain("y", y), *args, **kwargs)
+
+    def predict_on_batch(self, x: Any) -> Any:
         """As Keras has it, output name -> array; x may be a tokenizer's record."""
-        return super().predict(_plain(x), *args, **kwargs)
+        return super().predict_on_batch(_plain("x", x))
 
     def compute_loss(
         self, x: Any = None, y: Any = None, y_pred: Any = None, sample_weight: Any = None, training: bool = True
@@ -144,9 +190,21 @@ class KerasModel(keras.Model):
             message = f"{type(self).__name__}: required labels to train on, got none; {remedy}"
             raise ValueError(message)
         if sample_weight is not None:
-            message = "sample_weight: the model's own loss counts labels alike; leave it out, or give compile(loss=...)"
+            given = "sample_weight, class_weight"
+            message = f"{given}: the model's own loss counts labels alike; leave it out, or give compile(loss=...)"
             raise ValueError(message)
-        return LOSSES[self.head](y_pred, *_native_labels(y, LABELS[self.head]), self.config)
+        labels = _native_labels(y, LABELS[self.head])
+        for name, label in labels.items():
+            _require_shape(name, label, self.head, predictions(y_pred), self.config)
+        loss = LOSSES[self.head](y_pred, *labels.values(), self.config)
+        return loss / tf.distribute.get_strategy().num_replicas_in_sync  # Keras adds up what the replicas give
+
+    def _symbolic_build(self, iterator: Any = None, data_batch: Any = None) -> None:
+        """Build Keras's loss and metrics. It shows the mean of several replicas' batches, whose ids are fractions."""
+        if data_batch is not None:
+            x, *labels = keras.utils.unpack_x_y_sample_weight(data_batch)
+            data_batch = (_with_whole_ids(x), *labels)
+        super()._symbolic_build(iterator, data_batch)
 
     def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> dict[str, Any]:
         """The metrics given to `compile`, on the predictions and the labels."""
@@ -180,37 +238,50 @@ class KerasModel(keras.Model):
             filepath: a folder.
             format: "tf_saved_model", or another one that Keras has.
             verbose: whether Keras tells what it wrote.
-            input_signature: argument -> `tf.TensorSpec`; None: `input_ids` and `attention_mask`, int32, as the
-                tokenizer gives them with `return_tensors="tf"`.
+            input_signature: argument -> `tf.TensorSpec` or `keras.InputSpec`, or a list of them in the order of the
+                call; None: `input_ids` and `attention_mask`, int32, as the tokenizer gives them with
+                `return_tensors="tf"`.
             **kwargs: of the other formats.
 
         Returns:
             What Keras returns: of a SavedModel, nothing. `tf.saved_model.load(folder).serve(inputs)` takes a dict of
             arguments and gives a dict of outputs: "logits", or of several by number, "hidden_states.0".
         """
+        unknown = tf.TensorSpec([None] * len(self.token_axes), tf.int32)
+        asked = input_signature or {"input_ids": unknown, "attention_mask": unknown}
+        asked = [_named(part) for part in (asked if isinstance(asked, list | tuple) else [asked])]
         if format != "tf_saved_model":
-            return super().export(filepath, format, verbose, input_signature, **kwargs)
-        rank = 3 if self.head == "multiple_choice" else 2
-        arguments = ("input_ids", "attention_mask")
-        asked = input_signature or {name: tf.TensorSpec([None] * rank, tf.int32, name=name) for name in arguments}
+            return super().export(filepath, format, verbose, asked, **kwargs)
         archive: Any = keras.export.ExportArchive()
         archive.track(self)
-        archive.add_endpoint("serve", lambda inputs: _flat(self.predict_step((inputs,))), [asked])
+        archive.add_endpoint("serve", lambda *inputs: _flat(self.predict_step((_only(inputs),))), asked)
         return archive.write_out(filepath, verbose=bool(verbose))
+
+    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
+        """What `tf.train.Checkpoint` keeps. Keras would leave out every layer that lies in a dict or a list."""
+        children = super()._trackable_children(save_type, **kwargs)
+        if save_type != "checkpoint" or not self.built:
+            return children
+        return {**children, **{name: part_at(self, name) for name in self.table}}
 
     def get_config(self) -> dict[str, Any]:
         """What a `.keras` file and a pickle keep besides the numbers."""
         policy = keras.dtype_policies.serialize(self.dtype_policy)
-        return {"config": self.config.to_dict(), "policy": policy, "training": self.training, **self.options}
+        kept = {"policy": policy, "training": self.training, "frozen": sorted(frozen_names(self))}
+        return {"config": self.config.to_dict(), **kept, **self.options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """The way back: a model of the same sizes."""
-        fields, policy, training = (config.pop(name) for name in ("config", "policy", "training"))
+        options = dict(config)  # which the caller may use again
+        fields, policy, training = (options.pop(name) for name in ("config", "policy", "training"))
+        frozen = options.pop("frozen", ())
         policy = keras.dtype_policies.deserialize(policy)
         made: Any = cls  # the public class, which takes the dtype as well
-        model = made(RobertaConfig.from_dict(fields), dtype=policy.variable_dtype, **config)
+        model = made(RobertaConfig.from_dict(fields), dtype=policy.variable_dtype, **options)
         model.dtype_policy = policy
+        for name in frozen:
+            part_at(model, name).trainable = False
         return model.train(training)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -233,15 +304,76 @@ def _flat(outputs: Mapping[str, Any]) -> dict[str, Tensor]:
     return flat
 
 
-def _plain(x: Any) -> Any:
-    """A mapping as a dict of arrays: Keras knows no other, and no lists in it."""
-    if not isinstance(x, Mapping):
-        return x
-    return {name: np.asarray(value) if isinstance(value, list | tuple) else value for name, value in x.items()}
+def _plain(name: str, given: Any) -> Any:
+    """Lists as arrays, and a mapping as a dict of them: Keras knows no other. Several in a tuple stay several."""
+    if isinstance(given, Mapping):
+        return {part: _plain(part, value) for part, value in given.items()}
+    if not isinstance(given, list | tuple):
+        return given
+    is_several = any(hasattr(part, "shape") or isinstance(part, list | Mapping) for part in given)
+    if isinstance(given, tuple) and is_several:
+        return tuple(_plain(name, part) for part in given)
+    if any(hasattr(part, "shape") for part in given):
+        return given
+    try:
+        return np.asarray(given)
+    except ValueError as error:
+        remedy = "pad them: tokenizer(..., padding=True)"
+        message = f"{name}: required rows of one length, got lists of several; {remedy}"
+        raise ValueError(message) from error
 
 
-def _native_labels(y: Any, names: tuple[str, ...]) -> list[Tensor]:
-    """Labels in the order of the head's arguments."""
-    values = [y[name] for name in names] if isinstance(y, Mapping) else y if isinstance(y, list | tuple) else [y]
-    tensors = [tf.convert_to_tensor(value) for value in values]
-    return [value if value.dtype.is_floating else tf.cast(value, tf.int64) for value in tensors]
+def _with_whole_ids(x: Any) -> Any:
+    """A batch with integers where it has ids and masks."""
+    if isinstance(x, Mapping):
+        return {name: value if name in VECTORS else tf.cast(value, tf.int64) for name, value in x.items()}
+    return keras.tree.map_structure(lambda value: tf.cast(value, tf.int64), x)
+
+
+def _require_dense(name: str | int, value: Any) -> None:
+    """Tensors whose rows have several lengths, and sparse ones, are no texts."""
+    if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
+        where = f"argument {name}" if isinstance(name, int) else name
+        remedy = "pad it: ids.to_tensor(pad_token_id), with attention_mask=(ids != pad_token_id)"
+        message = f"{where}: required a tensor whose rows have one length, got a {type(value).__name__}; {remedy}"
+        raise TypeError(message)
+
+
+def _named(specs: Any) -> Any:
+    """The specs of a dict of arguments, each under its name."""
+    if not isinstance(specs, Mapping):
+        return specs
+    return {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
+
+
+def _only(inputs: tuple[Any, ...]) -> Any:
+    return inputs[0] if len(inputs) == 1 else inputs
+
+
+def _native_labels(y: Any, names: tuple[str, ...]) -> dict[str, Tensor]:
+    """Labels by name, in the order of the head's arguments."""
+    parts = list(y) if isinstance(y, list | tuple) else [y]
+    given = dict(y) if isinstance(y, Mapping) else dict(zip(names, parts, strict=False))
+    if set(given) != set(names) or len(parts) > len(names):
+        found = sorted(given) if isinstance(y, Mapping) else f"{len(parts)} of them"
+        message = f"labels: required {' and '.join(names)}, as a dict or in this order, got {found}"
+        raise ValueError(message)
+    tensors = {name: tf.convert_to_tensor(given[name]) for name in names}
+    return {name: x if x.dtype.is_floating else tf.cast(x, tf.int64) for name, x in tensors.items()}
+
+
+def _require_shape(name: str, labels: Tensor, head: str, found: Any, config: RobertaConfig) -> None:
+    """Labels fit the predictions, as far as a traced function knows their shapes."""
+    logits = next(iter(found.values())) if isinstance(found, Mapping) else found
+    permitted = [logits.shape[:1], [*logits.shape[:1], 1]]  # B or B 1
+    if head in {"causal_lm", "masked_lm", "token_classification"}:
+        permitted = [logits.shape[:2]]  # B T
+    is_whole = head == "sequence_classification" and config.num_labels > 1
+    if is_whole and problem_type(config, labels) != "single_label_classification":
+        permitted = [logits.shape]  # B L
+    if not any(labels.shape.is_compatible_with(shape) for shape in permitted):
+        shapes = " or ".join(str(tuple(shape)) for shape in permitted)
+        is_fraction = is_whole and labels.dtype.is_floating
+        hint = "; for one class a row convert them to integers, or set config.problem_type" if is_fraction else ""
+        message = f"{name}: expected shape {shapes}, got {tuple(labels.shape)} of {labels.dtype.name}{hint}"
+        raise ValueError(message)

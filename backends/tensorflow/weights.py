@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from functools import reduce
 from typing import Any
@@ -17,7 +17,7 @@ from ...reference import outputs
 
 def state_dict_numpy(model: Any) -> dict[str, Any]:
     """HF's names -> arrays, tied ones under each of their names; bfloat16 as float32, which holds it exactly."""
-    return {name: to_numpy(_at(model, name)) for name in model.table}
+    return {name: to_numpy(part_at(model, name)) for name in model.table}
 
 
 def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
@@ -26,7 +26,7 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
         _build(model, dtype, device)
     loaded: set[int] = set()
     for name, array in state.items():
-        variable = _at(model, name)
+        variable = part_at(model, name)
         if id(variable) not in loaded:
             variable.assign(tf.cast(np.asarray(array), variable.dtype))
             loaded.add(id(variable))
@@ -35,9 +35,9 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
 def _build(model: Any, dtype: str, device: Any) -> None:
     """Make the variables of every layer that has some, in the order of the table.
 
-    A mixed policy of Keras is kept where its variables have the dtype that is asked for.
+    A mixed policy, of the model as it was or else of Keras, is kept where its variables have the dtype asked for.
     """
-    policy = keras.config.dtype_policy()
+    policy = model.former_policy or keras.config.dtype_policy()
     model.dtype_policy = policy if policy.variable_dtype == dtype else keras.DTypePolicy(dtype)
     model.device = None if device is None else _require_device(str(device))
     with model.placed():
@@ -58,7 +58,7 @@ def _build_part(model: Any, path: list[str]) -> None:
     """Make the variables of one layer, and give it and those around it the names that they have in the checkpoint."""
     with ExitStack() as scopes:
         for depth, part in enumerate(path, start=1):
-            layer = _at(model, ".".join(path[:depth]))
+            layer = part_at(model, ".".join(path[:depth]))
             if isinstance(layer, keras.layers.Layer):
                 layer.name = part
                 if not layer.built:
@@ -66,7 +66,7 @@ def _build_part(model: Any, path: list[str]) -> None:
             scopes.enter_context(keras.name_scope(part))
 
 
-def _at(model: Any, name: str) -> Any:
+def part_at(model: Any, name: str) -> Any:
     """The layer or variable of a name: its parts are attributes, keys and indices."""
     return reduce(_step, name.split("."), model)
 
@@ -108,18 +108,24 @@ def devices() -> list[str]:
 
 def device_of(model: Any) -> str:
     """Where the parameters are, such as "cpu" or "gpu:0"."""
-    device = tf.DeviceSpec.from_string(_at(model, next(iter(model.table))).value.device)
+    device = tf.DeviceSpec.from_string(part_at(model, next(iter(model.table))).value.device)
     return "cpu" if device.device_type == "CPU" else f"{device.device_type.lower()}:{device.device_index}"
 
 
 def frozen_names(model: Any) -> frozenset[str]:
     """The parameters that are not trained."""
-    return frozenset(name for name in model.table if not _at(model, name).trainable)
+    return frozenset(name for name in model.table if not part_at(model, name).trainable)
+
+
+def freeze(model: Any, names: Iterable[str]) -> None:
+    """Leave these parameters out of training."""
+    for name in names:
+        part_at(model, name).trainable = False
 
 
 def gradients(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """HF's names -> the derivatives of the loss of one call by each parameter; 0 where it is frozen or unused."""
-    variables = {name: _at(model, name) for name, p in model.table.items() if p.tied_to is None}
+    variables = {name: part_at(model, name) for name, p in model.table.items() if p.tied_to is None}
     trained = {name: variable.value for name, variable in variables.items() if variable.trainable}
     with tf.GradientTape() as tape:
         loss = _loss(model(**inputs))

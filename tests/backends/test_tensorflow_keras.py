@@ -1,0 +1,251 @@
+"""What people who come from Keras do with a model: their data, their layers around it, their copies and their files."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import roberta
+import tensorflow as tf
+from roberta.parity.compare import compare_outputs
+from roberta.parity.tolerances import budgets
+
+pytestmark = pytest.mark.tensorflow
+
+IDS = np.arange(2, 17).reshape(3, 5)
+MASK = np.tri(5, dtype=int)[2:]
+CLASSES = np.array([0, 1, 2])
+PARTS = {"input_ids": IDS, "attention_mask": MASK}
+
+
+@pytest.fixture
+def make(make_config: Any, make_model: Any) -> Any:
+    """A model of one layer: make("masked_lm", position_embedding_type="relative_key")."""
+    return lambda head, dtype="float32", **fields: make_model(
+        head, make_config(num_hidden_layers=1, **fields), "tensorflow", dtype=dtype
+    )
+
+
+@pytest.fixture
+def classifier(make: Any) -> Any:
+    """One that tells three classes apart, compiled, and learns nothing."""
+    none = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
+    model = make("sequence_classification", num_labels=3, **none)
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    return model
+
+
+def listed(arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name: array.tolist() for name, array in arrays.items()}
+
+
+# -- data --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("convert", [np.asarray, tf.constant])
+def test_a_list_of_arguments_is_taken_in_their_order_and_a_list_of_rows_as_rows(convert: Any, make: Any) -> None:
+    model = make("masked_lm")
+    wanted = model(IDS, MASK).logits
+    for several in ([convert(IDS), convert(MASK)], (convert(IDS), convert(MASK))):
+        assert np.array_equal(model(several).logits, wanted)
+    assert np.array_equal(model([convert(row) for row in IDS]).logits, model(IDS).logits)
+    choices = make("multiple_choice")
+    ids, types = np.stack([IDS, IDS + 1], 1), np.stack([IDS, IDS], 1) % 5
+    assert np.array_equal(choices([convert(ids), convert(types)]).logits, choices(ids, types).logits)
+    assert choices([convert(IDS), convert(IDS)]).logits.shape == (2, 3)
+
+
+def test_fit_evaluate_and_predict_take_what_is_in_memory_as_arrays_or_lists(classifier: Any) -> None:
+    def seen(x: Any, y: Any) -> list[Any]:
+        history = classifier.fit(x, y, validation_data=(x, y), verbose=0, shuffle=False).history
+        return [history["loss"], history["val_loss"]]
+
+    losses, logits = seen(PARTS, CLASSES), classifier.predict(PARTS, verbose=0)["logits"]
+    for x in (listed(PARTS), (IDS, MASK)):
+        assert seen(x, CLASSES.tolist()) == losses
+    for x in (listed(PARTS), [IDS, MASK]):
+        assert np.array_equal(classifier.predict(x, verbose=0)["logits"], logits)
+    assert [classifier.evaluate(listed(PARTS), CLASSES.tolist(), verbose=0)] == losses[1]
+    classifier.compile(jit_compile=False)  # and where values are unknown
+    assert classifier.predict([IDS, MASK], verbose=0)["logits"].shape == (3, 3)
+
+
+def test_a_tokenizers_record_is_a_batch_for_every_way_of_training(make: Any) -> None:
+    tokenizer = roberta.RobertaTokenizer.from_pretrained("austen")
+    record = tokenizer(["He was her son.", "She saw Emma."], padding=True)
+    model = make("sequence_classification", num_labels=3, vocab_size=len(tokenizer))
+    model.compile(keras.optimizers.SGD(0.0), run_eagerly=True)
+    assert np.isfinite(model.fit(record, [0, 1], validation_data=(record, [0, 1]), verbose=0).history["val_loss"][0])
+    assert np.isfinite(model.train_on_batch(record, [0, 1]))
+    assert np.isfinite(model.test_on_batch(record, [0, 1]))
+    assert model.predict_on_batch(record)["logits"].shape == (2, 3)
+
+
+@pytest.mark.parametrize(
+    ("head", "labels", "message"),
+    [
+        ("sequence_classification", np.zeros((3, 5), int), r"expected shape \(3,\) or \(3, 1\), got \(3, 5\) of int"),
+        ("sequence_classification", np.zeros(3), r"expected shape \(3, 3\), got .* of float.*; .* convert them to int"),
+        ("token_classification", np.zeros(3, int), r"labels: expected shape \(3, 5\), got \(3,\)"),
+        ("multiple_choice", np.zeros((3, 2), int), r"labels: expected shape .*, got \(3, 2\)"),
+        ("question_answering", np.zeros(3, int), "required start_positions and end_positions, .* got 1 of them"),
+        ("question_answering", {"start": np.zeros(3, int)}, r"start_positions and end_positions, .* got \['start'\]"),
+    ],
+)
+def test_labels_that_do_not_fit_are_refused_before_tensorflow_sees_them(
+    head: str, labels: Any, message: str, make: Any
+) -> None:
+    model = make(head) if head == "question_answering" else make(head, num_labels=3)
+    model.compile("sgd", run_eagerly=True)
+    with pytest.raises(ValueError, match=message):
+        model.fit(np.stack([IDS, IDS], 1) if head == "multiple_choice" else IDS, labels, verbose=0)
+
+
+def test_rows_of_several_lengths_are_refused_with_how_to_pad_them(make: Any, classifier: Any) -> None:
+    for given in (tf.ragged.constant([[2, 3], [4]]), tf.sparse.from_dense([[2, 3]])):
+        with pytest.raises(TypeError, match=r"rows have one length, got a \w+Tensor; pad it: ids.to_tensor"):
+            make("model")(given)
+    with pytest.raises(TypeError, match=r"attention_mask: required"):
+        make("model")(IDS, attention_mask=tf.ragged.constant([[1, 1], [1]]))
+    with pytest.raises(ValueError, match=r"input_ids: required rows of one length.*padding=True"):
+        classifier.fit({"input_ids": [[2, 3], [4]]}, [0, 1], verbose=0)
+
+
+def test_a_row_of_a_table_that_does_not_exist_is_no_other_row_in_a_traced_function(make: Any) -> None:
+    model = make("masked_lm")
+    words = model.get_input_embeddings()
+    found = tf.function(words, jit_compile=True)(tf.constant([2, 52, 53, -1])).numpy()
+    assert np.array_equal(found[:2], words.weight.numpy()[[2, 52]])
+    assert np.isnan(found[2:]).all()
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"53 is not in \[0, 53\)"):
+        tf.function(lambda ids: model(ids).logits)(tf.constant([[53]]))
+
+
+# -- layers around it --------------------------------------------------------------------------------------------------
+
+
+class Around(keras.Model):
+    """A model of somebody else's, which leaves `training` to Keras."""
+
+    def __init__(self, inner: Any) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def call(self, ids: Any) -> Any:
+        return self.inner(ids).pooler_output
+
+
+class Outermost(Around):
+    def call(self, ids: Any, training: bool | None = None) -> Any:
+        return self.inner(ids)
+
+
+def test_a_layer_around_it_says_whether_it_trains_as_it_does_to_kerass_own_layers(make: Any) -> None:
+    inner = make("model", hidden_dropout_prob=0.5)
+    whole = Outermost(Around(inner))
+    plain = inner(IDS).pooler_output
+    assert np.array_equal(whole(IDS), plain)
+    assert not np.array_equal(whole(IDS, training=True), plain)
+    assert np.array_equal(inner(IDS).pooler_output, plain)
+    inner.train()
+    assert not np.array_equal(whole(IDS), plain)
+    assert np.array_equal(whole(IDS, training=False), plain)
+
+
+REPLICAS = """
+import roberta, numpy as np
+import roberta.backends.tensorflow, keras, tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+fields = dict(vocab_size=53, hidden_size=6, num_attention_heads=3, num_hidden_layers=1, intermediate_size=7)
+none = dict(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
+ids = np.arange(2, 22).reshape(4, 5)
+for devices in (["/cpu:0"], ["/cpu:0", "/cpu:1"]):
+    with tf.distribute.MirroredStrategy(devices).scope():
+        model = roberta.TFRobertaForSequenceClassification(roberta.RobertaConfig(**fields, **none))
+        model.compile(keras.optimizers.SGD(1.0), metrics=["accuracy"], jit_compile=False)
+    loss = model.fit(ids, np.array([0, 1, 1, 0]), batch_size=4, shuffle=False, verbose=0).history["loss"]
+    print(*loss, *model.state_dict_numpy()["classifier.out_proj.bias"])
+"""
+
+
+def test_two_replicas_train_as_one_does() -> None:
+    result = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True, check=True)  # noqa: S603
+    one, two = (np.array(line.split(), float) for line in result.stdout.splitlines())
+    assert np.abs(two - one).max() <= 64 * 2.0**-24 * np.abs(one).max()
+
+
+# -- policies ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_model_whose_sizes_change_keeps_its_policy_whatever_kerass_is_by_then(make: Any) -> None:
+    single, mixed = make("masked_lm"), make("masked_lm")
+    mixed.dtype_policy = "mixed_bfloat16"
+    assert mixed.prune_heads({0: [1]})(IDS).logits.dtype == tf.bfloat16
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        assert single.resize_token_embeddings(59)(IDS).logits.dtype == tf.float32
+        assert mixed.resize_token_embeddings(59)(IDS).logits.dtype == tf.bfloat16
+        assert copy.deepcopy(single)(IDS).logits.dtype == tf.float32
+    finally:
+        keras.config.set_dtype_policy("float32")
+
+
+def test_a_policy_of_other_variables_than_the_model_has_is_refused(make: Any) -> None:
+    model = make("model")
+    for name in ("float64", "bfloat16"):
+        with pytest.raises(ValueError, match=rf"one of float32 variables, got '{name}'.*to_backend.*{name}"):
+            model.dtype_policy = name
+    assert model.dtype == "float32"
+
+
+# -- copies and files --------------------------------------------------------------------------------------------------
+
+
+def test_a_checkpoint_of_tensorflow_holds_every_parameter_under_its_name(make: Any, tmp_path: Path) -> None:
+    model, fresh = (make("masked_lm", position_embedding_type="relative_key") for _ in range(2))
+    path = tf.train.Checkpoint(model=model).save(tmp_path / "checkpoint")
+    for variable in fresh.trainable_variables:
+        variable.assign(tf.zeros_like(variable))
+    tf.train.Checkpoint(model=fresh).restore(path).assert_existing_objects_matched().expect_partial()
+    assert np.array_equal(fresh(IDS, MASK).logits, model(IDS, MASK).logits)
+    kept = {name.replace("..", ".") for name, _ in tf.train.list_variables(path)}  # as TensorFlow writes a dot
+    assert all(any(name in key for key in kept) for name in model.table if ".layer." in name)
+
+
+def test_copies_and_files_remember_what_is_frozen(make: Any, tmp_path: Path) -> None:
+    model = make("masked_lm")
+    model.roberta.trainable = False
+    model.save(tmp_path / "model.keras")
+    for again in (copy.deepcopy(model), keras.models.load_model(tmp_path / "model.keras")):
+        assert again.engine.frozen_names(again) == model.engine.frozen_names(model)
+        assert len(again.trainable_variables) == len(model.trainable_variables) == 5
+        assert np.array_equal(again(IDS).logits, model(IDS).logits)
+
+
+def test_a_model_is_made_from_a_config_any_number_of_times(make: Any) -> None:
+    model = make("model")
+    config = model.get_config()
+    assert all(type(model).from_config(config).config == model.config for _ in range(2))
+    assert keras.models.clone_model(model).config == model.config
+
+
+def test_an_exported_model_takes_the_signatures_that_keras_describes(make: Any, tmp_path: Path) -> None:
+    model = make("token_classification")
+    ids, mask = tf.constant(IDS, tf.int32), tf.constant(MASK, tf.int32)
+    spec = keras.InputSpec(shape=(None, None), dtype="int32")
+    model.export(tmp_path / "named", input_signature=[{"attention_mask": spec, "input_ids": spec}])
+    named = tf.saved_model.load(tmp_path / "named")
+    model.export(tmp_path / "listed", input_signature=[tf.TensorSpec([None, None], tf.int32)] * 2)
+    in_order = tf.saved_model.load(tmp_path / "listed")
+    permitted, _ = budgets(model.to_backend("numpy", "float64").eval(), PARTS, "float32")
+    for found in (
+        named.signatures["serving_default"](input_ids=ids, attention_mask=mask),
+        in_order.serve(ids, mask),
+    ):
+        assert all(c.passed for c in compare_outputs({"logits": found["logits"].numpy()}, permitted))
