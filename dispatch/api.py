@@ -9,6 +9,7 @@ from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES, HEADS
 from . import registry
 from .model import PublicModel, public_class
+from .options import require_config
 
 
 class _Face(type):
@@ -17,12 +18,7 @@ class _Face(type):
     head: str
 
     def __call__(cls, config: RobertaConfig, backend: str | None = None, **options: Any) -> Any:
-        if not isinstance(config, RobertaConfig):  # pyright: ignore[reportUnnecessaryIsInstance]
-            message = (
-                f"{cls.__name__}: required a RobertaConfig, got {type(config).__name__}. "
-                f"To load a checkpoint: {cls.__name__}.from_pretrained(folder)"
-            )
-            raise TypeError(message)
+        require_config(config, cls.__name__)
         return cls.on(backend)(config, **options)
 
     def __instancecheck__(cls, instance: Any) -> bool:

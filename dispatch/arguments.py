@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,16 +11,47 @@ import numpy as np
 from ..reference.attention import Cache
 from ..reference.inputs import Inputs
 from ..reference.outputs import to_numpy
+from .outlines import cache_outline, outline
 
 #: Arguments that are no arrays.
 FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
+#: NumPy's letters for texts and other objects.
+NO_NUMBERS = frozenset("OSTUV")
 
 
 def visible(name: str, value: Any) -> Any:
     """An argument as the checks see it: arrays of any engine as NumPy arrays, flags and caches as they are."""
     if value is None or name in FLAGS:
         return value
-    return to_numpy(value)
+    try:
+        array = to_numpy(value)
+    except (ValueError, KeyError) as error:
+        raise _no_array(name, value, error) from error
+    if array.dtype.kind in NO_NUMBERS:
+        raise _no_array(name, value)
+    return array
+
+
+def outlined(name: str, value: Any) -> Any:
+    """An argument as the checks see it while a compiler looks at the program."""
+    if value is None or name in FLAGS:
+        return cache_outline(value) if name == "past_key_values" and value is not None else value
+    if isinstance(value, Mapping):
+        raise _no_array(name, value)
+    found = outline(name, value)
+    if found.dtype.kind in NO_NUMBERS:
+        raise _no_array(name, value)
+    return found
+
+
+def _no_array(name: str, value: Any, error: Exception | None = None) -> Exception:
+    """What to say of an argument that is no array of numbers."""
+    if isinstance(value, Mapping):
+        return TypeError(f"{name}: expected an array, got a {type(value).__name__}; give its entries as m(**inputs)")
+    if error is not None:  # nested lists, which NumPy calls inhomogeneous
+        return ValueError(f"{name}: expected rows of one length ({error}). Pad them: tokenizer(texts, padding=True)")
+    remedy = 'make arrays of texts first: model(**tokenizer(text, return_tensors="np"))'
+    return TypeError(f"{name}: expected an array of numbers, got {type(value).__name__}: {value!r:.60}; {remedy}")
 
 
 def native(name: str, value: Any, model: Any) -> Any:
@@ -37,6 +68,9 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
     if past is None:
         return None
     engine = model.engine
+    _require_pairs(past)
+    if hasattr(past, "grown") and not hasattr(model, "init_cache"):
+        past = past.grown()  # of its empty slots this engine knows nothing
     layers = tuple(tuple(engine.to_native(part, model) for part in layer) for layer in past)
     if isinstance(past, Cache):
         return replace(past, layers=layers, token_count=engine.to_native(past.token_count, model))
@@ -44,6 +78,24 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
     mask = visible("attention_mask", attention_mask)
     count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
     return Cache(layers, engine.to_native(count, model))
+
+
+def _require_pairs(past: Any) -> None:
+    """A cache, or HF's tuple: of each layer a tuple of keys and values."""
+    if isinstance(past, Cache):
+        return
+    layers: list[Any] = list(past) if isinstance(past, Iterable) and not isinstance(past, Mapping) else []
+    if not layers or not all(_has_keys(layer) for layer in layers):
+        what = "the past_key_values of an earlier output, or (key, value) of each layer"
+        message = f"past_key_values: expected {what}, got {type(past).__name__}: {past!r:.60}; for none leave it out"
+        raise TypeError(message)
+
+
+def _has_keys(layer: Any) -> bool:
+    if isinstance(layer, str | Mapping) or not hasattr(layer, "__getitem__") or not len(layer):
+        return False
+    keys = layer[0]
+    return len(keys.shape if hasattr(keys, "shape") else np.shape(keys)) == 4  # B H S K
 
 
 def as_inputs(given: Mapping[str, Any], model: Any, has_labels: bool) -> Inputs:

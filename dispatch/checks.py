@@ -17,8 +17,10 @@ from ..reference.inputs import LABELS, SIGNATURES
 from ..reference.losses import IGNORE_INDEX, problem_type
 from ..reference.outputs import to_numpy
 from ..reference.parameters import CLASS_NAMES
+from .outlines import Outline, agree
 
-Sizes = dict[str, int]
+#: Axis -> its size in this call; None where a compiler leaves it open.
+Sizes = dict[str, Any]
 
 
 def bind(head: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
@@ -55,7 +57,8 @@ def check_call(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> No
     Args:
         head: which head is called.
         config: its configuration.
-        given: name -> NumPy array (or flag, or cache), or None.
+        given: name -> NumPy array (or flag, or cache), or None. Of an `Outline`, which is what there is while a
+            compiler looks at the program, everything but the values is checked.
 
     Raises:
         ValueError: a shape, value or combination that the head cannot take.
@@ -84,7 +87,7 @@ def _describe(value: Any) -> str:
 def _require_shape(name: str, value: Any, alternatives: tuple[str, ...], sizes: Sizes) -> None:
     """The shape must be one of the alternatives, such as "B T", in the sizes of this call."""
     expected = [tuple(1 if axis == "1" else sizes[axis] for axis in axes.split()) for axes in alternatives]
-    if tuple(value.shape) not in expected:
+    if tuple(value.shape) not in expected and not any(agree(value.shape, shape) for shape in expected):
         shapes = " or ".join(
             f"({', '.join(axes.split())}) = {shape}" for axes, shape in zip(alternatives, expected, strict=True)
         )
@@ -100,6 +103,8 @@ def _require_integers(name: str, value: Any) -> None:
 def _require_range(name: str, value: Any, limit: int, meaning: str, ignored: int | None = None) -> None:
     """Every element must lie in [0, limit), or be `ignored`; the message shows the first that does not."""
     _require_integers(name, value)
+    if isinstance(value, Outline):
+        return
     is_wrong = (value < 0) | (value >= limit)
     if ignored is not None:
         is_wrong &= value != ignored
@@ -111,12 +116,12 @@ def _require_range(name: str, value: Any, limit: int, meaning: str, ignored: int
 
 def _require_vectors(name: str, value: Any, width: int) -> None:
     """Finite floating-point numbers, and as many in the last axis as the model is wide."""
-    if value.shape[-1] != width:
+    if value.shape[-1] not in (width, None):
         raise _fail(name, f"a last axis D = {width} (hidden_size)", _describe(value))
     if not np.issubdtype(value.dtype, np.floating):
         message = f"{name}: expected floating-point numbers, got {_describe(value)}"
         raise TypeError(message)
-    if not np.isfinite(value).all():
+    if not (isinstance(value, Outline) or np.isfinite(value).all()):
         index = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
         raise _fail(name, "finite numbers", f"{value[tuple(index)]} at {index}")
 
@@ -138,28 +143,35 @@ def _check_tokens(head: str, config: RobertaConfig, given: Mapping[str, Any]) ->
         raise _fail(
             name, f"rank {rank}, ({letters})", _describe(tokens), "A single text is a batch of one: add an axis."
         )
-    sizes = {"V": config.vocab_size, "D": config.hidden_size, "H": config.num_attention_heads}
+    sizes: Sizes = {"V": config.vocab_size, "D": config.hidden_size, "H": config.num_attention_heads}
     sizes |= {"N": config.num_hidden_layers, **dict(zip(axes, tokens.shape, strict=False))}
-    if not sizes["T"] or sizes.get("C") == 0:
+    if sizes["T"] == 0 or sizes.get("C") == 0:
         raise _fail(name, "at least one token" + (" and choice" if "C" in sizes else ""), _describe(tokens))
     if ids is not None:
         _require_range(name, ids, config.vocab_size, "vocab_size")
     else:
         _require_vectors("inputs_embeds", embeds, sizes["D"])
-    past = given.get("past_key_values")
+    B, C = sizes["B"], sizes.get("C", 1)
     # The rows that the encoder sees, and the tokens that they may attend to.
-    sizes["rows"] = sizes["B"] * sizes.get("C", 1)
-    sizes["S"] = sizes["T"] if past is None else past.key_count(sizes["T"])
+    sizes["rows"] = None if B is None or C is None else B * C
+    sizes["S"] = _key_count(given.get("past_key_values"), sizes["T"])
     if given.get("token_type_ids") is not None:
         _require_shape("token_type_ids", given["token_type_ids"], (" ".join(axes),), sizes)
         _require_range("token_type_ids", given["token_type_ids"], config.type_vocab_size, "type_vocab_size")
     return sizes
 
 
+def _key_count(past: Any, T: int | None) -> int | None:
+    """S; None where it depends on a size that is open."""
+    if past is None:
+        return T
+    return None if T is None or past.length is None else past.key_count(T)
+
+
 def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
     M, pad = config.max_position_embeddings, config.pad_token_id
     if config.position_embedding_type != "absolute":
-        if sizes["S"] > M:
+        if sizes["S"] is not None and sizes["S"] > M:
             raise _fail("input_ids", f"at most max_position_embeddings = {M} tokens", f"{sizes['S']}", "Truncate them.")
         return
     if given.get("position_ids") is not None:
@@ -167,17 +179,28 @@ def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Siz
         _require_shape("position_ids", given["position_ids"], shapes, sizes)
         _require_range("position_ids", given["position_ids"], M, "max_position_embeddings")
         return
-    ids, past = given.get("input_ids"), given.get("past_key_values")
-    count = np.full(sizes["rows"], sizes["T"]) if ids is None else (ids != pad).sum(-1).reshape(-1)
-    count = count if past is None else count + to_numpy(past.token_count)
-    if count.size and count.max() > config.usable_length:
+    count, row = _longest_row(config, given, sizes)
+    if count > config.usable_length:
         reason = f"max_position_embeddings - pad_token_id - 1 = {M} - {pad} - 1"
         raise _fail(
-            "input_ids" if ids is not None else "inputs_embeds",
+            "inputs_embeds" if given.get("input_ids") is None else "input_ids",
             f"at most {config.usable_length} tokens a row ({reason})",
-            f"{int(count.max())} in row {int(count.argmax())}",
+            f"{count} in row {row}",
             "Truncate them (tokenizer(..., truncation=True, max_length=...)).",
         )
+
+
+def _longest_row(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> tuple[int, int]:
+    """The most tokens with a position in a row, cached ones too, and that row; as far as they can be counted."""
+    ids, past = given.get("input_ids"), given.get("past_key_values")
+    if isinstance(ids, Outline):
+        return 0, 0  # which of them are padding is unknown
+    if isinstance(given.get("inputs_embeds"), Outline):
+        return sizes["T"] or 0, 0
+    is_token = np.ones((sizes["rows"], sizes["T"]), bool) if ids is None else ids != config.pad_token_id
+    count = is_token.sum(-1).reshape(-1)
+    count = count if past is None else count + to_numpy(past.token_count)
+    return (int(count.max()), int(count.argmax())) if count.size else (0, 0)
 
 
 # -- masks ---------------------------------------------------------------------------------------------------------
@@ -185,6 +208,8 @@ def _check_positions(config: RobertaConfig, given: Mapping[str, Any], sizes: Siz
 
 def _require_mask(name: str, mask: Any, alternatives: tuple[str, ...], sizes: Sizes) -> None:
     _require_shape(name, mask, alternatives, sizes)
+    if isinstance(mask, Outline):
+        return
     is_wrong = (mask != 0) & (mask != 1)
     if is_wrong.any():
         index = tuple(int(i) for i in np.argwhere(is_wrong)[0])
@@ -195,24 +220,29 @@ def _check_masks(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
     mask, head_mask = given.get("attention_mask"), given.get("head_mask")
     if mask is not None:
         shapes = ("B C S", "B C T S") if "C" in sizes else ("B S", "B T S")
-        if given.get("past_key_values") is not None and mask.shape[-1] == sizes["T"] != sizes["S"]:
+        is_open = given.get("past_key_values") is None or sizes["S"] is None
+        if not is_open and mask.shape[-1:] == (sizes["T"],) != (sizes["S"],):
             remedy = "With a cache the mask covers the cached tokens too: put theirs in front."
             raise _fail("attention_mask", f"a last axis S = {sizes['S']}", f"{mask.shape[-1]}", remedy)
         _require_mask("attention_mask", mask, shapes, sizes)
     if head_mask is not None:
-        H, N = sizes["H"], sizes["N"]
-        full = (sizes["rows"], H, sizes["T"], sizes["S"])
-        varies = zip(head_mask.shape[1:], full, strict=False)
-        is_full = head_mask.ndim == 5 and len(head_mask) == N and all(size in (1, most) for size, most in varies)
-        if not is_full and tuple(head_mask.shape) not in {(H,), (N, H)}:
-            what = f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S) = {(N, *full)} with any axis but N of 1"
-            raise _fail("head_mask", what, _describe(head_mask))
-        if not np.isfinite(np.asarray(head_mask, float)).all():
-            raise _fail("head_mask", "finite numbers", "NaN or infinity")
+        _check_head_mask(head_mask, sizes)
         if config.add_cross_attention and config.pruned_heads:
             # One mask serves both attentions, and pruning narrows the one.
             whole = "a model whose heads are all there, or one without cross-attention"
             raise _fail("head_mask", whole, f"pruned_heads={config.pruned_heads}")
+
+
+def _check_head_mask(head_mask: Any, sizes: Sizes) -> None:
+    H, N = sizes["H"], sizes["N"]
+    full = (N, sizes["rows"], H, sizes["T"], sizes["S"])
+    most = tuple(None if size == 1 else limit for size, limit in zip(head_mask.shape, full, strict=False))
+    is_full = head_mask.ndim == 5 and agree(head_mask.shape, (N, *most[1:]))
+    if not is_full and not any(agree(head_mask.shape, shape) for shape in ((H,), (N, H))):
+        what = f"(H,) = ({H},), (N, H) = ({N}, {H}) or (N, B, H, T, S) = {full} with any axis but N of 1"
+        raise _fail("head_mask", what, _describe(head_mask))
+    if not (isinstance(head_mask, Outline) or np.isfinite(np.asarray(head_mask, float)).all()):
+        raise _fail("head_mask", "finite numbers", "NaN or infinity")
 
 
 def _check_cross(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) -> None:
@@ -222,7 +252,7 @@ def _check_cross(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
         if not config.add_cross_attention:
             remedy = "Set is_decoder=True and add_cross_attention=True, or leave it out: it would have no effect."
             raise _fail("encoder_hidden_states", "a config with add_cross_attention", "one without", remedy)
-        if states.ndim != 3 or states.shape[0] != sizes["B"] or states.shape[2] != sizes["D"]:
+        if not agree(states.shape, (sizes["B"], None, sizes["D"])):
             raise _fail("encoder_hidden_states", f"(B, E, D) = ({sizes['B']}, E, {sizes['D']})", _describe(states))
         _require_vectors("encoder_hidden_states", states, sizes["D"])
         sizes["E"] = states.shape[1]
@@ -256,6 +286,8 @@ def _check_cache(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
 
 def _warn_of_padding(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> None:
     ids, mask = given.get("input_ids"), given.get("attention_mask")
+    if isinstance(given.get("inputs_embeds") if ids is None else ids, Outline):
+        return
     if ids is not None and mask is None and (ids == config.pad_token_id).any():
         warnings.warn(
             "input_ids hold padding but there is no attention_mask, so padding is attended to; "
@@ -314,5 +346,7 @@ def _check_sequence_labels(config: RobertaConfig, labels: Any, sizes: Sizes) -> 
         _require_range("labels", labels, config.num_labels, "num_labels", IGNORE_INDEX)
     else:
         _require_shape("labels", labels, ("B L",), sizes)
-    if np.issubdtype(labels.dtype, np.floating) and not np.isfinite(labels).all():
+    if isinstance(labels, Outline) or not np.issubdtype(labels.dtype, np.floating):
+        return
+    if not np.isfinite(labels).all():
         raise _fail("labels", "finite numbers", "NaN or infinity")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
+import inspect
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +16,29 @@ from ..reference.config import RobertaConfig
 from ..reference.embeddings import Integers
 from ..reference.layers import Array, softmax
 from . import arguments
+
+#: Settings that only HF has -> the value with which they change nothing.
+NEUTRAL: Mapping[str, Any] = {
+    "num_beams": 1,
+    "num_beam_groups": 1,
+    "num_return_sequences": 1,
+    "early_stopping": False,
+    "length_penalty": 1.0,
+    "repetition_penalty": 1.0,
+    "no_repeat_ngram_size": 0,
+    "typical_p": 1.0,
+    "min_p": None,
+    "min_length": 0,
+    "min_new_tokens": 0,
+    "return_dict_in_generate": False,
+    "output_scores": False,
+}
+#: The same -> what to type here.
+INSTEAD: Mapping[str, str] = {
+    "max_length": "type max_new_tokens, which does not count the prompt",
+    "inputs": "type input_ids",
+    "generation_config": "type its settings one by one",
+}
 
 
 @dataclass(frozen=True)
@@ -37,12 +63,12 @@ class Choice:
         Raises:
             ValueError: one out of its range.
         """
-        if not 0.0 < self.temperature < float("inf"):
+        if not (isinstance(self.temperature, Real) and 0.0 < self.temperature < float("inf")):
             remedy = "for the most probable token, leave out do_sample"
             raise _fail("temperature", "a number above 0", self.temperature, remedy)
-        if self.top_k is not None and self.top_k < 1:
-            raise _fail("top_k", "at least 1, or None for all tokens", self.top_k)
-        if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
+        if self.top_k is not None and not (_is_integer(self.top_k) and self.top_k >= 1):
+            raise _fail("top_k", "an integer of at least 1, or None for all tokens", self.top_k)
+        if self.top_p is not None and not (isinstance(self.top_p, Real) and 0.0 < self.top_p <= 1.0):
             raise _fail("top_p", "a sum of probabilities in (0, 1], or None", self.top_p)
         idle = [name for name in ("temperature", "top_k", "top_p") if getattr(self, name) != getattr(Choice, name)]
         if idle and not self.do_sample:
@@ -68,7 +94,9 @@ class Choice:
         """
         if not self.do_sample:
             return logits.argmax(-1)  # B
-        logits = within_top_p(within_top_k(logits / self.temperature, self.top_k), self.top_p)  # B V
+        with np.errstate(over="ignore"):  # a quotient below all numbers is -inf, which is right
+            logits = (logits - logits.max(-1, keepdims=True)) / self.temperature  # B V
+        logits = within_top_p(within_top_k(logits, self.top_k), self.top_p)  # B V
         cumulative = softmax(logits).cumsum(-1)  # B V
         is_passed = cumulative > draws[:, None] * cumulative[:, -1:]  # B V
         return is_passed.argmax(-1)  # B
@@ -119,12 +147,13 @@ class Generating:
         temperature: float = 1.0,
         top_k: int | None = None,
         top_p: float | None = None,
-        eos_token_id: int | Sequence[int] | None = None,
+        eos_token_id: int | Iterable[int] | None = None,
         pad_token_id: int | None = None,
-        seed: int = 0,
+        seed: int | None = 0,
         use_cache: bool = True,
         encoder_hidden_states: Any = None,
         encoder_attention_mask: Any = None,
+        **others: Any,
     ) -> Any:
         """Continue each row of ids, token by token, until all have ended or `max_new_tokens` have been added.
 
@@ -143,10 +172,12 @@ class Generating:
             top_p: draw among the most probable tokens that together have this probability, in (0, 1].
             eos_token_id: one that ends a row, or several; None for the config's, () for none.
             pad_token_id: what follows the end of a row; None for the config's.
-            seed: of the draw. One number is drawn for each row and step, whatever becomes of the others.
+            seed: of the draw. One number is drawn for each row and step, whatever becomes of the others. None for
+                another draw at each call.
             use_cache: keep keys and values, so that each step computes one token only.
             encoder_hidden_states: (B, E, D), for cross-attention.
             encoder_attention_mask: (B, E).
+            **others: settings that HF has besides, such as `num_beams`, as long as they ask for nothing: `num_beams=1`.
 
         Returns:
             (B, T + new) ids in the engine's own arrays; the prompt is in front.
@@ -154,6 +185,8 @@ class Generating:
         Raises:
             ValueError: no decoder, an empty or right-padded prompt, more tokens than the model has positions, or a
                 setting out of its range.
+            TypeError: a setting that does not exist here.
+            RuntimeError: inside `jit` or `tf.function`, where ids have no values yet.
 
         Source: HF `GenerationMixin.generate` @ 4.57.6, whose positions start at 0 where RoBERTa's start behind the
         padding id, so that it continues otherwise than its own forward pass would.
@@ -167,17 +200,17 @@ class Generating:
         """
         model: Any = self
         config: RobertaConfig = model.config
+        _require_known(others)
+        _require_values(model)
         choice = Choice(do_sample, temperature, top_k, top_p)
         ids = _prompt(arguments.visible("input_ids", input_ids), config, max_new_tokens)  # B T
         mask = _prompt_mask(arguments.visible("attention_mask", attention_mask), ids, config)  # B T
         ends = _ends(eos_token_id, config)
-        padding = config.pad_token_id if pad_token_id is None else pad_token_id
-        draws = np.random.default_rng(seed).random((max_new_tokens, len(ids)))  # new B
+        padding = config.pad_token_id if pad_token_id is None else _token("pad_token_id", pad_token_id, config)
+        draws = _generator(seed).random((max_new_tokens, len(ids)))  # new B
         source = {"encoder_hidden_states": encoder_hidden_states, "encoder_attention_mask": encoder_attention_mask}
         past = _empty_cache(model, len(ids), ids.shape[1] + max_new_tokens) if use_cache else None
         steps = _Steps(model, past, use_cache, source)
-        if use_cache and hasattr(model, "init_cache"):  # an engine that compiles wants arrays that do not grow
-            steps.past = model.init_cache(len(ids), ids.shape[1] + max_new_tokens)
         has_ended = np.zeros(len(ids), bool)  # B
         with model.inference():
             for drawn in draws:
@@ -227,7 +260,41 @@ def _empty_cache(model: Any, batch_size: int, length: int) -> Any:
 
 
 def _fail(name: str, required: str, got: object, remedy: str = "") -> ValueError:
-    return ValueError(f"generate: {name}: expected {required}, got {got}" + (f"; {remedy}" if remedy else ""))
+    shown = repr(got) if isinstance(got, str) else got
+    return ValueError(f"generate: {name}: expected {required}, got {shown}" + (f"; {remedy}" if remedy else ""))
+
+
+def _require_known(others: Mapping[str, Any]) -> None:
+    """Of what only HF has, what asks for nothing."""
+    for name, value in others.items():
+        if name in NEUTRAL and (value is None or value == NEUTRAL[name]):
+            continue
+        there = [
+            known for known in inspect.signature(Generating.generate).parameters if known not in {"self", "others"}
+        ]
+        neutral = f"only {name}={NEUTRAL[name]!r} is possible" if name in NEUTRAL else ""
+        near = difflib.get_close_matches(name, there, n=1)
+        hint = INSTEAD.get(name) or neutral or (f"did you mean {near[0]!r}?" if near else "leave it out")
+        message = f"generate: unknown setting {name}={value!r:.60}; there are {', '.join(there)}; {hint}"
+        raise TypeError(message)
+
+
+def _require_values(model: Any) -> None:
+    if model.engine.is_tracing():
+        where = "a function that is being compiled or derived, where ids have no values"
+        message = f"generate: cannot run inside {where}; call it outside of jit, grad and tf.function"
+        raise RuntimeError(message)
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _generator(seed: Any) -> np.random.Generator:
+    """What the numbers are drawn from."""
+    if seed is not None and not (_is_integer(seed) and seed >= 0):
+        raise _fail("seed", "an integer of at least 0, or None for another draw each time", seed)
+    return np.random.default_rng(seed)
 
 
 def _prompt(ids: Any, config: RobertaConfig, max_new_tokens: int) -> Integers:
@@ -238,8 +305,8 @@ def _prompt(ids: Any, config: RobertaConfig, max_new_tokens: int) -> Integers:
     if ids is None or ids.ndim != 2 or not ids.shape[1]:
         remedy = f"to begin with nothing, begin with <s>: [[{config.bos_token_id}]]"
         raise _fail("input_ids", "rows of at least one token, (B, T)", getattr(ids, "shape", None), remedy)
-    if max_new_tokens < 1:
-        raise _fail("max_new_tokens", "at least 1", max_new_tokens)
+    if not _is_integer(max_new_tokens) or max_new_tokens < 1:
+        raise _fail("max_new_tokens", "an integer of at least 1", max_new_tokens)
     is_absolute = config.position_embedding_type == "absolute"  # then padding takes no position
     count = int((ids != config.pad_token_id).sum(-1).max(initial=0)) if is_absolute else ids.shape[1]
     room = config.usable_length - count
@@ -257,6 +324,10 @@ def _prompt_mask(mask: Any, ids: Integers, config: RobertaConfig) -> Any:
         mask = is_token
     if tuple(mask.shape) != tuple(ids.shape):
         raise _fail("attention_mask", f"(B, T) = {tuple(ids.shape)}", tuple(mask.shape))
+    is_wrong = (mask != 0) & (mask != 1)  # B T
+    if is_wrong.any():
+        place = tuple(np.argwhere(is_wrong)[0].tolist())
+        raise _fail("attention_mask", "zeros and ones (1 attend, 0 do not)", f"{mask[place]} at {list(place)}")
     is_open = (mask[:, -1] == 1) & is_token[:, -1]  # B
     if not is_open.all():
         row = int(np.argmin(is_open))
@@ -265,11 +336,19 @@ def _prompt_mask(mask: Any, ids: Integers, config: RobertaConfig) -> Any:
     return mask.astype(bool)
 
 
-def _ends(eos_token_id: int | Sequence[int] | None, config: RobertaConfig) -> list[int]:
+def _ends(eos_token_id: Any, config: RobertaConfig) -> list[int]:
     """The ids that end a row."""
     chosen: Any = config.eos_token_id if eos_token_id is None else eos_token_id  # the config's may be None as well
-    ends = [int(end) for end in np.atleast_1d(() if chosen is None else chosen)]
-    for end in ends:
-        if not 0 <= end < config.vocab_size:
-            raise _fail("eos_token_id", f"ids in [0, {config.vocab_size})", end)
-    return ends
+    if hasattr(chosen, "dtype"):
+        chosen = arguments.visible("eos_token_id", chosen).tolist()
+    several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
+    ends: list[Any] = list(chosen) if several else [] if chosen is None else [chosen]
+    return [_token("eos_token_id", end, config) for end in ends]
+
+
+def _token(name: str, value: Any, config: RobertaConfig) -> int:
+    """An id of the vocabulary."""
+    if not (_is_integer(value) and 0 <= value < config.vocab_size):
+        remedy = f"a token's id, such as tokenizer.{name}" if isinstance(value, str) else ""
+        raise _fail(name, f"ids in [0, {config.vocab_size})", value, remedy)
+    return int(value)

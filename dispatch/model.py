@@ -24,6 +24,7 @@ from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, param
 from ..reference.taps import Recorder, Tap, silent, symbols
 from . import arguments, checkpoint, checks, registry, surgery
 from .generation import Generating
+from .options import require_config, require_dtype, require_options
 
 DECODER = "lm_head.decoder.weight"
 
@@ -54,7 +55,7 @@ class PublicModel:
         config: RobertaConfig,
         *,
         seed: int = 0,
-        dtype: str | None = None,
+        dtype: Any = None,
         device: Any = None,
         state: Mapping[str, Any] | None = None,
         **options: Any,
@@ -64,13 +65,19 @@ class PublicModel:
         Args:
             config: the configuration, checked again and copied.
             seed: of the initial weights, which are the same to the bit on every engine.
-            dtype: of the parameters, such as "float32" (the default) or "float64".
+            dtype: of the parameters, such as "float32" (the default) or "float64", or that of any framework.
             device: where the engine is to put them; None for its default.
             state: HF's names -> arrays; what it lacks is drawn.
             **options: `add_pooling_layer` of the bare model.
+
+        Raises:
+            TypeError: no `RobertaConfig`, or an unknown option.
+            ValueError: a dtype that the engine lacks.
         """
+        require_config(config, type(self).__name__)
+        require_options(options, self.head)
         config = config.replace()
-        dtype = _require_dtype(dtype or "float32", self.backend, self.engine)
+        dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
         self._assemble(config, table, state, seed, options, dtype, device)
         self.load_report = None
@@ -101,9 +108,9 @@ class PublicModel:
         given = checks.bind(self.head, args, kwargs)
         past = arguments.as_cache(given.get("past_key_values"), given.get("attention_mask"), self)
         given["past_key_values"] = past
-        if self.checks_inputs and not self.engine.is_tracing():
-            visible = {name: arguments.visible(name, value) for name, value in given.items()}
-            checks.check_call(self.head, self.config, visible)
+        if self.checks_inputs:
+            look = arguments.outlined if self.engine.is_tracing() else arguments.visible
+            checks.check_call(self.head, self.config, {name: look(name, value) for name, value in given.items()})
         native = {name: arguments.native(name, value, self) for name, value in given.items()}
         labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
         output = self.run(arguments.as_inputs(native, self, bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
@@ -183,9 +190,10 @@ class PublicModel:
         """Copy another word table into this model's; a tied decoder follows.
 
         Args:
-            value: (V, D), an array or tensor, or a module that has one as its `weight`.
+            value: (V, D), an array or tensor, or the framework's embedding layer.
 
         Raises:
+            TypeError: something else.
             ValueError: another shape; to change V, call `resize_token_embeddings` first.
         """
         name = next(name for name in self.table if name.endswith("embeddings.word_embeddings.weight"))
@@ -205,6 +213,7 @@ class PublicModel:
             value: (V, D), an array or tensor, or a module that has one as its `weight`.
 
         Raises:
+            TypeError: something else.
             ValueError: another shape, or a head without a decoder.
         """
         if DECODER not in self.table:
@@ -213,7 +222,7 @@ class PublicModel:
         self._set_embeddings("set_output_embeddings", DECODER, value)
 
     def _set_embeddings(self, verb: str, name: str, value: Any) -> None:
-        array = arguments.visible(name, getattr(value, "weight", value))
+        array = arguments.visible(name, _table_of(verb, value))
         if tuple(array.shape) != self.table[name].shape:
             message = (
                 f"{verb}: expected (V, D) = {self.table[name].shape}, got {tuple(array.shape)}. "
@@ -252,8 +261,10 @@ class PublicModel:
     def _rebuild(self, config: RobertaConfig, state: Mapping[str, Any]) -> Self:
         table = parameter_table(self.head, config, **self.options)
         training, dtype, device = getattr(self, "training", False), self.dtype, self.engine.device_of(self)
-        report, checked = self.load_report, self.checks_inputs
+        report, checked, frozen = self.load_report, self.checks_inputs, self.engine.frozen_names(self)
         self._assemble(config, table, state, 0, self.options, dtype, device)
+        if frozen and hasattr(self.engine, "freeze"):
+            self.engine.freeze(self, frozen)
         self.load_report, self.checks_inputs = report, checked
         self.train(training)  # pyright: ignore[reportAttributeAccessIssue]
         return self
@@ -265,7 +276,7 @@ class PublicModel:
         """The dtype of the parameters, such as "float32"."""
         return self.engine.dtype_name(self)
 
-    def to_backend(self, name: str, dtype: str | None = None, device: Any = None) -> Any:
+    def to_backend(self, name: str, dtype: Any = None, device: Any = None) -> Any:
         """The same model on another engine: equal weights to the bit, where the dtype is the same.
 
         Args:
@@ -274,7 +285,7 @@ class PublicModel:
             device: where the new model is to be.
         """
         cls = public_class(self.head, registry.canonical_name(name))
-        state, dtype = self.state_dict_numpy(), dtype or self.dtype
+        state, dtype = self.state_dict_numpy(), self.dtype if dtype is None else dtype
         model = cls(self.config, dtype=dtype, device=device, state=state, **self.options)
         model.load_report = self.load_report
         return model.train(getattr(self, "training", False))
@@ -289,7 +300,7 @@ class PublicModel:
         cls,
         folder_or_hub_id: str | Path,
         *,
-        dtype: str | None = None,
+        dtype: Any = None,
         device: Any = None,
         seed: int = 0,
         strict: bool = False,
@@ -327,7 +338,7 @@ class PublicModel:
         tensors = checkpoint.read_tensors(folder)
         state, report = checkpoint.match(tensors, table, cls.head, ignore_mismatched_sizes)
         checkpoint.tell_missing(cls.head, folder, report, strict)
-        if dtype == "auto":
+        if isinstance(dtype, str) and dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
         model = cls(config, seed=seed, dtype=dtype, device=device, state=state, **options)
         model.load_report = report
@@ -365,13 +376,16 @@ def public_class(head: str, backend: str) -> type[Any]:
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _require_dtype(dtype: Any, backend: str, engine: Any) -> str:
-    name = str(getattr(dtype, "__name__", dtype)).removeprefix("torch.").removeprefix("numpy.")
-    if name not in engine.DTYPES:
-        remedy = getattr(engine, "REMEDIES", {}).get(name)
-        message = f"dtype: the {backend} backend computes in one of {list(engine.DTYPES)}, got {dtype!r}"
-        raise ValueError(f"{message}. {remedy}" if remedy else message)
-    return name
+def _table_of(verb: str, value: Any) -> Any:
+    """An array as it is, or the table of an embedding layer, which each framework calls otherwise."""
+    if isinstance(value, list | tuple):
+        return value
+    parts = [getattr(value, name, None) for name in ("weight", "embedding", "embeddings")]
+    for table in (*parts, value):
+        if hasattr(table, "shape"):
+            return table
+    message = f"{verb}: expected an array (V, D) or an embedding layer that has its table, got {value!r:.60}"
+    raise TypeError(message)
 
 
 def _with_sources(lacking: Mapping[str, Parameter], table: Mapping[str, Parameter]) -> dict[str, Parameter]:

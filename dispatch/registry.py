@@ -11,6 +11,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
 from types import ModuleType
 
 PACKAGE = __name__.removesuffix(".dispatch.registry")
@@ -55,6 +56,24 @@ BUILT_IN = (
 )
 
 
+#: What an engine's package must have; `docs/backends.md` says what each is.
+INTERFACE = (
+    "HEADS",
+    "LOSSES",
+    "DTYPES",
+    "ENTRY",
+    "to_native",
+    "to_numpy",
+    "state_dict_numpy",
+    "load_state_dict_numpy",
+    "dtype_name",
+    "devices",
+    "device_of",
+    "frozen_names",
+    "is_tracing",
+)
+
+
 class BackendUnavailableError(ImportError):
     """A backend that was asked for cannot be loaded: its framework is missing or broken."""
 
@@ -68,7 +87,7 @@ class BackendStatus:
         version: its framework's version, and those of its companions, such as "2.21.0, keras 3.15.1"; or None.
         devices: where its models can be.
         reason: why it cannot be used, or None.
-        install: the line that installs what is missing, where something is.
+        install: the line that installs what is missing or damaged, where something is.
     """
 
     name: str
@@ -91,9 +110,11 @@ def backends() -> dict[str, Backend]:
         ['numpy', 'numba', 'torch']
     """
     found = {backend.name: backend for backend in BUILT_IN}
+    ours = {alias for backend in BUILT_IN for alias in backend.aliases}
     for point in entry_points(group=ENTRY_POINT_GROUP):
         distribution = point.dist.name if point.dist else point.name
-        found.setdefault(point.name, Backend(point.name, point.value, distribution, f"pip install {distribution}"))
+        if point.name not in ours:
+            found.setdefault(point.name, Backend(point.name, point.value, distribution, f"pip install {distribution}"))
     return found
 
 
@@ -169,19 +190,51 @@ def load(name: str | None = None) -> ModuleType:
         name: an engine; None for the default.
 
     Raises:
-        BackendUnavailableError: its framework is missing or broken; says what to install. A later call tries again.
+        BackendUnavailableError: its framework is missing or broken, or the engine lacks a part; says what to type. A
+            later call tries again.
     """
     backend = backends()[canonical_name(name) if name else get_default_backend()]
     with _lock:
         try:
-            return import_module(backend.module)
+            return _whole(import_module(backend.module))
         except (Exception, SystemExit) as error:  # a broken installation raises anything
             reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
+            remedy = _remedy(backend, error)
+            when = "Install it with" if remedy == backend.install else "If it is damaged or too old"
+            when = "What helps" if hasattr(error, "remedy") else when
             message = (
                 f"backend {backend.name!r} needs {backend.distribution}, which cannot be imported ({reason}). "
-                f"Install it with: {backend.install}"
+                f"{when}: {remedy}"
             )
             raise BackendUnavailableError(message) from error
+
+
+def _whole(engine: ModuleType) -> ModuleType:
+    """The engine, if nothing of the interface is lacking."""
+    lacking = [name for name in INTERFACE if not hasattr(engine, name)]
+    if lacking:
+        message = f"{engine.__name__} lacks {', '.join(lacking)}, which docs/backends.md describes"
+        raise ImportError(message)
+    return engine
+
+
+def _remedy(backend: Backend, error: BaseException) -> str:
+    """What the error itself says, or the line that installs what is missing.
+
+    Where nothing is, pip must be told to install it all the same.
+    """
+    if hasattr(error, "remedy"):
+        return str(getattr(error, "remedy"))  # noqa: B009  # an engine's own error has it
+    if _version(backend.distribution) is None or _is_missing(error):
+        return backend.install
+    return backend.install.replace("pip install", "pip install --force-reinstall", 1)
+
+
+def _is_missing(error: BaseException) -> bool:
+    """Whether the error, or what caused it, is that a whole package is not there."""
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return find_spec(error.name.partition(".")[0]) is None
+    return error.__cause__ is not None and _is_missing(error.__cause__)
 
 
 def available_backends() -> dict[str, BackendStatus]:
@@ -203,7 +256,7 @@ def _status(backend: Backend) -> BackendStatus:
     except Exception as error:  # noqa: BLE001  # whatever a broken installation raises, the others are to be listed
         cause = error.__cause__ or error
         reason = f"{backend.distribution} is not installed" if installed is None else f"{type(cause).__name__}: {cause}"
-        return BackendStatus(backend.name, installed, reason=reason, install=backend.install)
+        return BackendStatus(backend.name, installed, reason=reason, install=_remedy(backend, cause))
     return BackendStatus(backend.name, installed, tuple(devices))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ def resized(
     Returns:
         The new config and state.
     """
+    if not _is_integer(size):
+        message = f"resize_token_embeddings: required an integer, the new number of tokens, got {size!r}"
+        raise TypeError(message)
+    size = int(size)
     least = max(config.pad_token_id, config.bos_token_id or 0, config.eos_token_id or 0) + 1
     if size < least:
         message = f"resize_token_embeddings: required at least {least}, to keep the special ids, got {size}"
@@ -60,6 +64,7 @@ def pruned(
     Returns:
         The new config, which remembers the pruned heads, and the new state.
     """
+    _require_heads(heads)
     union = {
         layer: sorted({*config.pruned_heads.get(layer, ()), *heads.get(layer, ())})
         for layer in {*config.pruned_heads, *heads}
@@ -78,6 +83,21 @@ def pruned(
                 new[name] = new[name][columns]
         new[f"{path}.output.dense.weight"] = new[f"{path}.output.dense.weight"][:, columns]
     return changed, new
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
+
+
+def _require_heads(heads: Any) -> None:
+    """Layer -> heads, all by their numbers."""
+    if not isinstance(heads, Mapping) or not all(_are_integers([layer], numbers) for layer, numbers in heads.items()):
+        message = f"prune_heads: required layer -> list of heads, such as {{0: [1, 2]}}, got {heads!r}"
+        raise TypeError(message)
+
+
+def _are_integers(*several: Any) -> bool:
+    return all(isinstance(numbers, Collection) and all(map(_is_integer, numbers)) for numbers in several)
 
 
 def _kept_columns(before: RobertaConfig, after: RobertaConfig, layer: int) -> list[int]:

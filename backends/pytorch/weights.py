@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -69,6 +69,12 @@ def device_of(model: nn.Module) -> torch.device:
 def frozen_names(model: nn.Module) -> frozenset[str]:
     """The parameters that are not trained."""
     return frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+
+
+def freeze(model: nn.Module, names: Iterable[str]) -> None:
+    """Leave these parameters out of training."""
+    for name in names:
+        model.get_parameter(name).requires_grad_(False)
 
 
 def no_gradients() -> AbstractContextManager[Any]:

@@ -1,6 +1,7 @@
 """Bad input gets one clear error at the boundary, the same on every engine: what was required, what came, where."""
 
 import warnings
+from collections import UserDict
 from typing import Any
 
 import numpy as np
@@ -254,6 +255,40 @@ def test_lists_and_tensors_are_checked_as_arrays_are(case: str, form: str, make_
     assert all(part in str(error.value) for part in parts)
 
 
+#: What of these only values tell.
+HIDDEN = {
+    "an id beyond the vocabulary", "a negative id", "more tokens than positions",
+    "more tokens than positions with the cached ones", "NaN in embeddings", "infinity in embeddings",
+    "a token type beyond its table", "a position beyond its table", "a mask of twos", "a mask of halves",
+    "NaN in the head mask", "NaN in encoder states", "a label beyond the vocabulary", "a label of -1",
+    "a label beyond the classes", "a label of a text beyond the classes", "NaN to regress to",
+    "a choice that is not there", "a negative position",
+}  # fmt: skip
+
+
+class Reached(Exception):  # noqa: N818  # it is none
+    """The engine's head has been called."""
+
+
+def reach(*_: Any) -> None:
+    raise Reached
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_while_a_compiler_looks_only_what_values_tell_is_not_seen(
+    case: str, make_config: Any, make_model: Any, monkeypatch: Any
+) -> None:
+    head, fields, arguments, kind, parts = BAD[case]
+    model = make_model(head, make_config(**fields), "numpy")
+    monkeypatch.setattr(model.engine, "is_tracing", lambda: True)
+    monkeypatch.setattr(type(model), "run", reach)
+    if case in HIDDEN:
+        kind, parts = Reached, []
+    with pytest.raises(kind) as error:
+        model(**arguments)
+    assert [part for part in parts if part not in str(error.value)] == [], str(error.value)
+
+
 def test_a_model_that_checks_nothing_says_so_and_does_not(config: Any, make_model: Any) -> None:
     model = make_model("model", config, "numpy")
     model.checks_inputs = False
@@ -286,6 +321,37 @@ def test_an_argument_given_twice_and_one_too_many_are_refused() -> None:
         bind("model", (1,), {"input_ids": 1})
     with pytest.raises(TypeError, match="takes at most 13 arguments, got 14"):
         bind("model", tuple(range(14)), {})
+
+
+@pytest.mark.parametrize("text", ["hello", b"hello", ["hello"], [["hello"]], np.array([["hello"]])], ids=repr)
+@pytest.mark.parametrize("is_tracing", [False, True])
+def test_texts_are_refused_with_the_tokenizer(
+    text: Any, is_tracing: bool, config: Any, make_model: Any, monkeypatch: Any
+) -> None:
+    model = make_model("model", config, "numpy")
+    monkeypatch.setattr(model.engine, "is_tracing", lambda: is_tracing)
+    with pytest.raises(
+        TypeError, match=r"input_ids: expected an array of numbers, got .*tokenizer\(text, return_tensors"
+    ):
+        model(text)
+
+
+@pytest.mark.parametrize("record", [dict, UserDict])
+@pytest.mark.parametrize("is_tracing", [False, True])
+def test_a_dict_of_arguments_is_refused_with_how_to_give_them(
+    record: Any, is_tracing: bool, config: Any, make_model: Any, monkeypatch: Any
+) -> None:
+    model = make_model("model", config, "numpy")
+    monkeypatch.setattr(model.engine, "is_tracing", lambda: is_tracing)
+    with pytest.raises(TypeError, match=rf"input_ids: .*got a {record.__name__}.*m\(\*\*inputs\)"):
+        model(input_ids=record(input_ids=IDS))
+
+
+@pytest.mark.parametrize("past", [(), 5, "x", ("x",), (5,), ((), ()), {"a": 1}, [[1, 2], [3, 4]]], ids=repr)
+def test_what_is_no_cache_is_refused(past: Any, make_config: Any, make_model: Any) -> None:
+    model = make_model("causal_lm", make_config(is_decoder=True), "numpy")
+    with pytest.raises(TypeError, match=r"past_key_values: expected the past_key_values of an earlier output, .* got "):
+        model(IDS, past_key_values=past)
 
 
 # -- warnings ----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.generation import Choice, within_top_k, within_top_p
+from roberta.dispatch.generation import NEUTRAL, Choice, within_top_k, within_top_p
 from roberta.reference.layers import softmax
 from scipy import stats
 
@@ -237,6 +237,17 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "top_p of nothing": ({"do_sample": True, "top_p": 0.0}, ["top_p", "(0, 1]"]),
     "an end outside": ({"eos_token_id": 53}, ["eos_token_id", "[0, 53)", "got 53"]),
     "an id outside": ({"input_ids": [[53]]}, ["input_ids", "53"]),
+    "rows of several lengths": ({"input_ids": [[5, 6], [7]]}, ["input_ids", "one length", "padding=True"]),
+    "a mask of weights": ({"attention_mask": [[2, 1, 1, 1], [1, 1, 1, 1]]}, ["attention_mask", "ones", "2 at [0, 0]"]),
+    "half a token": ({"max_new_tokens": 2.5}, ["max_new_tokens", "an integer", "got 2.5"]),
+    "a number of tokens in words": ({"max_new_tokens": "3"}, ["max_new_tokens", "an integer", "got '3'"]),
+    "no temperature": ({"do_sample": True, "temperature": None}, ["temperature", "a number", "got None"]),
+    "half of a top_k": ({"do_sample": True, "top_k": 2.5}, ["top_k", "an integer", "got 2.5"]),
+    "top_p in words": ({"do_sample": True, "top_p": "all"}, ["top_p", "got 'all'"]),
+    "a seed below 0": ({"seed": -1}, ["seed", "an integer of at least 0", "got -1"]),
+    "an end in words": ({"eos_token_id": "</s>"}, ["eos_token_id", "[0, 53)", "'</s>'", "tokenizer.eos_token_id"]),
+    "padding outside": ({"pad_token_id": 53}, ["pad_token_id", "[0, 53)", "got 53"]),
+    "padding below 0": ({"pad_token_id": -1}, ["pad_token_id", "[0, 53)", "got -1"]),
 }
 
 
@@ -247,6 +258,65 @@ def test_what_cannot_be_continued_is_refused_with_the_way_out(
     with pytest.raises(ValueError, match=r"generate|input_ids") as raised:
         make_decoder("numpy").generate(**{"input_ids": PROMPT, "max_new_tokens": 9, **changes})
     assert [part for part in parts if part not in str(raised.value)] == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"num_beams": 4}, "unknown setting num_beams=4; there are input_ids, .*seed.*; only num_beams=1 is possible"),
+        ({"max_length": 9}, "max_length=9; .*type max_new_tokens, which does not count the prompt"),
+        ({"topk": 3}, "topk=3; .*did you mean 'top_k'?"),
+        ({"zzz": None}, "zzz=None; .*leave it out"),
+        ({"input_ids": "Emma"}, r"input_ids: .*tokenizer\(text, return_tensors="),
+        ({"input_ids": {"input_ids": PROMPT}}, r"input_ids: .*m\(\*\*inputs\)"),
+    ],
+)
+def test_settings_that_are_not_there_and_texts_are_refused(
+    changes: dict[str, Any], said: str, make_decoder: Any
+) -> None:
+    with pytest.raises(TypeError, match=said):
+        make_decoder("numpy").generate(**{"input_ids": PROMPT, "max_new_tokens": 9, **changes})
+
+
+def test_settings_that_ask_for_nothing_are_taken(make_decoder: Any) -> None:
+    model = make_decoder("numpy")
+    for neutral in (NEUTRAL, dict.fromkeys(NEUTRAL)):
+        assert text(model.generate(PROMPT, **ENDLESS, **neutral)) == text(model.generate(PROMPT, **ENDLESS))
+
+
+def test_inside_what_is_compiled_it_says_where_to_call_it(make_decoder: Any, monkeypatch: Any) -> None:
+    model = make_decoder("numpy")
+    monkeypatch.setattr(model.engine, "is_tracing", lambda: True)
+    with pytest.raises(RuntimeError, match=r"call it outside of jit, grad and tf\.function"):
+        model.generate(PROMPT)
+
+
+@pytest.mark.parametrize("form", [set, tuple, np.array, lambda ends: np.int32(ends[0]), lambda ends: np.array(ends[0])])
+def test_ends_come_in_any_form(form: Any, make_decoder: Any) -> None:
+    model = make_decoder("numpy")
+    drawn = {"do_sample": True, "max_new_tokens": 9}
+    endless = text(model.generate([[0, 5]], eos_token_id=(), **drawn))[0]
+    got = text(model.generate([[0, 5]], eos_token_id=form([endless[6], endless[8]]), **drawn))[0]
+    assert got == endless[: 1 + endless.index(endless[6])]
+
+
+def test_room_for_all_tokens_is_taken_once(backend: str, make_decoder: Any, monkeypatch: Any) -> None:
+    model = make_decoder(backend)
+    if not hasattr(model, "init_cache"):
+        return
+    sizes: list[Any] = []
+    real = model.init_cache
+    monkeypatch.setattr(type(model), "init_cache", lambda self, *size: sizes.append(size) or real(*size))
+    model.generate(PROMPT, max_new_tokens=3)
+    assert sizes == [(2, 7)]
+
+
+def test_the_coldest_draw_takes_the_most_probable_token() -> None:
+    logits = np.array([[3.0, 5.0, -np.inf, 4.0]])
+    assert [int(Choice(True, temperature=t).next_tokens(logits, np.array([0.9]))[0]) for t in (5e-324, 1e-300)] == [
+        1,
+        1,
+    ]
 
 
 def test_an_encoder_says_how_to_get_a_decoder(config: Any, make_model: Any) -> None:

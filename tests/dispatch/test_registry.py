@@ -7,6 +7,7 @@ import sys
 import threading
 from importlib.metadata import version
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -201,7 +202,9 @@ def test_a_broken_framework_is_told_and_breaks_nothing_else(name: str, tmp_path:
     assert lines[0] == "['numpy']"
     assert lines[1].startswith("9.8.7")
     assert said in lines[1]
-    assert lines[1].endswith(f'pip install "roberta[{name}]"')
+    mends = f'pip install --force-reinstall "roberta[{name}]"'  # pip would call the plain line satisfied
+    assert lines[1].endswith(mends)
+    assert lines[2].endswith(f"If it is damaged or too old: {mends}")
     assert f"backend {name!r} needs {name}, which cannot be imported ({said.removeprefix('ImportError: ')})" in lines[2]
     assert lines[3] == "(1, 2, 4)"
 
@@ -233,6 +236,47 @@ def quiet_environment(tmp_path: Path) -> dict[str, str]:
     asked = {"TF_CPP_MIN_LOG_LEVEL", "TF_ENABLE_ONEDNN_OPTS", "PYTHONWARNINGS", "JAX_ENABLE_X64", "TF_USE_LEGACY_KERAS"}
     kept = {name: value for name, value in os.environ.items() if name not in asked}
     return {**kept, "PYTHONPATH": str(tmp_path / "path")}
+
+
+MISSES = ModuleNotFoundError("No module named 'not_there'", name="not_there.inner")
+WRAPPED = ImportError("it needs not_there")
+WRAPPED.__cause__ = MISSES
+
+
+@pytest.mark.parametrize(
+    ("error", "is_missing"),
+    [
+        (MISSES, True),
+        (WRAPPED, True),
+        (ModuleNotFoundError("No module named 'numpy.x'", name="numpy.x"), False),
+        (ImportError("libfast.so: cannot open"), False),
+        (SystemExit("no such processor"), False),
+    ],
+    ids=repr,
+)
+def test_what_is_missing_is_installed_and_what_is_damaged_is_installed_again(
+    error: BaseException, is_missing: bool
+) -> None:
+    backend = registry.Backend("x", "x", "numpy", 'pip install "roberta[x]"')
+    wanted = backend.install if is_missing else 'pip install --force-reinstall "roberta[x]"'
+    assert registry._remedy(backend, error) == wanted
+    absent = registry.Backend("x", "x", "not-there-at-all", backend.install)
+    assert registry._remedy(absent, error) == backend.install
+
+
+def test_an_engine_can_say_what_helps_in_place_of_pip(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SettingError(ImportError):
+        remedy = "set the variable X"
+
+    def refuse(_: str) -> ModuleType:
+        message = "X is not set"
+        raise SettingError(message)
+
+    monkeypatch.setattr(registry, "import_module", refuse)
+    with pytest.raises(registry.BackendUnavailableError, match=r"\(X is not set\). What helps: set the variable X$"):
+        registry.load("numpy")
+    status = registry.available_backends()["numpy"]
+    assert (status.reason, status.install) == ("SettingError: X is not set", "set the variable X")
 
 
 def test_versions_of_companions_are_shown_behind_the_frameworks_own() -> None:
@@ -290,13 +334,13 @@ print(counting_engine.calls, roberta.available_backends()["counting"])
 """
 
 
-def installed_engine(tmp_path: Path, target: str = "counting_engine") -> None:
+def installed_engine(tmp_path: Path, target: str = "counting_engine", name: str = "counting") -> None:
     """A distribution, as pip would leave it: a module, and a dist-info folder with its entry point."""
     (tmp_path / "counting_engine.py").write_text(ENGINE)
     info = tmp_path / "roberta_counting-1.2.3.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: roberta-counting\nVersion: 1.2.3\n")
-    (info / "entry_points.txt").write_text(f"[roberta.backends]\ncounting = {target}\n")
+    (info / "entry_points.txt").write_text(f"[roberta.backends]\n{name} = {target}\n")
 
 
 def test_an_engine_that_a_third_party_installs_is_an_engine_like_any_other(tmp_path: Path) -> None:
@@ -318,6 +362,37 @@ def test_a_broken_third_party_breaks_nobody_else(tmp_path: Path) -> None:
     assert said.startswith("True False")
     assert "not_there_at_all" in said
     assert "pip install roberta-counting" in said
+
+
+@pytest.mark.parametrize("name", ["numpy", "np"])
+def test_no_third_party_takes_a_name_that_is_one_of_ours(name: str, tmp_path: Path) -> None:
+    installed_engine(tmp_path, name=name)
+    code = f"from roberta.dispatch import registry; print(registry.load({name!r}).__name__, *registry.backends())"
+    ours = "numpy numba torch tensorflow flax"
+    assert in_a_new_process(ALONE_WITH_NUMPY + code, tmp_path) == f"roberta.backends.numpy {ours}"
+
+
+def test_a_third_party_that_lacks_a_part_is_told_which(tmp_path: Path) -> None:
+    installed_engine(tmp_path)
+    (tmp_path / "counting_engine.py").write_text("from roberta.backends.numpy import *\ndel LOSSES, is_tracing")
+    code = (
+        "import roberta\n"
+        "print(roberta.available_backends()['counting'].is_available)\n"
+        "try:\n"
+        "    roberta.RobertaModel(roberta.RobertaConfig(11, 4, 1, 2, 7), backend='counting')\n"
+        "except ImportError as error:\n"
+        "    print(error)"
+    )
+    told, said = in_a_new_process(ALONE_WITH_NUMPY + code, tmp_path).splitlines()
+    assert told == "False"
+    assert "counting_engine lacks LOSSES, is_tracing, which docs/backends.md describes" in said
+
+
+def test_the_documentation_lists_the_interface() -> None:
+    page = (ROOT / "docs" / "backends.md").read_text()
+    listed = page.partition("These an engine may leave out")[0]
+    rows = [line.removeprefix("| `").partition("`")[0] for line in listed.splitlines() if line.startswith("| `")]
+    assert [row.partition("(")[0] for row in rows] == list(registry.INTERFACE)
 
 
 def test_a_third_party_that_ends_the_process_is_told_as_broken(tmp_path: Path) -> None:

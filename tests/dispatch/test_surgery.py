@@ -78,6 +78,27 @@ def test_resizing_keeps_dtype_mode_and_report(backend: str, config: Any) -> None
     assert not model.eval().training
 
 
+@pytest.mark.parametrize("size", ["60", 60.0, None, True, [60]], ids=repr)
+def test_a_size_that_is_no_integer_is_refused(size: Any, config: Any, make_model: Any) -> None:
+    with pytest.raises(TypeError, match=r"resize_token_embeddings: required an integer, .* got"):
+        make_model("model", config, "numpy").resize_token_embeddings(size)
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=getattr(pytest.mark, n)) for n in ("torch", "tensorflow", "flax")]
+)
+def test_what_is_frozen_stays_so_when_sizes_change(name: str, config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", config, name)
+    one = {"lm_head.layer_norm.weight"}
+    table = {n for n in model.table if n == WORD or model.table[n].tied_to == WORD}
+    model.engine.freeze(model, one | table)
+    frozen = model.engine.frozen_names(model)
+    assert {WORD, *one} <= frozen <= one | table
+    model.resize_token_embeddings(67).prune_heads({0: [1]})
+    assert model.engine.frozen_names(model) == frozen
+    assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
+
+
 @pytest.mark.torch
 def test_resized_parameters_of_torch_are_tied_and_trained(config: Any, make_model: Any) -> None:
     model = make_model("masked_lm", config, "torch").resize_token_embeddings(67)
@@ -136,6 +157,17 @@ def test_heads_that_cannot_be_pruned_are_refused_and_the_model_stays(
         model.prune_heads(heads)
     assert part in str(error.value)
     assert np.array_equal(model(IDS).numpy()["last_hidden_state"], before)
+
+
+@pytest.mark.parametrize("heads", [[0], 0, {0: 1}, {0: "1"}, {"0": [1]}, {0: [0.5]}, {0: ["a"]}, None], ids=repr)
+def test_what_names_no_heads_is_refused_with_an_example(heads: Any, config: Any, make_model: Any) -> None:
+    with pytest.raises(TypeError, match=r"prune_heads: required layer -> list of heads, such as \{0: \[1, 2\]\}, got "):
+        make_model("model", config, "numpy").prune_heads(heads)
+
+
+@pytest.mark.parametrize("heads", [{0: {1}}, {0: (1,)}, {np.int64(0): np.array([1])}, {0: range(1, 2)}], ids=repr)
+def test_heads_come_in_any_collection(heads: Any, config: Any, make_model: Any) -> None:
+    assert make_model("model", config, "numpy").prune_heads(heads).config.pruned_heads == {0: [1]}
 
 
 @pytest.mark.hf
@@ -220,6 +252,42 @@ def test_the_word_table_of_one_model_can_be_given_to_another(backend: str, confi
     assert not np.array_equal(table_of(giver), table_of(taker))
     taker.set_input_embeddings(giver.get_input_embeddings())
     np.testing.assert_array_equal(table_of(giver), table_of(taker))
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=getattr(pytest.mark, n)) for n in ("torch", "tensorflow", "flax")]
+)
+def test_the_frameworks_own_embedding_layer_is_taken_for_its_table(name: str, config: Any, make_model: Any) -> None:
+    layer, wanted = own_layer(name)
+    for taker in (make_model("model", config, name), make_model("masked_lm", config, "numpy")):
+        taker.set_input_embeddings(layer)
+        np.testing.assert_array_equal(table_of(taker), wanted)
+
+
+def own_layer(name: str) -> tuple[Any, Any]:
+    """The framework's layer of 53 rows, and its table."""
+    if name == "torch":
+        import torch
+
+        layer = torch.nn.Embedding(53, 21)
+        return layer, layer.weight.detach().numpy()
+    if name == "tensorflow":
+        import keras
+
+        layer = keras.layers.Embedding(53, 21)
+        layer.build()
+        return layer, layer.embeddings.numpy()
+    from flax import nnx
+
+    layer = nnx.Embed(53, 21, rngs=nnx.Rngs(0))
+    return layer, np.asarray(layer.embedding[...])
+
+
+@pytest.mark.parametrize("value", ["x", None, 5, object()], ids=["text", "none", "number", "object"])
+def test_what_has_no_table_is_refused(value: Any, config: Any, make_model: Any) -> None:
+    for verb in ("set_input_embeddings", "set_output_embeddings"):
+        with pytest.raises(TypeError, match=rf"{verb}: expected an array \(V, D\) or an embedding layer"):
+            getattr(make_model("masked_lm", config, "numpy"), verb)(value)
 
 
 def test_a_word_table_of_another_size_is_refused_with_the_way_to_change_it(

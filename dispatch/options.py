@@ -1,0 +1,83 @@
+"""What a model is made with, checked: the configuration, the dtype, and the options that are left."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..reference.config import RobertaConfig
+from ..reference.parameters import CLASS_NAMES
+
+#: Options of every model.
+KNOWN = ("seed", "dtype", "device", "state")
+#: What other libraries' models are made with -> what to do here.
+INSTEAD = {
+    "rngs": "Type seed=0: weights are drawn by NumPy, the same on every engine",
+    "param_dtype": "Type dtype=...",
+    "torch_dtype": "Type dtype=...",
+    "name": "A framework that names its models takes one afterwards: model.name = ...",
+    "trainable": "Where the framework has it, set it afterwards: model.trainable = ...",
+    "_do_init": "Leave it out: a model is made with its weights",
+    "input_shape": "Leave it out: a model takes texts of every number and length",
+    **dict.fromkeys(("from_pt", "from_tf", "from_flax"), "Leave it out: a file is the same for every engine"),
+}
+
+
+def require_config(config: Any, name: str) -> None:
+    """A configuration of ours.
+
+    Raises:
+        TypeError: something else; says how to make one of it.
+    """
+    if isinstance(config, RobertaConfig):
+        return
+    remedy = f"To load a checkpoint: {name}.from_pretrained(folder)"
+    if isinstance(config, Mapping):
+        remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"
+    elif hasattr(config, "to_dict"):
+        remedy = f"Of another library's: {name}(roberta.RobertaConfig.from_dict(config.to_dict())). {remedy}"
+    kind = type(config)
+    shown = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    message = f"{name}: required a RobertaConfig, got {shown}. {remedy}"
+    raise TypeError(message)
+
+
+def require_options(options: Mapping[str, Any], head: str) -> None:
+    """Only options that the head has.
+
+    Raises:
+        TypeError: another; names those there are, and what to type in place of what other libraries have.
+    """
+    known = (*KNOWN, "add_pooling_layer") if head == "model" else KNOWN
+    for name in options:
+        if name not in known:
+            remedy = INSTEAD.get(name, f"Fields of the config go into it: RobertaConfig({name}=...)")
+            message = f"{CLASS_NAMES[head]}: unknown option {name!r}; there are {', '.join(known)}. {remedy}"
+            raise TypeError(message)
+
+
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype of any framework.
+
+    Example:
+        >>> import numpy as np
+        >>> dtype_name("float32"), dtype_name(np.float32), dtype_name(np.dtype("float32"))
+        ('float32', 'float32', 'float32')
+    """
+    name = getattr(dtype, "__name__", None) or getattr(dtype, "name", None) or dtype
+    return str(name).removeprefix("torch.")
+
+
+def require_dtype(dtype: Any, backend: str, engine: Any) -> str:
+    """The name of a dtype that the engine computes in.
+
+    Raises:
+        ValueError: another; lists them, and what to type to get it or what holds as much.
+    """
+    name = dtype_name(dtype)
+    if name not in engine.DTYPES:
+        holds = 'dtype="float32" holds the same numbers' if name in {"bfloat16", "float16"} else None
+        remedy = getattr(engine, "REMEDIES", {}).get(name, holds)
+        message = f"dtype: the {backend} backend computes in one of {list(engine.DTYPES)}, got {name!r}"
+        raise ValueError(f"{message}. {remedy}" if remedy else message)
+    return name
