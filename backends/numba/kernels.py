@@ -16,7 +16,7 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from types import FunctionType
-from typing import Any
+from typing import Any, Literal
 
 import numba
 import numpy as np
@@ -97,7 +97,7 @@ def _scope(dtype: str) -> dict[str, Any]:
     return scope
 
 
-def _inner(function: Callable[..., Any], scope: dict[str, Any], inline: str = "never") -> Any:
+def _inner(function: Callable[..., Any], scope: dict[str, Any], inline: Literal["never", "always"] = "never") -> Any:
     """A function that only kernels call: it is compiled with them, for their types."""
     return numba.njit(**OPTIONS, inline=inline)(_in_scope(function, scope))
 

@@ -73,7 +73,10 @@ def to_numpy(value: Any) -> Any:
 
 def dtype_name(model: Head) -> str:
     """The dtype of the parameters: "float32" or "float64"."""
-    return str(next(iter(flatten(model.parameters).values())).dtype)
+    first: Any = model.parameters
+    while isinstance(first, Mapping):
+        first = next(iter(first.values()))
+    return str(first.dtype)
 
 
 def is_tracing() -> bool:
