@@ -78,7 +78,7 @@ def pack(weight: Array, bias: Array) -> Packed:
 def shares(rows: int) -> tuple[int, int]:
     """Into how many groups of rows and slices of panels `kernels.linear` goes: each thread has as much to do."""
     threads, tiles = numba.get_num_threads(), -(-rows // ROWS)
-    if tiles < UNROLLED * threads:  # of a short text, each thread takes all rows and its part of the weight
+    if tiles < TILES // 4 * threads:  # of a short text, each thread takes all rows and its part of the weight
         return 1, threads
     return threads * -(-tiles // (threads * TILES)), 1
 
