@@ -61,4 +61,4 @@ def test_the_table_of_verbs_is_complete():
     verbs = re.findall(r"^\| `(\w+)", required, re.MULTILINE)
     assert sorted(verbs) == sorted(registry.load("numpy").__all__)
     told = re.findall(r"^\| `(\w+)", optional, re.MULTILINE)
-    assert sorted(told) == ["PREFIX", "REMEDIES", "gradients", "no_gradients"]
+    assert sorted(told) == ["PREFIX", "REMEDIES", "freeze", "gradients", "no_gradients"]

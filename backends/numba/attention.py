@@ -41,8 +41,8 @@ def _whole(is_attended: Booleans | None, size: int) -> Booleans:
 def split_heads(x: Array, dense: Packed, count: int, head_size: int) -> Array:
     """Several projections of the tokens x (B, T, D) in one product, split into heads: views, (P, B, H, T, K)."""
     B, T, _ = x.shape
-    heads = (B, T, count, dense.size // (count * head_size), head_size)
-    return linear(x, dense).reshape(heads).transpose(2, 0, 3, 1, 4)  # P B H T K
+    heads = (B, T, count, dense["size"] // (count * head_size), head_size)
+    return linear(x, **dense).reshape(heads).transpose(2, 0, 3, 1, 4)  # P B H T K
 
 
 def relative_scores(scores: Array, query: Array, key: Array, p: Any, config: RobertaConfig) -> Array:
@@ -93,7 +93,7 @@ def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
 def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap) -> Array:
     """The end of a sublayer, LayerNorm(x + dropout(W inner + b)): (B, T, D)."""
     config, norm = context.config, p["LayerNorm"]
-    dense = context.drop(linear(inner, p["dense"]), config.hidden_dropout_prob)  # B T D
+    dense = context.drop(linear(inner, **p["dense"]), config.hidden_dropout_prob)  # B T D
     rows, added = (array.reshape(-1, x.shape[-1]) for array in (x, dense))  # BT D
     eps = x.dtype.type(config.layer_norm_eps)
     output = run(kernels.add_layer_norm, rows, added, norm["weight"], norm["bias"], eps, np.empty_like(rows))  # BT D

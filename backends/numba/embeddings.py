@@ -11,7 +11,7 @@ from ...reference.config import RobertaConfig
 from ...reference.embeddings import Integers, resolve_position_ids
 from ...reference.inputs import Inputs
 from ...reference.layers import Array, Dropout, keep_all
-from ...reference.taps import Tap, silent
+from ...reference.taps import Tap, scope, silent
 from .kernels import run
 from .layers import layer_norm
 
@@ -28,7 +28,7 @@ def embeddings(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent,
     indices = [_flat(numbers, (B, T)) for numbers in (ids, types, places)]
     run(kernels.embeddings, *indices, word, p["token_type_embeddings"]["weight"], position, total)
     total = tap("sum", total.reshape(B, T, -1))  # B T D
-    x = tap("LayerNorm.output", layer_norm(total, **p["LayerNorm"], eps=config.layer_norm_eps))  # B T D
+    x = layer_norm(total, **p["LayerNorm"], eps=config.layer_norm_eps, tap=scope(tap, "LayerNorm"))  # B T D
     return drop(x, config.hidden_dropout_prob)  # B T D
 
 

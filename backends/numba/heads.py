@@ -1,4 +1,4 @@
-"""The seven heads, as `reference/heads.py` has them, and the objects that bind them to parameters."""
+"""The seven heads: the functions of `reference/heads.py`, of the parts of this engine, bound to parameters."""
 
 from __future__ import annotations
 
@@ -7,128 +7,15 @@ from typing import Any, Self
 
 import numpy as np
 
+from ...reference import heads
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
-from ...reference.layers import Array, Dropout, dropout, keep_all
-from ...reference.outputs import (
-    BaseModelOutput,
-    CausalLMOutput,
-    MaskedLMOutput,
-    MultipleChoiceModelOutput,
-    Output,
-    QuestionAnsweringModelOutput,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
-from ...reference.taps import Tap, scope, silent
+from ...reference.layers import dropout
+from ...reference.outputs import Output
+from ...reference.scopes import in_scope
+from ...reference.taps import Tap, silent
 from .encoder import body, pooler
-from .layers import ACTIVATIONS, layer_norm, linear
-
-
-def lm_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent) -> Array:
-    """Vectors -> logits over the vocabulary, W_v LayerNorm(gelu(W x + b)) + b_v: (B, T, D) -> (B, T, V)."""
-    activated = tap("gelu", ACTIVATIONS["gelu"](x, p["dense"], tap))  # B T D
-    normed = tap("layer_norm.output", layer_norm(activated, **p["layer_norm"], eps=config.layer_norm_eps))  # B T D
-    return tap("logits", linear(normed, p["decoder"]))  # B T V
-
-
-def classification_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> Array:
-    """The first token's vector -> logits over the labels, W_o tanh(W x_0 + b) + b_o: (B, T, D) -> (B, L)."""
-    first = drop(x[:, 0], config.classifier_dropout_prob)  # B D
-    hidden = tap("tanh", np.tanh(tap("dense", linear(first, p["dense"]))))  # B D
-    return tap("logits", linear(drop(hidden, config.classifier_dropout_prob), p["out_proj"]))  # B L
-
-
-def model(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> BaseModelOutput:
-    """The bare model: hidden states, and the pooled first token where the model has a pooler."""
-    result = body(inputs, p, config, tap, drop)  # .last_hidden_state B T D
-    pooled = pooler(result.last_hidden_state, p["pooler"], scope(tap, "pooler")) if "pooler" in p else None  # B D
-    return BaseModelOutput(**result._asdict(), pooler_output=pooled)
-
-
-def causal_lm(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> CausalLMOutput:
-    """Each token predicts the next one; the causal mask comes from `config.is_decoder`."""
-    result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
-    return CausalLMOutput(
-        logits=logits,
-        past_key_values=result.past_key_values,
-        hidden_states=result.hidden_states,
-        attentions=result.attentions,
-        cross_attentions=result.cross_attentions,
-    )
-
-
-def masked_lm(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> MaskedLMOutput:
-    """Each masked token is predicted from all the others."""
-    result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
-    return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
-
-
-def sequence_classification(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> SequenceClassifierOutput:
-    """A label for the whole text, or, with one label, a number."""
-    result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    x = result.last_hidden_state  # B T D
-    logits = classification_head(x, p["classifier"], config, scope(tap, "classifier"), drop)  # B L
-    return SequenceClassifierOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
-
-
-def multiple_choice(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> MultipleChoiceModelOutput:
-    """Which of C texts fits: one number for each, from the pooler; no softmax. Inputs are (B, C, T)."""
-    B, C = inputs.tokens.shape[:2]
-    result = body(inputs.flattened(), p["roberta"], config, scope(tap, "roberta"), drop)
-    pooled = pooler(result.last_hidden_state, p["roberta"]["pooler"], scope(tap, "roberta.pooler"))  # BC D
-    logits = tap("classifier.logits", linear(drop(pooled, config.hidden_dropout_prob), p["classifier"]))  # BC 1
-    return MultipleChoiceModelOutput(
-        logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions
-    )
-
-
-def token_classification(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> TokenClassifierOutput:
-    """A label for each token."""
-    result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    x = drop(result.last_hidden_state, config.classifier_dropout_prob)  # B T D
-    logits = tap("classifier.logits", linear(x, p["classifier"]))  # B T L
-    return TokenClassifierOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
-
-
-def question_answering(
-    inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all
-) -> QuestionAnsweringModelOutput:
-    """Where the answer starts and where it ends."""
-    result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = tap("qa_outputs.logits", linear(result.last_hidden_state, p["qa_outputs"]))  # B T 2
-    return QuestionAnsweringModelOutput(
-        start_logits=logits[..., 0],  # B T
-        end_logits=logits[..., 1],  # B T
-        hidden_states=result.hidden_states,
-        attentions=result.attentions,
-    )
-
-
-#: Head -> its function.
-HEAD_FUNCTIONS: Mapping[str, Callable[..., Output]] = {
-    "model": model,
-    "causal_lm": causal_lm,
-    "masked_lm": masked_lm,
-    "sequence_classification": sequence_classification,
-    "multiple_choice": multiple_choice,
-    "token_classification": token_classification,
-    "question_answering": question_answering,
-}
+from .layers import gelu, layer_norm, linear
 
 
 class Head:
@@ -211,6 +98,14 @@ class QuestionAnswering(Head):
 
     head = "question_answering"
 
+
+#: What the equations of the spec compute with here.
+LAYERS = {"body": body, "pooler": pooler, "linear": linear, "layer_norm": layer_norm, "gelu": gelu}
+PARTS = LAYERS | {part.__name__: in_scope(part, LAYERS) for part in (heads.lm_head, heads.classification_head)}
+#: Head -> its function.
+HEAD_FUNCTIONS: Mapping[str, Callable[..., Output]] = {
+    head: in_scope(function, PARTS) for head, function in heads.HEAD_FUNCTIONS.items()
+}
 
 #: Head -> its class, in the order of `reference/heads.py`.
 HEADS: dict[str, type[Head]] = {

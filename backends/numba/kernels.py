@@ -15,13 +15,13 @@ import zlib
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from types import FunctionType
 from typing import Any, Literal
 
 import numba
 import numpy as np
 
 from ...reference import kernels
+from ...reference.scopes import in_scope
 from . import tiles
 
 Kernel = Callable[..., None]
@@ -72,7 +72,7 @@ def compiled(kernel: Kernel, dtype: str, finish: Kernel = kernels.keep) -> Kerne
         array([[0., 3.]])
     """
     start = time.perf_counter()
-    twin = _in_scope(kernel, {**_scope(dtype), "finish": _inner(finish, _scope(dtype))})
+    twin = in_scope(kernel, {**_scope(dtype), "finish": _inner(finish, _scope(dtype))})
     # The cache on disk tells functions by name and file; what else goes into the twin stands in its name.
     twin.__qualname__ = f"{kernel.__name__}.{finish.__name__}.{VERSION}"
     types = _signature(kernel, dtype)
@@ -99,12 +99,7 @@ def _scope(dtype: str) -> dict[str, Any]:
 
 def _inner(function: Callable[..., Any], scope: dict[str, Any], inline: Literal["never", "always"] = "never") -> Any:
     """A function that only kernels call: it is compiled with them, for their types."""
-    return numba.njit(**OPTIONS, inline=inline)(_in_scope(function, scope))
-
-
-def _in_scope(function: Callable[..., Any], scope: dict[str, Any]) -> FunctionType:
-    """The same function, whose global names mean what the scope says."""
-    return FunctionType(function.__code__, {**function.__globals__, **scope}, function.__name__)
+    return numba.njit(**OPTIONS, inline=inline)(in_scope(function, scope))
 
 
 def _signature(kernel: Kernel, dtype: str) -> Any:

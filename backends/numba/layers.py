@@ -1,4 +1,4 @@
-"""The layers of `reference/layers.py`, by kernels. A dense layer is a `Packed`, where the spec has weight and bias."""
+"""The layers of `reference/layers.py`, by kernels. A dense layer is `Packed`, where the spec has weight and bias."""
 
 from __future__ import annotations
 
@@ -15,32 +15,38 @@ from .tiles import Packed, shares
 Activated = Callable[[Array, Packed, Tap], Array]
 
 
-def linear(x: Array, dense: Packed, finish: Kernel = kernels.keep) -> Array:
+def linear(x: Array, panels: Array, bias: Array, size: int, finish: Kernel = kernels.keep) -> Array:
     """The dense layer, y = x W' + b, and where `finish` is an activation's kernel, the activation of y."""
     rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])  # n in
-    out = np.empty((len(rows), dense.size), x.dtype)  # n out
-    run(kernels.linear, rows, dense.panels, dense.bias, *shares(len(rows)), out, finish=finish)
+    out = np.empty((len(rows), size), x.dtype)  # n out
+    run(kernels.linear, rows, panels, bias, *shares(len(rows)), out, finish=finish)
     return out.reshape(*x.shape[:-1], -1)  # … out
 
 
-def layer_norm(x: Array, weight: Array, bias: Array, eps: float) -> Array:
+def layer_norm(x: Array, weight: Array, bias: Array, eps: float, tap: Tap = silent) -> Array:
     """(x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance in two passes."""
     rows = x.reshape(-1, x.shape[-1])  # n D
     out = np.empty_like(rows)  # n D
-    return run(kernels.layer_norm, rows, weight, bias, x.dtype.type(eps), out).reshape(x.shape)  # … D
+    run(kernels.layer_norm, rows, weight, bias, x.dtype.type(eps), out)
+    return tap("output", out.reshape(x.shape))  # … D
 
 
 # -- activations ---------------------------------------------------------------------------------------------------
 
 
+def gelu(x: Array, tap: Tap = silent) -> Array:
+    """x Phi(x), where the dense layer before it has gone its own way."""
+    return run(kernels.gelu, x.reshape(-1, x.shape[-1]).copy()).reshape(x.shape)  # … D
+
+
 def _fused(kernel: Kernel) -> Activated:
     """A dense layer, and an activation that has a kernel: while a tile of the product is at hand."""
-    return lambda x, dense, tap=silent: linear(x, dense, kernel)
+    return lambda x, dense, tap=silent: linear(x, **dense, finish=kernel)
 
 
 def _plain(activation: layers.Activation) -> Activated:
     """A dense layer, and an activation that is the spec's."""
-    return lambda x, dense, tap=silent: activation(linear(x, dense), tap)
+    return lambda x, dense, tap=silent: activation(linear(x, **dense), tap)
 
 
 FUSED: dict[layers.Activation, Kernel] = {

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, TypedDict
 
 import llvmlite.binding as llvm
 import numba
@@ -38,7 +38,7 @@ LINE = 64
 TILES = 16
 
 
-class Packed(NamedTuple):
+class Packed(TypedDict):
     """A dense layer, laid out for `kernels.linear`.
 
     Attributes:
@@ -62,7 +62,7 @@ def pack(weight: Array, bias: Array) -> Packed:
 
     Example:
         >>> packed = pack(np.ones((5, 7), "float32"), np.zeros(5, "float32"))
-        >>> packed.panels[:, 0].ravel()[:6], packed.size
+        >>> packed["panels"][:, 0].ravel()[:6], packed["size"]
         (array([1., 1., 1., 1., 1., 0.], dtype=float32), 5)
     """
     size, depth = weight.shape
@@ -72,7 +72,8 @@ def pack(weight: Array, bias: Array) -> Packed:
     for i in range(count):
         part = weight[i * width : (i + 1) * width]
         panels[i, :, : len(part)] = part.T
-    return Packed(panels, np.pad(bias, (0, count * width - size)).reshape(count, width), size)
+    whole = np.pad(bias, (0, count * width - size)).reshape(count, width)
+    return {"panels": panels, "bias": whole, "size": size}
 
 
 def shares(rows: int) -> tuple[int, int]:

@@ -240,9 +240,9 @@ def test_a_tile_is_right_for_every_width_of_registers(width: int, rows: int, mon
 def test_panels_are_what_the_kernels_cut_and_begin_at_cache_lines(dtype: str) -> None:
     weight = np.random.default_rng(0).standard_normal((101, 7)).astype(dtype)
     packed = tiles.pack(weight, weight[:, 0])
-    assert np.array_equal(packed.panels, compiler._scope(dtype)["packed_columns"](weight))
-    assert packed.panels.ctypes.data % tiles.LINE == 0
-    assert packed.size == 101
+    assert np.array_equal(packed["panels"], compiler._scope(dtype)["packed_columns"](weight))
+    assert packed["panels"].ctypes.data % tiles.LINE == 0
+    assert packed["size"] == 101
 
 
 @pytest.mark.parametrize("rows", [1, 31, 1024, 5003])
@@ -336,11 +336,12 @@ def test_every_dense_layer_is_packed_and_projections_of_the_same_tokens_are_one(
             wanted[f"{layer}{path}.self.{place}"] = tuple(f"{layer}{path}.self.{name}" for name in names)
     packed = flatten(model.packed)
     for place, names in wanted.items():
+        panels, bias_panels, size = (packed[f"{place}.{part}"] for part in ("panels", "bias", "size"))
         weight, bias = (np.concatenate([state[f"{name}.{part}"] for name in names]) for part in ("weight", "bias"))
-        panels = packed[place].panels.swapaxes(1, 2).reshape(-1, weight.shape[1])
-        assert packed[place].size == len(weight)
+        panels = panels.swapaxes(1, 2).reshape(-1, weight.shape[1])
+        assert size == len(weight)
         assert np.array_equal(panels[: len(weight)], weight)
-        assert np.array_equal(packed[place].bias.reshape(-1)[: len(weight)], bias)
+        assert np.array_equal(bias_panels.reshape(-1)[: len(weight)], bias)
         assert not panels[len(weight) :].any()
     assert not any(name.endswith(("query", "dense.weight", "decoder.weight")) for name in packed)
 

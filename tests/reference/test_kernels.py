@@ -147,7 +147,8 @@ def packed(run: Run, weight: Any, bias: Any) -> tuple[Any, Any]:
     if run is not run_plain:
         from roberta.backends.numba.tiles import pack
 
-        return pack(weight, bias)[:2]
+        layer = pack(weight, bias)
+        return layer["panels"], layer["bias"]
     panels = kernels.packed_columns(weight)
     whole = np.zeros(panels[:, 0].shape, bias.dtype)
     whole.reshape(-1)[: len(bias)] = bias
