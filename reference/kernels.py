@@ -230,23 +230,13 @@ ROWS, COLUMNS = 4, 6
 finish = keep
 
 
-def packed_rows(x: Rows) -> Panels:
-    """The rows of a product's left side, (N, K) -> (tiles, K, ROWS)."""
-    rows = np.zeros(((x.shape[0] + ROWS - 1) // ROWS, x.shape[1], ROWS), x.dtype)
-    for i in range(rows.shape[0]):
-        for k in range(x.shape[1]):
-            for r in range(min(ROWS, x.shape[0] - i * ROWS)):
-                rows[i, k, r] = x[i * ROWS + r, k]
-    return rows
-
-
-def packed_columns(weight: Rows) -> Panels:
-    """The columns of a product's right side, weight.T, (N, K) -> (panels, K, COLUMNS)."""
-    panels = np.zeros(((weight.shape[0] + COLUMNS - 1) // COLUMNS, weight.shape[1], COLUMNS), weight.dtype)
+def packed(x: Rows, width: int) -> Panels:
+    """One side of a product, so many rows of it side by side: (N, K) -> (N / width, K, width)."""
+    panels = np.zeros(((x.shape[0] + width - 1) // width, x.shape[1], width), x.dtype)
     for p in range(panels.shape[0]):
-        for k in range(weight.shape[1]):
-            for c in range(min(COLUMNS, weight.shape[0] - p * COLUMNS)):
-                panels[p, k, c] = weight[p * COLUMNS + c, k]
+        for k in range(x.shape[1]):
+            for c in range(min(width, x.shape[0] - p * width)):
+                panels[p, k, c] = x[p * width + c, k]
     return panels
 
 
@@ -276,7 +266,7 @@ def linear(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: R
     tiles = (x.shape[0] + ROWS - 1) // ROWS
     for n in prange(groups * slices):
         first, last = n // slices * tiles // groups, (n // slices + 1) * tiles // groups
-        rows = packed_rows(x[first * ROWS : last * ROWS])
+        rows = packed(x[first * ROWS : last * ROWS], ROWS)
         part = np.empty((ROWS, COLUMNS), x.dtype)
         for p in range(n % slices * P // slices, (n % slices + 1) * P // slices):
             following = panels[min(p + 1, P - 1)]
@@ -383,7 +373,8 @@ def attention(query: Views, key: Views, value: Views, is_attended: Booleans, sca
     mask_B, S = is_attended.shape[0], key.shape[2]
     for n in prange(B * H):
         b, h = n // H, n % H
-        queries, keys, values = packed_columns(query[b, h]), packed_rows(key[b, h]), packed_rows(value[b, h].T)
+        queries, keys = packed(query[b, h], COLUMNS), packed(key[b, h], ROWS)
+        values = packed(value[b, h].T, ROWS)
         scores, weights = np.empty((keys.shape[0] * ROWS, COLUMNS), out.dtype), np.empty(COLUMNS, out.dtype)
         part, nothing = np.empty((ROWS, COLUMNS), out.dtype), np.zeros(COLUMNS, out.dtype)
         for p in range(queries.shape[0]):

@@ -35,8 +35,7 @@ INNER = (
     kernels.largest,
     kernels.normalize,
     kernels.softmax_weights,
-    kernels.packed_rows,
-    kernels.packed_columns,
+    kernels.packed,
     kernels.place,
 )
 #: Of the tile, which is written in another file than the kernels that are compiled with it.

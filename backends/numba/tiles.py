@@ -58,7 +58,7 @@ def columns(dtype: Any) -> int:
 
 
 def pack(weight: Array, bias: Array) -> Packed:
-    """A dense layer as `kernels.packed_columns` says: (out, in) and (out,).
+    """A dense layer as `kernels.packed` says: (out, in) and (out,).
 
     Example:
         >>> packed = pack(np.ones((5, 7), "float32"), np.zeros(5, "float32"))

@@ -240,7 +240,7 @@ def test_a_tile_is_right_for_every_width_of_registers(width: int, rows: int, mon
 def test_panels_are_what_the_kernels_cut_and_begin_at_cache_lines(dtype: str) -> None:
     weight = np.random.default_rng(0).standard_normal((101, 7)).astype(dtype)
     packed = tiles.pack(weight, weight[:, 0])
-    assert np.array_equal(packed["panels"], compiler._scope(dtype)["packed_columns"](weight))
+    assert np.array_equal(packed["panels"], compiler._scope(dtype)["packed"](weight, tiles.columns(dtype)))
     assert packed["panels"].ctypes.data % tiles.LINE == 0
     assert packed["size"] == 101
 

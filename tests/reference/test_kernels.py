@@ -149,7 +149,7 @@ def packed(run: Run, weight: Any, bias: Any) -> tuple[Any, Any]:
 
         layer = pack(weight, bias)
         return layer["panels"], layer["bias"]
-    panels = kernels.packed_columns(weight)
+    panels = kernels.packed(weight, kernels.COLUMNS)
     whole = np.zeros(panels[:, 0].shape, bias.dtype)
     whole.reshape(-1)[: len(bias)] = bias
     return panels, whole
