@@ -1,41 +1,59 @@
 """What every model has, whatever its engine: the call with HF's signature, files, conversion, resizing, tapes.
 
-An engine's head only computes: it takes a checked `Inputs` and returns a record. `public_class` joins it with
+An engine's head only computes: it takes a checked `Inputs` and returns a record. A native class joins it with
 `PublicModel`, so that an engine (ours or a third party's) gets the whole interface for the few verbs in its package.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import cache
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack, get_overloads
 
 import numpy as np
 
+from ..reference.arrays import A
 from ..reference.config import RobertaConfig
-from ..reference.inputs import LABELS, SIGNATURES
+from ..reference.fields import ConfigOverrides
+from ..reference.inputs import LABELS
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
 from ..reference.taps import Recorder, Tap, silent, symbols
 from . import arguments, checkpoint, checks, registry, surgery
-from .generation import Generating
+from .faces import Face, face_of, joined
 from .options import require_config, require_dtype, require_options
 
 DECODER = "lm_head.decoder.weight"
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-class PublicModel:
-    """The interface of every model. Mixed in front of an engine's head; see `public_class`.
+def entry(written: Method) -> Method:
+    """The call of a head: its signature and its words are written, what it does is the same for all."""
+
+    @wraps(written)
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._call(args, kwargs)
+
+    del call.__wrapped__  # compilers would follow it
+    call.__signature__ = inspect.signature(get_overloads(written)[0])  # pyright: ignore[reportFunctionMemberAccess]
+    return call  # pyright: ignore[reportReturnType]
+
+
+class PublicModel(Generic[A], metaclass=Face):
+    """The interface of every model, whose arrays are of type A.
+
+    A class that says `engine=` joins it with what the engine has for its head, the last of its bases.
 
     Attributes:
         backend: the engine's name.
         head: which head this is, such as "masked_lm".
-        config: the configuration.
+        config: the configuration, which cannot be edited into disagreement with the model; see `RobertaConfig.frozen`.
+        training: whether dropout is on. Off from the start, on every engine; `train` switches it.
         load_report: what became of each name when the weights were loaded; None for a model that was not loaded.
         checks_inputs: whether calls are checked. Switch it off where a look at the values costs too much.
     """
@@ -50,9 +68,40 @@ class PublicModel:
     checks_inputs: bool
     options: dict[str, Any]
 
+    if TYPE_CHECKING:  # what the engine's own class has
+        training: bool
+
+        def run(self, inputs: Any, tap: Tap = ...) -> Any:
+            """`Inputs` -> the head's record."""
+
+        def train(self, mode: bool = True) -> Self:
+            """Switch dropout on or off."""
+            ...
+
+        def eval(self) -> Self:
+            """Switch dropout off."""
+            ...
+
+        def get_input_embeddings(self) -> Any:
+            """The word table, in the form that the framework's users expect."""
+
+    def __init_subclass__(cls, engine: str | None = None, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if engine is not None:
+            _bind(cls, engine)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "config" and "config" in vars(self):
+            made = f"{type(self).__name__} was made by its configuration"
+            remedy = "make a new one: config = model.config.replace(...)"
+            message = f"config: {made}, which stays; {remedy}"
+            raise AttributeError(message)
+        super().__setattr__(name, value)
+
     def __init__(
         self,
         config: RobertaConfig,
+        backend: str | None = None,
         *,
         seed: int = 0,
         dtype: Any = None,
@@ -63,7 +112,8 @@ class PublicModel:
         """Build the head.
 
         Args:
-            config: the configuration, checked again and copied.
+            config: the configuration, checked again, copied and frozen.
+            backend: the engine; None for the default one. A native class has its own.
             seed: of the initial weights, which are the same to the bit on every engine.
             dtype: of the parameters, such as "float32" (the default) or "float64", or that of any framework.
             device: where the engine is to put them; None for its default.
@@ -76,7 +126,7 @@ class PublicModel:
         """
         require_config(config, type(self).__name__)
         require_options(options, self.head)
-        config = config.replace()
+        config = config.frozen()
         dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
         self._assemble(config, table, state, seed, options, dtype, device)
@@ -94,6 +144,7 @@ class PublicModel:
         device: Any,
     ) -> None:
         """Build the native head and fill in its weights; called again when its sizes change."""
+        vars(self).pop("config", None)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
         lacking = {name: parameter for name, parameter in table.items() if not state or name not in state}
@@ -113,7 +164,7 @@ class PublicModel:
             checks.check_call(self.head, self.config, {name: look(name, value) for name, value in given.items()})
         native = {name: arguments.native(name, value, self) for name, value in given.items()}
         labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
-        output = self.run(arguments.as_inputs(native, self, bool(labels)), tap)  # pyright: ignore[reportAttributeAccessIssue]
+        output = self.run(arguments.as_inputs(native, self, bool(labels)), tap)
         if labels:
             output = replace(output, loss=self.engine.LOSSES[self.head](output, *labels, self.config))
         wants_record = self.config.return_dict if native["return_dict"] is None else native["return_dict"]
@@ -123,12 +174,12 @@ class PublicModel:
     def inference(self) -> Generator[Self]:
         """In a `with` block: dropout off, and no gradients recorded; afterwards as it was."""
         was_training = getattr(self, "training", False)
-        self.train(False)  # pyright: ignore[reportAttributeAccessIssue]
+        self.train(False)
         try:
             with getattr(self.engine, "no_gradients", nullcontext)():
                 yield self
         finally:
-            self.train(was_training)  # pyright: ignore[reportAttributeAccessIssue]
+            self.train(was_training)
 
     def tape(self, **inputs: Any) -> Recorder:
         """Run the model and keep every named quantity.
@@ -244,7 +295,7 @@ class PublicModel:
             ValueError: a size that would cut off a special id.
         """
         config, state = surgery.resized(self.config, self.state_dict_numpy(), self.table, new_num_tokens, seed)
-        return self._rebuild(config, state)
+        return self._rebuild(config.frozen(), state)
 
     def prune_heads(self, heads_to_prune: Mapping[int, Sequence[int]]) -> Self:
         """Remove self-attention heads, in place, by their original numbers; repeated calls add up.
@@ -256,7 +307,7 @@ class PublicModel:
             ValueError: no such layer or head, or none left.
         """
         config, state = surgery.pruned(self.config, self.state_dict_numpy(), self.table, heads_to_prune)
-        return self._rebuild(config, state)
+        return self._rebuild(config.frozen(), state)
 
     def _rebuild(self, config: RobertaConfig, state: Mapping[str, Any]) -> Self:
         table = parameter_table(self.head, config, **self.options)
@@ -266,7 +317,7 @@ class PublicModel:
         if frozen and hasattr(self.engine, "freeze"):
             self.engine.freeze(self, frozen)
         self.load_report, self.checks_inputs = report, checked
-        self.train(training)  # pyright: ignore[reportAttributeAccessIssue]
+        self.train(training)
         return self
 
     # -- other engines and files -------------------------------------------------------------------------------------
@@ -284,7 +335,7 @@ class PublicModel:
             dtype: another dtype than this model's.
             device: where the new model is to be.
         """
-        cls = public_class(self.head, registry.canonical_name(name))
+        cls = joined(face_of(type(self)), registry.canonical_name(name))
         state, dtype = self.state_dict_numpy(), self.dtype if dtype is None else dtype
         model = cls(self.config, dtype=dtype, device=device, state=state, **self.options)
         model.load_report = self.load_report
@@ -300,6 +351,7 @@ class PublicModel:
         cls,
         folder_or_hub_id: str | Path,
         *,
+        backend: str | None = None,
         dtype: Any = None,
         device: Any = None,
         seed: int = 0,
@@ -307,12 +359,13 @@ class PublicModel:
         ignore_mismatched_sizes: bool = False,
         config: RobertaConfig | None = None,
         add_pooling_layer: bool | None = None,
-        **config_overrides: Any,
+        **config_overrides: Unpack[ConfigOverrides],
     ) -> Self:
         """Load a checkpoint: a folder, the name of a shipped one ("austen"), or an id on the hub.
 
         Args:
             folder_or_hub_id: where config.json and model.safetensors are.
+            backend: the engine; None for the default one. A native class has its own.
             dtype: of the parameters; None is "float32", "auto" is the file's.
             device: where the engine is to put them.
             seed: of the parameters that the checkpoint lacks.
@@ -329,6 +382,7 @@ class PublicModel:
             FileNotFoundError: no such checkpoint.
             ValueError: a damaged file, or weights that contradict the config.
         """
+        native = cls.on(backend)
         folder = checkpoint.locate(folder_or_hub_id)
         config = (
             config.replace(**config_overrides) if config else RobertaConfig.from_pretrained(folder, **config_overrides)
@@ -340,37 +394,20 @@ class PublicModel:
         checkpoint.tell_missing(cls.head, folder, report, strict)
         if isinstance(dtype, str) and dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
-        model = cls(config, seed=seed, dtype=dtype, device=device, state=state, **options)
+        model = native(config, seed=seed, dtype=dtype, device=device, state=state, **options)
         model.load_report = report
-        return model.train(False)  # pyright: ignore[reportAttributeAccessIssue]
+        return model
 
 
-@cache
-def public_class(head: str, backend: str) -> type[Any]:
-    """The class of a head on an engine: the engine's own class with `PublicModel` in front.
-
-    Args:
-        head: such as "masked_lm".
-        backend: the engine's own name.
-
-    Raises:
-        BackendUnavailableError: its framework is missing.
-    """
-    engine: Any = registry.load(backend)
-    native = engine.HEADS[head]
-    name = f"{getattr(engine, 'PREFIX', backend.capitalize())}{CLASS_NAMES[head]}"
-
-    def entry(self: PublicModel, *args: Any, **kwargs: Any) -> Any:
-        return self._call(args, kwargs)
-
-    parameters = [inspect.Parameter(n, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=None) for n in SIGNATURES[head]]
-    me = inspect.Parameter("self", inspect.Parameter.POSITIONAL_ONLY)
-    entry.__signature__ = inspect.Signature([me, *parameters])  # pyright: ignore[reportFunctionMemberAccess]
-    entry.__doc__ = f"Call the head with HF's arguments of {CLASS_NAMES[head]}; see `roberta.reference.inputs.Inputs`."
-    body = {"backend": backend, "head": head, "engine": engine, "native": native, engine.ENTRY: entry}
-    # The module is the face's, where the name is looked up again when a model is unpickled.
-    mixed = (PublicModel, Generating, native) if head == "causal_lm" else (PublicModel, native)
-    return type(native)(name, mixed, {**body, "__module__": registry.PACKAGE, "__doc__": native.__doc__})
+def _bind(cls: Any, backend: str) -> None:
+    """Make a class that joins a head with what an engine has for it call, and be called, as its framework wants."""
+    cls.backend, cls.engine = backend, registry.load(backend)
+    cls.native = cls.__bases__[-1]
+    cls.__module__ = registry.PACKAGE  # where its name is looked up again when a model is unpickled
+    cls.forward = cls.__call__
+    setattr(cls, cls.engine.ENTRY, cls.forward)
+    if cls.engine.ENTRY != "__call__":
+        cls.__call__ = cls.native.__call__
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

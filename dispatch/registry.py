@@ -29,6 +29,7 @@ class Backend:
         install: the line that installs what is missing.
         aliases: other names that are accepted.
         companions: distributions that compute along with it, whose versions are shown too.
+        classes: the module where its native classes are written out; None where they are made on first use.
     """
 
     name: str
@@ -37,22 +38,24 @@ class Backend:
     install: str
     aliases: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    classes: str | None = None
+
+
+def _built_in(
+    name: str, folder: str, install: str, aliases: tuple[str, ...] = (), companions: tuple[str, ...] = ()
+) -> Backend:
+    """An engine of this package."""
+    module, classes = f"{PACKAGE}.backends.{folder}", f"{PACKAGE}.dispatch.natives.{name}"
+    return Backend(name, module, name, install, aliases, companions, classes)
 
 
 #: The engines of this package: a folder and a line each.
 BUILT_IN = (
-    Backend("numpy", f"{PACKAGE}.backends.numpy", "numpy", "pip install roberta", ("np",)),
-    Backend("numba", f"{PACKAGE}.backends.numba", "numba", 'pip install "roberta[numba]"', ()),
-    Backend("torch", f"{PACKAGE}.backends.pytorch", "torch", 'pip install "roberta[torch]"', ("pytorch", "pt")),
-    Backend(
-        "tensorflow",
-        f"{PACKAGE}.backends.tensorflow",
-        "tensorflow",
-        'pip install "roberta[tensorflow]"',
-        ("tf", "keras"),
-        companions=("keras",),
-    ),
-    Backend("flax", f"{PACKAGE}.backends.flax", "flax", 'pip install "roberta[flax]"', ("jax",), ("jax",)),
+    _built_in("numpy", "numpy", "pip install roberta", ("np",)),
+    _built_in("numba", "numba", 'pip install "roberta[numba]"'),
+    _built_in("torch", "pytorch", 'pip install "roberta[torch]"', ("pytorch", "pt")),
+    _built_in("tensorflow", "tensorflow", 'pip install "roberta[tensorflow]"', ("tf", "keras"), ("keras",)),
+    _built_in("flax", "flax", 'pip install "roberta[flax]"', ("jax",), ("jax",)),
 )
 
 

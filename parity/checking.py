@@ -12,7 +12,7 @@ import numpy as np
 
 from ..dispatch import checkpoint, registry
 from ..dispatch.api import FACES
-from ..dispatch.model import PublicModel, public_class
+from ..dispatch.model import PublicModel
 from ..reference.config import RobertaConfig
 from ..reference.parameters import HEADS
 from .cases import Case, draw_inputs
@@ -110,7 +110,7 @@ OPTIONAL = frozenset({"loss", "hidden_states", "attentions", "cross_attentions",
 
 def check_case(case: Case, backends: Sequence[str], dtype: str = "float32") -> Report:
     """`check` of a drawn case on named engines."""
-    oracle = public_class(case.head, "numpy")(case.config, dtype="float64", state=case.state)
+    oracle = FACES[case.head].on("numpy")(case.config, dtype="float64", state=case.state)
     rows = _check_head(case.head, oracle, "drawn", case.inputs, backends, dtype)
     return Report(f"{case.head} case", dtype, tuple(rows))
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
+from .arrays import A
 from .config import RobertaConfig
 from .inputs import Inputs
 from .layers import Array, Dropout, keep_all, layer_norm, linear, softmax
@@ -17,7 +18,7 @@ Booleans = np.ndarray[Any, np.dtype[np.bool_]]
 
 
 @dataclass
-class Cache:
+class Cache(Generic[A]):
     """The keys and values of the tokens already seen.
 
     Attributes:
@@ -25,13 +26,13 @@ class Cache:
         token_count: (B,) integers, the real (not padding) tokens seen, from which positions go on.
     """
 
-    layers: tuple[tuple[Any, ...], ...]
-    token_count: Any
+    layers: tuple[tuple[A, ...], ...]
+    token_count: A
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, layer: int) -> tuple[Any, ...]:
+    def __getitem__(self, layer: int) -> tuple[A, ...]:
         return self.layers[layer]
 
     @property

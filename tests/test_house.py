@@ -29,6 +29,7 @@ FLOORS = {
     "backends/tensorflow": {"reference"},
     "backends/flax": {"reference"},
     "dispatch": {"reference", "tokenizer", "backends"},
+    "dispatch/natives": {"reference", "backends", "dispatch"},
     "parity": {"reference", "tokenizer", "backends", "dispatch"},
     "": {"reference", "tokenizer", "backends", "dispatch", "parity"},
 }

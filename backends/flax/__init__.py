@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 from flax import nnx
-from jax import tree_util
+from jax import Array, tree_util
 
 from ...reference.attention import Cache
 from ...reference.config import RobertaConfig
@@ -52,6 +52,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "REMEDIES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",
@@ -87,11 +88,18 @@ def _register(record: type[Any]) -> None:
 for _record in (*OUTPUTS, Cache, FixedCache):
     _register(_record)
 
+
+def _config(content: str, is_frozen: bool) -> RobertaConfig:
+    """A configuration from what JAX has kept of it."""
+    config = RobertaConfig.from_dict(json.loads(content))
+    return config.frozen() if is_frozen else config
+
+
 # The configuration can be changed, and JAX takes what it has once seen as static for unchanged. So it sees the content:
 # a tree without leaves whose structure is the JSON.
 tree_util.register_pytree_node(
     RobertaConfig,
-    lambda config: ((), config.to_json_string(use_diff=False)),
-    lambda content, _: RobertaConfig.from_dict(json.loads(content)),
+    lambda config: ((), (config.to_json_string(use_diff=False), config.is_frozen)),
+    lambda static, _: _config(*static),
 )
 nnx.register_data_type(RobertaConfig)

@@ -13,6 +13,7 @@ the same time.
 
 from __future__ import annotations
 
+from ...reference.layers import Array
 from .heads import HEADS
 from .losses import LOSSES
 from .weights import (
@@ -32,6 +33,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ...reference.layers import Array
 from ...reference.losses import LOSSES
 from .heads import HEADS
 from .weights import (
@@ -21,6 +22,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",

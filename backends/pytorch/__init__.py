@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from torch import Tensor as Array
 from torch.utils import _pytree as pytree  # the only registry that torch.compile and torch.export ask
 
 from ...reference.attention import Cache
@@ -34,6 +35,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",

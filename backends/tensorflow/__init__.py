@@ -25,6 +25,7 @@ import dataclasses
 from typing import Any
 
 import optree
+from tensorflow import Tensor as Array
 
 from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
@@ -50,6 +51,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",

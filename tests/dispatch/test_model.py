@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.model import PublicModel, public_class
+from roberta.dispatch.model import PublicModel
 from roberta.parity.cases import draw_inputs
 from roberta.parity.compare import compare_array
 from roberta.parity.tolerances import budgets, flat_outputs
@@ -49,7 +49,7 @@ def test_arguments_come_in_the_order_of_transformers(head: str, backend: str) ->
     import transformers
 
     theirs = list(inspect.signature(getattr(transformers, CLASS_NAMES[head]).forward).parameters)
-    entry = getattr(public_class(head, backend), public_class(head, backend).engine.ENTRY)
+    entry = getattr(FACES[head].on(backend), FACES[head].on(backend).engine.ENTRY)
     ours = list(inspect.signature(entry).parameters)
     left_out = {"cache_position", "kwargs"}
     assert ours == [name for name in theirs if name not in left_out]

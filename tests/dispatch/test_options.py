@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.model import public_class
 from roberta.dispatch.options import INSTEAD, dtype_name
 from roberta.reference.parameters import HEADS
 
@@ -39,7 +38,7 @@ class Foreign:
      (Foreign(), r"got .*\.Foreign.*from_dict\(config.to_dict\(\)\)")],
 )  # fmt: skip
 def test_what_is_no_config_is_refused_by_the_native_class_too(given: Any, said: str) -> None:
-    for made in (roberta.RobertaModel, public_class("model", "numpy")):
+    for made in (roberta.RobertaModel, FACES["model"].on("numpy")):
         with pytest.raises(TypeError, match=f"{made.__name__}: required a RobertaConfig, {said}"):
             made(given)
 

@@ -1,0 +1,113 @@
+"""How a name becomes a class: one name for all engines, a native class on each, and subclasses of both.
+
+A *face* is a head without an engine, such as `RobertaForMaskedLM`; a *native* class is the same head on one, such as
+`TorchRobertaForMaskedLM`: a face, and whatever the framework calls a model. Those of this package are written out in
+`natives`; of a third party's engine, and of a subclass of a face, they are made on first use.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import inspect
+import threading
+from functools import cache
+from importlib import import_module
+from typing import Any
+
+from . import registry
+
+_lock = threading.RLock()
+
+
+class Face(type):
+    """The metaclass of all models: calling a face makes a model of the engine that is meant."""
+
+    def __call__(cls, *args: Any, **options: Any) -> Any:
+        """Make a model: of a face, that of the engine which `backend=` names; dropout is off."""
+        parameters = list(inspect.signature(cls.__init__).parameters)[1:]
+        backend = options.get("backend")
+        if "backend" not in parameters:  # of a subclass, whose constructor takes what it likes
+            options.pop("backend", None)
+        elif backend is None and len(args) > parameters.index("backend"):
+            backend = args[parameters.index("backend")]
+        native = cls.on(backend)
+        return super(Face, native).__call__(*args, **options).train(False)
+
+    def on(cls, backend: str | None = None) -> type[Any]:
+        """The class of this head on an engine.
+
+        Args:
+            backend: the engine, by any of its names; None for the default one, or for that of a native class its own.
+
+        Raises:
+            BackendUnavailableError: its framework is missing.
+            TypeError: a native class is asked for another engine.
+        """
+        own: str | None = getattr(cls, "backend", None)
+        if own is None:
+            return joined(cls, registry.canonical_name(backend) if backend else registry.get_default_backend())
+        if backend and registry.canonical_name(backend) != own:
+            face = face_of(cls).__name__
+            message = (
+                f"{cls.__name__}: required its own engine, {own!r}, got {backend!r}; use roberta.{face} for others"
+            )
+            raise TypeError(message)
+        return cls
+
+
+def face_of(cls: Any) -> Any:
+    """The one of the seven names that a class is a subclass of."""
+    return next(base for base in cls.__mro__ if "head" in vars(base))
+
+
+def joined(face: Face, backend: str) -> type[Any]:
+    """The class of a face on an engine: always the same, also where several threads are the first to ask.
+
+    Args:
+        face: one of the seven names, or a subclass of one.
+        backend: the engine's own name.
+
+    Raises:
+        BackendUnavailableError: its framework is missing.
+    """
+    with _lock:
+        made: dict[str, Any] = vars(face).get("_natives", {})
+        if backend not in made:
+            face._natives = made | {backend: _native(face, backend)}  # pyright: ignore[reportAttributeAccessIssue]
+    return vars(face)["_natives"][backend]
+
+
+def _native(face: Any, backend: str) -> type[Any]:
+    engine: Any = registry.load(backend)
+    if face is not face_of(face):
+        return _subclass(face, face_of(face).on(backend))
+    name = f"{getattr(engine, 'PREFIX', backend.capitalize())}{face.__name__}"
+    written = registry.backends()[backend].classes
+    if written:
+        return getattr(import_module(written), name)
+    native = engine.HEADS[face.head]
+    body = {"__doc__": native.__doc__, "_joined": (face, backend)}
+    return metaclass_of(native)(name, (face, native), body, engine=backend)
+
+
+def _subclass(face: Any, native: Any) -> type[Any]:
+    """Somebody's subclass of a face, on an engine: what it says itself comes first."""
+    body = {name: getattr(face, name) for name in ("__module__", "__qualname__", "__doc__")}
+    return type(native)(face.__name__, (face, native), {**body, "_joined": (face, native.backend)})
+
+
+@cache
+def metaclass_of(native: type[Any]) -> Any:
+    """`Face`, joined with the metaclass that a framework's models have."""
+    kind = type(native)
+    made = Face if kind is type else type(f"{kind.__name__}Face", (Face, kind), {})
+    copyreg.pickle(made, _reduced)
+    return made
+
+
+def _reduced(cls: Any) -> str | tuple[Any, ...]:
+    """How a class is pickled: by its name, or, where it was made here, by what it was made of."""
+    return (joined, vars(cls)["_joined"]) if "_joined" in vars(cls) else cls.__qualname__
+
+
+copyreg.pickle(Face, _reduced)  # pyright: ignore[reportArgumentType]
