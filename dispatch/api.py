@@ -21,7 +21,7 @@ from .model import entry
 from .signatures import Faced, FacedBody
 
 if TYPE_CHECKING:
-    pass
+    from . import natives  # noqa: F401  # the classes below name its classes
 
 #: The `past_key_values` of an earlier output, or HF's tuple of (key, value) of each layer.
 Past: TypeAlias = "Cache[A] | tuple[tuple[A, ...], ...] | None"

@@ -12,7 +12,7 @@ import inspect
 import threading
 from functools import cache
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import registry
 
@@ -22,16 +22,18 @@ _lock = threading.RLock()
 class Face(type):
     """The metaclass of all models: calling a face makes a model of the engine that is meant."""
 
-    def __call__(cls, *args: Any, **options: Any) -> Any:
-        """Make a model: of a face, that of the engine which `backend=` names; dropout is off."""
-        parameters = list(inspect.signature(cls.__init__).parameters)[1:]
-        backend = options.get("backend")
-        if "backend" not in parameters:  # of a subclass, whose constructor takes what it likes
-            options.pop("backend", None)
-        elif backend is None and len(args) > parameters.index("backend"):
-            backend = args[parameters.index("backend")]
-        native = cls.on(backend)
-        return super(Face, native).__call__(*args, **options).train(False)
+    if not TYPE_CHECKING:  # a checker would take it for every class's constructor; those are in `signatures`
+
+        def __call__(cls, *args: Any, **options: Any) -> Any:
+            """Make a model: of a face, that of the engine which `backend=` names; dropout is off."""
+            parameters = list(inspect.signature(cls.__init__).parameters)[1:]
+            backend = options.get("backend")
+            if "backend" not in parameters:  # of a subclass, whose constructor takes what it likes
+                options.pop("backend", None)
+            elif backend is None and len(args) > parameters.index("backend"):
+                backend = args[parameters.index("backend")]
+            native = cls.on(backend)
+            return super(Face, native).__call__(*args, **options).train(False)
 
     def on(cls, backend: str | None = None) -> type[Any]:
         """The class of this head on an engine.

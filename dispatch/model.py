@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from functools import wraps
+from functools import update_wrapper
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar, Unpack, get_overloads
@@ -34,14 +34,27 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 def entry(written: Method) -> Method:
     """The call of a head: its signature and its words are written, what it does is the same for all."""
+    call = _like(written, lambda model, *args, **kwargs: model._call(args, kwargs))
+    call.__signature__ = inspect.signature(get_overloads(written)[0])
+    return call
 
-    @wraps(written)
+
+def _forwarding(written: Any) -> Any:
+    """The same as an engine's entry of another name: through `forward`, so that a subclass may override that."""
+    call = _like(written, lambda model, *args, **kwargs: model.forward(*args, **kwargs))
+    call.__signature__ = inspect.signature(written)
+    return call
+
+
+def _like(written: Any, function: Callable[..., Any]) -> Any:
+    """A function with the name and the words of another. No `__wrapped__`, which compilers would follow."""
+
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return self._call(args, kwargs)
+        return function(self, *args, **kwargs)
 
-    del call.__wrapped__  # compilers would follow it
-    call.__signature__ = inspect.signature(get_overloads(written)[0])  # pyright: ignore[reportFunctionMemberAccess]
-    return call  # pyright: ignore[reportReturnType]
+    update_wrapper(call, written)
+    del call.__wrapped__
+    return call
 
 
 class PublicModel(Generic[A], metaclass=Face):
@@ -405,9 +418,10 @@ def _bind(cls: Any, backend: str) -> None:
     cls.native = cls.__bases__[-1]
     cls.__module__ = registry.PACKAGE  # where its name is looked up again when a model is unpickled
     cls.forward = cls.__call__
-    setattr(cls, cls.engine.ENTRY, cls.forward)
     if cls.engine.ENTRY != "__call__":
-        cls.__call__ = cls.native.__call__
+        cls.__call__ = cls.native.__call__  # the framework's, which calls the entry
+    if cls.engine.ENTRY != "forward":
+        setattr(cls, cls.engine.ENTRY, _forwarding(cls.forward))
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

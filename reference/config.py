@@ -25,9 +25,9 @@ from .fields import (
     PROVENANCE,
     ROBERTA_FIELDS,
     SPECIAL,
+    CarriedFields,
     ConfigFields,
     Fields,
-    InheritedFields,
     Sealed,
     allowed,
 )
@@ -105,10 +105,7 @@ class RobertaConfig(Fields):
             position_embedding_type: str = ...,
             use_cache: bool = ...,
             classifier_dropout: float | None = ...,
-            *,
-            dtype: Any = ...,
-            torch_dtype: Any = ...,
-            **inherited: Unpack[InheritedFields],
+            **inherited: Unpack[CarriedFields],
         ) -> None: ...
 
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass, field, fields
-from typing import Any, NoReturn, TypedDict
+from typing import Any, NoReturn, TypedDict, cast
 
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
@@ -88,7 +88,8 @@ class Sealed(dict[Any, Any]):
         message = "a model was made by this configuration; make another one by config.replace(...)"
         raise FrozenInstanceError(message)
 
-    __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = update = setdefault = _refuse
+    __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = _refuse
+    update = setdefault = _refuse  # pyright: ignore[reportAssignmentType]
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Sealed, (dict(self),)
@@ -103,8 +104,10 @@ def allowed(config: Fields, name: str, value: Any) -> Any:
     if name in FREE or name not in FIELDS | SPECIAL:
         return value
     old = getattr(config, "dtype" if name == "torch_dtype" else name)
-    if name in {"id2label", "label2id"} and isinstance(value, dict) and len(value) == len(old):
-        return Sealed(value)
+    if name in {"id2label", "label2id"} and isinstance(value, dict):
+        labels = cast(dict[Any, Any], value)
+        if len(labels) == len(old):
+            return Sealed(labels)
     if value == old:
         return old
     message = (
@@ -118,10 +121,7 @@ def allowed(config: Fields, name: str, value: Any) -> Any:
 
 
 class InheritedFields(TypedDict, total=False):
-    """The fields of every HF configuration: first those that change what a model computes or returns.
-
-    The others are carried along without effect; `config.CARRIED` has their defaults.
-    """
+    """The fields of every HF configuration that change what a model computes or returns."""
 
     is_decoder: bool
     add_cross_attention: bool
@@ -137,6 +137,35 @@ class InheritedFields(TypedDict, total=False):
     pruned_heads: dict[int, list[int]]
     architectures: list[str] | None
 
+
+class ConfigOverrides(InheritedFields, total=False):
+    """RoBERTa's own besides: what a model's `from_pretrained` takes by name to replace what the checkpoint says."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    hidden_act: str
+    hidden_dropout_prob: float
+    attention_probs_dropout_prob: float
+    max_position_embeddings: int
+    type_vocab_size: int
+    initializer_range: float
+    layer_norm_eps: float
+    pad_token_id: int
+    bos_token_id: int
+    eos_token_id: int
+    position_embedding_type: str
+    use_cache: bool
+    classifier_dropout: float | None
+
+
+class CarriedFields(InheritedFields, total=False):
+    """Those that are carried along besides, with the defaults of `CARRIED`, and the dtype."""
+
+    dtype: Any
+    torch_dtype: Any
     torchscript: bool
     is_encoder_decoder: bool
     cross_attention_hidden_size: int | None
@@ -176,31 +205,5 @@ class InheritedFields(TypedDict, total=False):
     use_bfloat16: bool
 
 
-class ConfigOverrides(InheritedFields, total=False):
-    """RoBERTa's own besides: what a model's `from_pretrained` takes by name to replace what the checkpoint says."""
-
-    vocab_size: int
-    hidden_size: int
-    num_hidden_layers: int
-    num_attention_heads: int
-    intermediate_size: int
-    hidden_act: str
-    hidden_dropout_prob: float
-    attention_probs_dropout_prob: float
-    max_position_embeddings: int
-    type_vocab_size: int
-    initializer_range: float
-    layer_norm_eps: float
-    pad_token_id: int
-    bos_token_id: int
-    eos_token_id: int
-    position_embedding_type: str
-    use_cache: bool
-    classifier_dropout: float | None
-
-
-class ConfigFields(ConfigOverrides, total=False):
-    """And the dtype, which of a model is an argument of its own: what `RobertaConfig.replace` takes by name."""
-
-    dtype: Any
-    torch_dtype: Any
+class ConfigFields(ConfigOverrides, CarriedFields, total=False):
+    """All of them: what `RobertaConfig.replace` takes by name."""

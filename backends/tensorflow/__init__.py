@@ -25,12 +25,12 @@ import dataclasses
 from typing import Any
 
 import optree
-from tensorflow import Tensor as Array
 
 from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
 from .heads import HEADS
+from .layers import Tensor as Array
 from .losses import LOSSES
 from .weights import (
     device_of,

@@ -9,8 +9,7 @@ import numba
 import numpy as np
 import pytest
 from roberta.backends import numba as engine
-from roberta.backends.numba import kernels as compiler
-from roberta.backends.numba import tiles
+from roberta.backends.numba import kernels as compiler, tiles
 from roberta.backends.numba.layers import ACTIVATIONS
 from roberta.backends.numba.tiles import pack
 from roberta.dispatch.api import FACES
