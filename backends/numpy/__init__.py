@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from ...reference.losses import LOSSES
-from .heads import HEADS
-from .weights import (
+from ..arrays.weights import (
     device_of,
     devices,
     dtype_name,
@@ -15,6 +14,7 @@ from .weights import (
     to_native,
     to_numpy,
 )
+from .heads import HEADS
 
 __all__ = [
     "DTYPES",
