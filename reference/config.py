@@ -12,9 +12,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
+from ..files.atomic import write_atomically
 from .fields import (
+    ACTIVATIONS,
     BOOLEANS,
     CARRIED,
     DICTIONARIES,
@@ -31,8 +33,6 @@ from .fields import (
     Sealed,
     allowed,
 )
-from .files import write_atomically
-from .layers import ACTIVATIONS
 
 
 class RobertaConfig(Fields):
@@ -47,7 +47,7 @@ class RobertaConfig(Fields):
         num_hidden_layers: N, 0 or more.
         num_attention_heads: H.
         intermediate_size: F, width of the feed-forward layer.
-        hidden_act: activation of the feed-forward layer only; a name in `reference.layers.ACTIVATIONS`.
+        hidden_act: activation of the feed-forward layer only; one of `ACTIVATIONS`.
         hidden_dropout_prob: in [0, 1]; after the embeddings and after every dense layer that ends a block.
         attention_probs_dropout_prob: in [0, 1]; on attention probabilities.
         max_position_embeddings: M, rows of the position table; `max_position_embeddings - pad_token_id - 1` tokens fit.
@@ -244,7 +244,7 @@ Make another one by config.replace(num_labels=4)
             if not isinstance(getattr(self, name), bool):
                 message = f"{name}: required True or False, got {getattr(self, name)!r}"
                 raise TypeError(message)
-        self._require_member("hidden_act", tuple(ACTIVATIONS))
+        self._require_member("hidden_act", ACTIVATIONS)
         self._require_member("position_embedding_type", POSITION_EMBEDDING_TYPES)
         self._require_member("problem_type", (*PROBLEM_TYPES, None))
         self.dtype = None if self.dtype is None else str(self.dtype).removeprefix("torch.")
@@ -391,8 +391,11 @@ Make another one by config.replace(num_labels=4)
         except ValueError as error:
             message = f"{path} is not valid JSON ({error}); save or download it again"
             raise ValueError(message) from error
-        if not isinstance(content, dict) or content.get("model_type", "roberta") != "roberta":
-            found = content.get("model_type") if isinstance(content, dict) else type(content).__name__
+        content = (
+            cast("dict[str, Any]", content) if isinstance(content, dict) else {"model_type": type(content).__name__}
+        )
+        found = content.get("model_type", "roberta")
+        if found != "roberta":
             message = f'{path}: required a JSON object with "model_type": "roberta", got {found!r}'
             raise ValueError(message)
         return cls.from_dict(content, **overrides)

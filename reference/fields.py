@@ -6,6 +6,11 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, FrozenInstanceError, dataclass, field, fields
 from typing import Any, NoReturn, TypedDict, cast
 
+#: The names that `layers.ACTIVATIONS` knows. A configuration computes nothing, so it does not import what does.
+ACTIVATIONS = (
+    "gelu", "gelu_new", "relu", "silu", "tanh", "swish", "gelu_pytorch_tanh", "gelu_python", "gelu_accurate",
+    "gelu_fast", "gelu_10", "quick_gelu", "sigmoid", "mish", "relu2", "relu6", "leaky_relu", "linear",
+)  # fmt: skip
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
 PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
 FLOAT_TYPES = ("float64", "float32", "float16", "bfloat16")

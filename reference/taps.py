@@ -18,10 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .config import RobertaConfig
+from .config import RobertaConfig
 
 Tap = Callable[[str, Any], Any]
 
@@ -121,7 +120,6 @@ def symbols(head: str, config: RobertaConfig, add_pooling_layer: bool = True) ->
         add_pooling_layer: for the head "model" only.
 
     Example:
-        >>> from .config import RobertaConfig
         >>> list(symbols("question_answering", RobertaConfig(num_hidden_layers=0)))[-1]
         'qa_outputs.logits'
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import json
 import os
 import shutil
@@ -21,17 +22,18 @@ ROOT = Path(roberta.__file__).resolve().parent
 PACKAGE = "roberta"
 #: Floor -> the floors that its files may import from, besides their own.
 FLOORS = {
-    "reference": set(),
-    "tokenizer": {"reference"},  # for `files`: there is one way to write a file
+    "files": set(),
+    "reference": {"files"},
+    "tokenizer": {"files"},
     "backends/numpy": {"reference"},
     "backends/numba": {"reference"},
     "backends/pytorch": {"reference"},
     "backends/tensorflow": {"reference"},
     "backends/flax": {"reference"},
-    "dispatch": {"reference", "tokenizer", "backends"},
+    "dispatch": {"files", "reference", "tokenizer", "backends"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
-    "parity": {"reference", "tokenizer", "backends", "dispatch"},
-    "": {"reference", "tokenizer", "backends", "dispatch", "parity"},
+    "parity": {"files", "reference", "tokenizer", "backends", "dispatch"},
+    "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
 #: What an engine's folder may import of these.
@@ -105,6 +107,20 @@ def test_imports_point_down(path):
         is_own = bool(floor) and (target == floor or target.startswith(f"{floor}/"))
         is_face = target == "__version__" and not floor
         assert is_own or is_face or target.split("/")[0] in allowed, f"{floor or 'the face'} may not import {name}"
+
+
+@pytest.mark.parametrize("floor", ["files", "reference"])
+def test_the_files_of_a_room_import_each_other_in_no_circle(floor):
+    """Imports for the type checker alone count too: what they name, a reader has to know."""
+    found = {path.stem: imported_files(path) for path in (ROOT / floor).glob("*.py")}
+    order = list(graphlib.TopologicalSorter(found).static_order())  # raises CycleError
+    assert set(order) == set(found)
+
+
+def imported_files(path: Path) -> set[str]:
+    """The files of its own folder that a file imports."""
+    folder = f"{PACKAGE}.{path.parent.relative_to(ROOT).as_posix().replace('/', '.')}."
+    return {name.removeprefix(folder) for name in imports(path) if name.startswith(folder)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from ...reference.layers import Array
 from ...reference.losses import LOSSES
-from .heads import HEADS
-from .weights import (
+from ..arrays.weights import (
     device_of,
     devices,
     dtype_name,
@@ -16,6 +15,7 @@ from .weights import (
     to_native,
     to_numpy,
 )
+from .heads import HEADS
 
 __all__ = [
     "DTYPES",

@@ -14,9 +14,10 @@ from tensorflow import Tensor
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import LABELS
+from ...reference.losses import problem_type
 from ...reference.outputs import Output
 from .layers import Dropout, dropout
-from .losses import LOSSES, problem_type
+from .losses import LOSSES
 from .weights import frozen_names, part_at
 
 #: What a call is told by `training=`, for as long as it lasts: the model's own mode stays.
