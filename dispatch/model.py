@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from threading import RLock
 from types import ModuleType
 from typing import Any, ClassVar, Self
 
@@ -22,9 +23,10 @@ from ..reference.inputs import LABELS, SIGNATURES
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
 from ..reference.taps import Recorder, Tap, silent, symbols
-from . import arguments, checkpoint, checks, registry, surgery
+from . import arguments, checkpoint, checks, matching, registry, surgery, writing
 from .generation import Generating
-from .options import require_config, require_dtype, require_options
+from .inference import dropout_off
+from .options import require_config, require_dtype, require_options, require_saving
 
 DECODER = "lm_head.decoder.weight"
 
@@ -36,7 +38,7 @@ class PublicModel:
         backend: the engine's name.
         head: which head this is, such as "masked_lm".
         config: the configuration.
-        load_report: what became of each name when the weights were loaded; None for a model that was not loaded.
+        load_report: where each parameter comes from: what was loaded, and what is random, so far.
         checks_inputs: whether calls are checked. Switch it off where a look at the values costs too much.
     """
 
@@ -46,7 +48,7 @@ class PublicModel:
     native: ClassVar[type[Any]]
 
     config: RobertaConfig
-    load_report: checkpoint.LoadReport | None
+    load_report: matching.LoadReport
     checks_inputs: bool
     options: dict[str, Any]
 
@@ -58,6 +60,7 @@ class PublicModel:
         dtype: Any = None,
         device: Any = None,
         state: Mapping[str, Any] | None = None,
+        strict: bool = True,
         **options: Any,
     ) -> None:
         """Build the head.
@@ -67,38 +70,48 @@ class PublicModel:
             seed: of the initial weights, which are the same to the bit on every engine.
             dtype: of the parameters, such as "float32" (the default) or "float64", or that of any framework.
             device: where the engine is to put them; None for its default.
-            state: HF's names -> arrays; what it lacks is drawn.
+            state: HF's names -> arrays, of any framework; None draws all.
+            strict: whether the state must have each parameter and nothing else. False draws what it lacks, and passes
+                over what is of no use; `load_report` says what that was.
             **options: `add_pooling_layer` of the bare model.
 
         Raises:
-            TypeError: no `RobertaConfig`, or an unknown option.
-            ValueError: a dtype that the engine lacks.
+            TypeError: no `RobertaConfig`, an unknown option, or a state that is no mapping of names to arrays of
+                floating-point numbers.
+            ValueError: a dtype that the engine lacks; or of a state the names, if `strict`, a shape, or a number that
+                would become infinite in this dtype.
         """
         require_config(config, type(self).__name__)
         require_options(options, self.head)
         config = config.replace()
         dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
-        self._assemble(config, table, state, seed, options, dtype, device)
-        self.load_report = None
+        where = f"{CLASS_NAMES[self.head]}: state"
+        found, report = matching.match({} if state is None else state, table, self.head, where=where)
+        if state is not None and strict:
+            lenient = "To draw what it lacks, and pass over what is of no use: strict=False"
+            matching.require_exact(report, table, where, lenient)
+        self._assemble(config, table, found, seed, options, dtype, device)
+        self.load_report = report
         self.checks_inputs = True
 
     def _assemble(
         self,
         config: RobertaConfig,
         table: Mapping[str, Parameter],
-        state: Mapping[str, Any] | None,
+        state: Mapping[str, Any],
         seed: int,
         options: dict[str, Any],
         dtype: str,
         device: Any,
     ) -> None:
         """Build the native head and fill in its weights; called again when its sizes change."""
+        matching.require_representable(state, dtype)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
-        lacking = {name: parameter for name, parameter in table.items() if not state or name not in state}
+        lacking = {name: parameter for name, parameter in table.items() if name not in state}
         drawn = initial_values(_with_sources(lacking, table), config, seed) if lacking else {}
-        merged = {**drawn, **(state or {})}
+        merged = {**drawn, **state}
         full = {name: merged[parameter.tied_to or name] for name, parameter in table.items()}
         self.engine.load_state_dict_numpy(self, full, dtype, device)
 
@@ -121,14 +134,14 @@ class PublicModel:
 
     @contextmanager
     def inference(self) -> Generator[Self]:
-        """In a `with` block: dropout off, and no gradients recorded; afterwards as it was."""
-        was_training = getattr(self, "training", False)
-        self.train(False)  # pyright: ignore[reportAttributeAccessIssue]
-        try:
-            with getattr(self.engine, "no_gradients", nullcontext)():
-                yield self
-        finally:
-            self.train(was_training)  # pyright: ignore[reportAttributeAccessIssue]
+        """In a `with` block: dropout off, and no gradients recorded; afterwards as it was.
+
+        Several threads may be in such blocks of one model at the same time. Dropout is off until the last has left, for
+        a thread that trains the model meanwhile as well; gradients are off for the thread of the block only.
+        """
+        model: Any = self
+        with dropout_off(model), getattr(self.engine, "no_gradients", nullcontext)():
+            yield self
 
     def tape(self, **inputs: Any) -> Recorder:
         """Run the model and keep every named quantity.
@@ -157,18 +170,33 @@ class PublicModel:
         """HF's names -> NumPy arrays, tied tensors under each of their names."""
         return self.engine.state_dict_numpy(self)
 
-    def load_state_dict_numpy(self, state: Mapping[str, Any]) -> checkpoint.LoadReport:
-        """Replace parameters by arrays, in place; names that the state lacks stay as they are.
+    def load_state_dict_numpy(self, state: Mapping[str, Any], strict: bool = True) -> matching.LoadReport:
+        """Replace parameters by arrays, in place.
+
+        Args:
+            state: HF's names -> arrays, of any framework.
+            strict: whether it must have each parameter and nothing else. False leaves what it lacks as it is, and
+                passes over what is of no use.
+
+        Returns:
+            What became of each name, which is the model's `load_report` from then on.
 
         Raises:
-            ValueError: a shape that does not fit.
+            TypeError: no mapping of names to arrays of floating-point numbers.
+            ValueError: the names, if `strict`; a shape that does not fit; or a number that would become infinite in the
+                model's dtype. Then nothing is changed.
         """
-        found, report = checkpoint.match(state, self.table, self.head)
-        ties = {name: p.tied_to for name, p in self.table.items() if p.tied_to in found}
-        self.engine.load_state_dict_numpy(
-            self, {**found, **{name: found[source] for name, source in ties.items()}}, self.dtype
-        )
-        return report
+        table, where = self.table, "load_state_dict_numpy"
+        found, report = matching.match(state, table, self.head, where=where)
+        if strict:
+            lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
+            matching.require_exact(report, table, where, lenient)
+        matching.require_representable(found, self.dtype)
+        ties = {name: p.tied_to for name, p in table.items() if p.tied_to in found}
+        whole = {**found, **{name: found[source] for name, source in ties.items()}}
+        self.engine.load_state_dict_numpy(self, whole, self.dtype)
+        self.load_report = report.after(self.load_report, self.head)
+        return self.load_report
 
     def num_parameters(self, only_trainable: bool = False, exclude_embeddings: bool = False) -> int:
         """How many numbers the model learns; tied tensors count once.
@@ -229,7 +257,7 @@ class PublicModel:
                 "To change V, call resize_token_embeddings first."
             )
             raise ValueError(message)
-        self.load_state_dict_numpy({name: array})
+        self.load_state_dict_numpy({name: array}, strict=False)
 
     def resize_token_embeddings(self, new_num_tokens: int, seed: int = 0) -> Self:
         """Give the vocabulary another size, in place: rows are cut off, or drawn anew behind the old ones.
@@ -290,10 +318,42 @@ class PublicModel:
         model.load_report = self.load_report
         return model.train(getattr(self, "training", False))
 
-    def save_pretrained(self, save_directory: str | Path) -> None:
-        """Write config.json and model.safetensors, as HF lays them out; each replaces the old file in one step."""
-        config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=self.dtype)
-        checkpoint.write_checkpoint(Path(save_directory), config, self.state_dict_numpy(), self.table, self.dtype)
+    def save_pretrained(
+        self,
+        save_directory: str | Path,
+        *,
+        is_main_process: bool = True,
+        state_dict: Mapping[str, Any] | None = None,
+        max_shard_size: int | str = "5GB",
+        **others: Any,
+    ) -> None:
+        """Write config.json and model.safetensors, as HF lays them out. A failure leaves the old files as they were.
+
+        Args:
+            save_directory: a folder, made if it is missing.
+            is_main_process: False writes nothing: of several processes with one model, one is to write.
+            state_dict: HF's names -> arrays, in place of the model's own weights: each parameter, and nothing else.
+            max_shard_size: the most bytes of a file, or a text such as "200MB". What needs more is written in shards,
+                with an index.
+            **others: what HF's has besides, as long as it asks for nothing: `safe_serialization=True`,
+                `push_to_hub=False`, `variant=None`.
+
+        Raises:
+            NotADirectoryError: the folder is a file.
+            TypeError: an option that does not exist, or weights that are no floating-point numbers.
+            ValueError: an option that asks for what is not done here, a size that is none, or weights that do not fit.
+        """
+        require_saving(others)
+        most = writing.byte_count(max_shard_size)
+        if not is_main_process:
+            return
+        state, dtype = self.state_dict_numpy() if state_dict is None else state_dict, self.dtype
+        where = "save_pretrained: state_dict"
+        found, report = matching.match(state, self.table, self.head, where=where)
+        matching.require_exact(report, self.table, where)
+        matching.require_representable(found, dtype)
+        config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=dtype)
+        writing.write_checkpoint(Path(save_directory), config, found, dtype, most)
 
     @classmethod
     def from_pretrained(
@@ -316,7 +376,8 @@ class PublicModel:
             dtype: of the parameters; None is "float32", "auto" is the file's.
             device: where the engine is to put them.
             seed: of the parameters that the checkpoint lacks.
-            strict: raise where it lacks any, instead of warning.
+            strict: raise where it lacks any parameter, instead of warning. What the head has no use for is no error:
+                `load_report.unexpected` lists it.
             ignore_mismatched_sizes: draw tensors of another shape anew, instead of raising.
             config: in place of the checkpoint's.
             add_pooling_layer: of the bare model.
@@ -327,7 +388,9 @@ class PublicModel:
 
         Raises:
             FileNotFoundError: no such checkpoint.
-            ValueError: a damaged file, or weights that contradict the config.
+            ValueError: a damaged file; weights that contradict the config, or that would become infinite in the dtype;
+                or a checkpoint without one parameter of this model, or, if `strict`, without any.
+            TypeError: weights that are no floating-point numbers.
         """
         folder = checkpoint.locate(folder_or_hub_id)
         config = (
@@ -336,18 +399,27 @@ class PublicModel:
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
         table = parameter_table(cls.head, config, **options)
         tensors = checkpoint.read_tensors(folder)
-        state, report = checkpoint.match(tensors, table, cls.head, ignore_mismatched_sizes)
-        checkpoint.tell_missing(cls.head, folder, report, strict)
+        state, report = matching.match(
+            tensors,
+            table,
+            cls.head,
+            where=f"{CLASS_NAMES[cls.head]}: {folder.name}",
+            origin="file",
+            ignore_mismatched_sizes=ignore_mismatched_sizes,
+        )
+        checkpoint.tell_missing(cls.head, folder, report, table, strict)
         if isinstance(dtype, str) and dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
-        model = cls(config, seed=seed, dtype=dtype, device=device, state=state, **options)
+        model = cls(config, seed=seed, dtype=dtype, device=device, state=state, strict=False, **options)
         model.load_report = report
         return model.train(False)  # pyright: ignore[reportAttributeAccessIssue]
 
 
-@cache
+_making = RLock()
+
+
 def public_class(head: str, backend: str) -> type[Any]:
-    """The class of a head on an engine: the engine's own class with `PublicModel` in front.
+    """The class of a head on an engine, one for all threads: the engine's own class with `PublicModel` in front.
 
     Args:
         head: such as "masked_lm".
@@ -356,6 +428,12 @@ def public_class(head: str, backend: str) -> type[Any]:
     Raises:
         BackendUnavailableError: its framework is missing.
     """
+    with _making:
+        return _public_class(head, backend)
+
+
+@cache
+def _public_class(head: str, backend: str) -> type[Any]:
     engine: Any = registry.load(backend)
     native = engine.HEADS[head]
     name = f"{getattr(engine, 'PREFIX', backend.capitalize())}{CLASS_NAMES[head]}"
