@@ -15,9 +15,8 @@ from ..reference.outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
-from .faces import Face
+from .faces import Face, entry
 from .generation import Generating
-from .model import entry
 from .signatures import Faced, FacedBody
 
 if TYPE_CHECKING:

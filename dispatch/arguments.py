@@ -11,17 +11,18 @@ import numpy as np
 from ..reference.attention import Cache
 from ..reference.inputs import Inputs
 from ..reference.outputs import to_numpy
+from .checks import FLAGS
 from .outlines import cache_outline, outline
 
 #: Arguments that are no arrays.
-FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
+NO_ARRAYS = frozenset({*FLAGS, "past_key_values"})
 #: NumPy's letters for texts and other objects.
 NO_NUMBERS = frozenset("OSTUV")
 
 
 def visible(name: str, value: Any) -> Any:
     """An argument as the checks see it: arrays of any engine as NumPy arrays, flags and caches as they are."""
-    if value is None or name in FLAGS:
+    if value is None or name in NO_ARRAYS:
         return value
     try:
         array = to_numpy(value)
@@ -34,7 +35,7 @@ def visible(name: str, value: Any) -> Any:
 
 def outlined(name: str, value: Any) -> Any:
     """An argument as the checks see it while a compiler looks at the program."""
-    if value is None or name in FLAGS:
+    if value is None or name in NO_ARRAYS:
         return cache_outline(value) if name == "past_key_values" and value is not None else value
     if isinstance(value, Mapping):
         raise _no_array(name, value)
@@ -56,7 +57,7 @@ def _no_array(name: str, value: Any, error: Exception | None = None) -> Exceptio
 
 def native(name: str, value: Any, model: Any) -> Any:
     """An argument as the engine's own array; flags and caches as they are."""
-    if value is None or name in FLAGS:
+    if value is None or name in NO_ARRAYS:
         return value
     if name == "head_mask" and isinstance(value, list | tuple | np.ndarray):
         value = np.asarray(value, np.float64)  # it multiplies: a number, also where it is written as 0 or 1

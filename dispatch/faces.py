@@ -10,13 +10,15 @@ from __future__ import annotations
 import copyreg
 import inspect
 import threading
-from functools import cache
+from collections.abc import Callable
+from functools import cache, update_wrapper
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, get_overloads
 
 from . import registry
 
 _lock = threading.RLock()
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Face(type):
@@ -62,6 +64,11 @@ def face_of(cls: Any) -> Any:
     return next(base for base in cls.__mro__ if "head" in vars(base))
 
 
+def origin(cls: Any) -> Any:
+    """The face that a native class is of: one of the seven names, or somebody's subclass of one."""
+    return vars(cls)["_joined"][0] if "_joined" in vars(cls) else face_of(cls)
+
+
 def joined(face: Face, backend: str) -> type[Any]:
     """The class of a face on an engine: always the same, also where several threads are the first to ask.
 
@@ -98,10 +105,56 @@ def _subclass(face: Any, native: Any) -> type[Any]:
     return type(native)(face.__name__, (face, native), {**body, "_joined": (face, native.backend)})
 
 
-@cache
+# -- the call of a class -----------------------------------------------------------------------------------------------
+
+
+def bind(cls: Any, backend: str) -> None:
+    """Make a class that joins a head with what an engine has for it call, and be called, as its framework wants."""
+    cls.backend, cls.engine = backend, registry.load(backend)
+    cls.native = cls.__bases__[-1]
+    cls.__module__ = registry.PACKAGE  # where its name is looked up again when a model is unpickled
+    cls.forward = cls.__call__
+    if cls.engine.ENTRY != "__call__":
+        cls.__call__ = cls.native.__call__  # the framework's, which calls the entry
+    if cls.engine.ENTRY != "forward":
+        setattr(cls, cls.engine.ENTRY, _forwarding(cls.forward))
+
+
+def entry(written: Method) -> Method:
+    """The call of a head: its signature and its words are written, what it does is the same for all."""
+    call = _like(written, lambda model, *args, **kwargs: model._call(args, kwargs))
+    call.__signature__ = inspect.signature(get_overloads(written)[0])
+    return call
+
+
+def _forwarding(written: Any) -> Any:
+    """The same as an engine's entry of another name: through `forward`, so that a subclass may override that."""
+    call = _like(written, lambda model, *args, **kwargs: model.forward(*args, **kwargs))
+    call.__signature__ = inspect.signature(written)
+    return call
+
+
+def _like(written: Any, function: Callable[..., Any]) -> Any:
+    """A function with the name and the words of another. No `__wrapped__`, which compilers would follow."""
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return function(self, *args, **kwargs)
+
+    update_wrapper(call, written)
+    del call.__wrapped__
+    return call
+
+
+# -- metaclasses and pickles -------------------------------------------------------------------------------------------
+
+
 def metaclass_of(native: type[Any]) -> Any:
     """`Face`, joined with the metaclass that a framework's models have."""
-    kind = type(native)
+    return _with_face(type(native))
+
+
+@cache
+def _with_face(kind: type[type]) -> Any:
     made = Face if kind is type else type(f"{kind.__name__}Face", (Face, kind), {})
     copyreg.pickle(made, _reduced)
     return made

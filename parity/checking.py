@@ -37,14 +37,14 @@ def check(
     Args:
         checkpoint_or_model: a folder, a shipped checkpoint's name, an id on the hub, or a model.
         backends: engines; None for all that are available.
-        heads: such as "masked_lm"; None for all seven, or for a model, its own.
+        heads: such as "masked_lm"; None for all seven. A model has its own only.
         dtype: the engines' precision. Engines that lack it are an error if named, else left out.
 
     Returns:
         `Report`, with `.passed`, `.rows`, `.table()` and `.to_json()`.
 
     Raises:
-        ValueError: an unknown head, engine or dtype.
+        ValueError: an unknown head, engine or dtype, or another head than the model's.
         FileNotFoundError: no such checkpoint.
 
     Example:
@@ -143,6 +143,10 @@ def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
 def _subjects(subject: Any, heads: Sequence[str] | None) -> list[tuple[str, Any, str, dict[str, Any]]]:
     """What is to be checked: head, the spec's model in float64, where its weights come from, and inputs."""
     if isinstance(subject, PublicModel):
+        if heads is not None and list(heads) != [subject.head]:
+            remedy = "save it and give its folder, whose weights every head is built on; or a checkpoint's name"
+            message = f"heads: required {[subject.head]}, the model's own, or None, got {list(heads)}; {remedy}"
+            raise ValueError(message)
         return [(subject.head, _oracle(subject), "model", _plain_inputs(subject.head, subject.config))]
     folder = checkpoint.locate(subject)
     return [_from_checkpoint(folder, head) for head in require_heads(heads)]

@@ -45,7 +45,7 @@ OWN = {
     "backends/flax": {"jax", "flax"},
 }
 #: What an engine may leave out; `docs/backends.md` says what each is.
-OPTIONAL_VERBS = {"REMEDIES", "freeze", "gradients", "no_gradients"}
+OPTIONAL_VERBS = {"REMEDIES", "added_shapes", "freeze", "gradients", "no_gradients", "require_nameable"}
 #: The method by which a framework's users call a module.
 CALLS = {"forward", "__call__", "call"}
 MIRRORED = ("layers", "embeddings", "attention", "encoder", "heads", "losses", "weights")

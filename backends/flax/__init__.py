@@ -33,6 +33,7 @@ from .heads import HEADS
 from .layers import REMEDIES, dtypes
 from .losses import LOSSES
 from .weights import (
+    added_shapes,
     device_of,
     devices,
     dtype_name,
@@ -53,6 +54,7 @@ __all__ = [
     "LOSSES",
     "REMEDIES",
     "Array",
+    "added_shapes",
     "device_of",
     "devices",
     "dtype_name",

@@ -16,6 +16,7 @@ from ...reference.outputs import OUTPUTS
 from .heads import HEADS
 from .losses import LOSSES
 from .weights import (
+    added_shapes,
     device_of,
     devices,
     dtype_name,
@@ -36,6 +37,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "added_shapes",
     "device_of",
     "devices",
     "dtype_name",

@@ -30,6 +30,10 @@ class Doubled(roberta.RobertaForSequenceClassification):
     def forward(self, input_ids: Any, **inputs: Any) -> Any:
         return super().forward(input_ids, **inputs).logits * self.factor
 
+    def get_config(self) -> dict[str, Any]:
+        """What Keras asks its users to write where a constructor takes more."""
+        return {**super().get_config(), "factor": self.factor}  # pyright: ignore[reportAttributeAccessIssue]
+
     def hello(self) -> str:
         return f"hello from {self.backend}"
 
@@ -71,6 +75,56 @@ def test_a_model_of_a_subclass_survives_pickle_and_copy(backend: str, make_confi
         assert type(other) is type(mine)
         assert other.factor == 3
         assert np.array_equal(other.engine.to_numpy(other(IDS)), mine.engine.to_numpy(mine(IDS)))
+
+
+@pytest.mark.torch
+def test_what_a_subclass_adds_is_saved_and_loaded_on_pytorch(make_config: Any, tmp_path: Path) -> None:
+    torch = pytest.importorskip("torch")
+
+    class WithExtra(roberta.TorchRobertaModel):
+        def __init__(self, config: RobertaConfig) -> None:
+            super().__init__(config)
+            self.extra = torch.nn.Linear(config.hidden_size, 2)
+
+    mine = WithExtra(make_config())
+    assert {"extra.weight", "extra.bias"} <= set(mine.state_dict_numpy())
+    assert mine.num_parameters() == sum(p.numel() for p in mine.parameters())
+    mine.save_pretrained(tmp_path)
+    loaded = WithExtra.from_pretrained(tmp_path, strict=True)
+    assert loaded.load_report.unexpected == ()
+    assert torch.equal(loaded.extra.weight, mine.extra.weight)
+    with pytest.raises(TypeError, match=r"extra\.weight, extra\.bias"):
+        mine.resize_token_embeddings(60)
+
+
+@pytest.mark.flax
+def test_what_a_subclass_adds_is_saved_and_loaded_on_flax(make_config: Any, tmp_path: Path) -> None:
+    nnx = pytest.importorskip("flax.nnx")
+
+    class WithExtra(roberta.FlaxRobertaModel):
+        def __init__(self, config: RobertaConfig) -> None:
+            super().__init__(config)
+            self.extra = nnx.Linear(config.hidden_size, 2, rngs=nnx.Rngs(0))
+
+    mine = WithExtra(make_config())
+    mine.extra.kernel.set_value(mine.extra.kernel[...] + 1)
+    mine.save_pretrained(tmp_path)
+    loaded = WithExtra.from_pretrained(tmp_path, strict=True)
+    assert np.array_equal(loaded.extra.kernel[...], mine.extra.kernel[...])
+
+
+@pytest.mark.tensorflow
+def test_what_a_subclass_adds_is_not_lost_without_a_word_on_keras(make_config: Any, tmp_path: Path) -> None:
+    keras = pytest.importorskip("keras")
+
+    class WithExtra(roberta.TFRobertaModel):
+        def __init__(self, config: RobertaConfig) -> None:
+            super().__init__(config)
+            self.extra = keras.layers.Dense(2)
+            self.extra.build((None, config.hidden_size))
+
+    with pytest.raises(TypeError, match=r"dense/kernel.*model\.save\("):
+        WithExtra(make_config()).save_pretrained(tmp_path)
 
 
 def test_a_subclass_of_a_native_class_stays_on_its_engine(make_config: Any) -> None:
