@@ -15,8 +15,9 @@ from ..reference.outputs import (
     SequenceClassifierOutput,
     TokenClassifierOutput,
 )
-from .faces import Face, entry
+from .faces import entry
 from .generation import Generating
+from .model import PublicModel
 from .signatures import Faced, FacedBody
 
 if TYPE_CHECKING:
@@ -455,7 +456,7 @@ class RobertaForQuestionAnswering(
 
 
 #: Head -> its class.
-FACES: dict[str, Face] = {
+FACES: dict[str, type[PublicModel[Any]]] = {
     "model": RobertaModel,
     "causal_lm": RobertaForCausalLM,
     "masked_lm": RobertaForMaskedLM,

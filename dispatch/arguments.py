@@ -74,7 +74,8 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
         past = past.grown()  # of its empty slots this engine knows nothing
     layers = tuple(tuple(engine.to_native(part, model) for part in layer) for layer in past)
     if isinstance(past, Cache):
-        return replace(past, layers=layers, token_count=engine.to_native(past.token_count, model))
+        cache: Cache[Any] = past
+        return replace(cache, layers=layers, token_count=engine.to_native(cache.token_count, model))
     B, _, P, _ = layers[0][0].shape
     mask = visible("attention_mask", attention_mask)
     count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B

@@ -66,7 +66,8 @@ def face_of(cls: Any) -> Any:
 
 def origin(cls: Any) -> Any:
     """The face that a native class is of: one of the seven names, or somebody's subclass of one."""
-    return vars(cls)["_joined"][0] if "_joined" in vars(cls) else face_of(cls)
+    made_of: Any = cls.__dict__.get("_joined")
+    return made_of[0] if made_of else face_of(cls)
 
 
 def joined(face: Face, backend: str) -> type[Any]:
@@ -122,26 +123,27 @@ def bind(cls: Any, backend: str) -> None:
 
 def entry(written: Method) -> Method:
     """The call of a head: its signature and its words are written, what it does is the same for all."""
-    call = _like(written, lambda model, *args, **kwargs: model._call(args, kwargs))
-    call.__signature__ = inspect.signature(get_overloads(written)[0])
-    return call
+
+    def call(self: Any, *args: Any, **kwargs: Any) -> Any:
+        return self._call(args, kwargs)
+
+    return _described(call, written, inspect.signature(get_overloads(written)[0]))
 
 
 def _forwarding(written: Any) -> Any:
     """The same as an engine's entry of another name: through `forward`, so that a subclass may override that."""
-    call = _like(written, lambda model, *args, **kwargs: model.forward(*args, **kwargs))
-    call.__signature__ = inspect.signature(written)
-    return call
-
-
-def _like(written: Any, function: Callable[..., Any]) -> Any:
-    """A function with the name and the words of another. No `__wrapped__`, which compilers would follow."""
 
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return function(self, *args, **kwargs)
+        return self.forward(*args, **kwargs)
 
+    return _described(call, written, inspect.signature(written))
+
+
+def _described(call: Any, written: Any, signature: inspect.Signature) -> Any:
+    """A function with the name, the words and the signature of another."""
     update_wrapper(call, written)
-    del call.__wrapped__
+    del call.__wrapped__  # compilers would follow it
+    call.__signature__ = signature
     return call
 
 
@@ -162,7 +164,8 @@ def _with_face(kind: type[type]) -> Any:
 
 def _reduced(cls: Any) -> str | tuple[Any, ...]:
     """How a class is pickled: by its name, or, where it was made here, by what it was made of."""
-    return (joined, vars(cls)["_joined"]) if "_joined" in vars(cls) else cls.__qualname__
+    made_of: Any = cls.__dict__.get("_joined")
+    return (joined, made_of) if made_of else cls.__qualname__
 
 
 copyreg.pickle(Face, _reduced)  # pyright: ignore[reportArgumentType]

@@ -58,7 +58,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
     if TYPE_CHECKING:  # what the engine's own class has
         training: bool
 
-        def run(self, inputs: Any, tap: Tap = ...) -> Any:
+        def run(self, inputs: Any, tap: Tap = silent) -> Any:
             """`Inputs` -> the head's record."""
 
         def train(self, mode: bool = True) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
@@ -181,7 +181,7 @@ class Weights:
 def _table_of(verb: str, value: Any) -> Any:
     """An array as it is, or the table of an embedding layer, which each framework calls otherwise."""
     if isinstance(value, list | tuple):
-        return value
+        return np.asarray(cast("list[Any]", value))
     parts = [getattr(value, name, None) for name in ("weight", "embedding", "embeddings")]
     for table in (*parts, value):
         if hasattr(table, "shape"):

@@ -14,6 +14,7 @@ from ..dispatch import checkpoint, registry
 from ..dispatch.api import FACES
 from ..dispatch.model import PublicModel
 from ..reference.config import RobertaConfig
+from ..reference.fields import ConfigOverrides
 from ..reference.parameters import HEADS
 from .cases import Case, draw_inputs
 from .compare import compare_outputs, first_departure
@@ -91,9 +92,8 @@ def compare(
         >>> compare(port, model).passed
         False
     """
-    model = (
-        reference_model if isinstance(reference_model, PublicModel) else FACES["model"].from_pretrained(reference_model)
-    )
+    is_model = isinstance(reference_model, PublicModel)
+    model: PublicModel[Any] = reference_model if is_model else FACES["model"].from_pretrained(reference_model)
     oracle = _oracle(model)
     given = dict(inputs) if inputs is not None else _plain_inputs(model.head, model.config)
     permitted, _ = budgets(oracle, given, dtype)
@@ -169,7 +169,7 @@ def _from_checkpoint(folder: Path, head: str) -> tuple[str, Any, str, dict[str, 
     with warnings.catch_warnings():
         # The report marks what is seeded; a warning for each of seven heads would say it again.
         warnings.simplefilter("ignore")
-        overrides = {"num_labels": 2} if head == "question_answering" else {}
+        overrides: ConfigOverrides = {"num_labels": 2} if head == "question_answering" else {}
         oracle = FACES[head].from_pretrained(folder, backend="numpy", dtype="float64", **overrides)
     missing = oracle.load_report.missing
     # A head's own layers are seeded, the body is not: such a row still compares the checkpoint's body.
@@ -235,4 +235,4 @@ def _first_tap(model: Any, inputs: Mapping[str, Any], tap_budgets: Mapping[str, 
 
 
 def _title(subject: Any) -> str:
-    return type(subject).__name__ if isinstance(subject, PublicModel) else str(inspect.cleandoc(str(subject)))
+    return type(subject).__name__ if hasattr(subject, "load_report") else str(inspect.cleandoc(str(subject)))

@@ -76,7 +76,7 @@ def compare_array(name: str, candidate: Any, budget: Budget) -> Comparison:
         return Comparison(name, float("inf"), index=index, problem=f"{candidate[index]} at {list(index)}")
     error = np.abs(candidate - budget.truth)
     ratio = error / budget.limit
-    index = np.unravel_index(int(ratio.argmax()), ratio.shape)
+    index: tuple[Any, ...] = np.unravel_index(int(ratio.argmax()), ratio.shape)
     noisy = budget.sigma > 0
     sigmas = float(np.sqrt(np.mean((error[noisy] / budget.sigma[noisy]) ** 2))) if noisy.any() else 0.0
     return Comparison(name, float(ratio[index]), float(error.max()), tuple(int(i) for i in index), sigmas)

@@ -154,7 +154,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "padding counted",
         "position ids that run on through padding",
-        inputs=_positions(lambda ids, config: np.zeros_like(ids) + np.arange(ids.shape[-1]) + config.pad_token_id + 1),
+        inputs=_positions(lambda ids, config: 0 * ids + np.arange(ids.shape[-1]) + config.pad_token_id + 1),
         case={"padding": "left"},
     ),
     Mutant("query and key swapped", "two of three projections mixed up", state=_swapped(".query.", ".key.")),

@@ -38,7 +38,8 @@ class Cache(Generic[A]):
     @property
     def length(self) -> int:
         """P, the number of tokens seen, padding included."""
-        return self.layers[0][0].shape[2] if self.layers else 0
+        keys: Any = self.layers[0][0] if self.layers else None  # B H P K
+        return 0 if keys is None else keys.shape[2]
 
     def key_count(self, T: int) -> int:
         """S, how many keys there are in a call with T more tokens."""

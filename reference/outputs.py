@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any, Generic
+from typing import Any, Generic, cast
 
 import numpy as np
 
@@ -96,7 +96,7 @@ def to_numpy(value: Any) -> Any:
 
 def _map(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_map(function, part) for part in value)
+        return tuple(_map(function, part) for part in cast("tuple[Any, ...]", value))
     if hasattr(value, "token_count"):  # a cache
         return replace(value, layers=_map(function, value.layers), token_count=function(value.token_count))
     return function(value)

@@ -1,5 +1,5 @@
 """The seven heads on Flax: each is an `nnx.Module`."""
-# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false
+# pyright: reportIncompatibleMethodOverride=false, reportIncompatibleVariableOverride=false, reportGeneralTypeIssues=false
 # What the framework's class says of `train`, say, is less than what the first base says.
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from .. import api
 from ..faces import metaclass_of
 from ..signatures import Native, NativeBody
 
-#: NNX's modules have a metaclass, too.
+#: NNX's modules have a metaclass, too, which is joined with ours as the file is read: a checker cannot know.
 Meta = metaclass_of(heads.Model)
 
 
