@@ -426,6 +426,22 @@ def _() -> None:
         roberta.RobertaForQuestionAnswering(roberta.RobertaConfig(**SIZES, num_labels=3))
 
 
+@row("the mode of a fresh model")
+def _() -> None:
+    assert transformers.RobertaModel(transformers.RobertaConfig(**SIZES)).training
+    for backend in roberta.available_backends():
+        assert not roberta.RobertaModel(roberta.RobertaConfig(**SIZES), backend=backend).training
+
+
+@row("editing the configuration of a model")
+def _() -> None:
+    peer, ours = pair("token_classification")
+    peer.config.num_labels = 5
+    assert peer(torch.tensor(IDS)).logits.shape[-1] == 2
+    with pytest.raises(AttributeError, match=r"config\.replace\(num_labels=5\)"):
+        ours.config.num_labels = 5
+
+
 # -- files, sizes, weights ---------------------------------------------------------------------------------------------
 
 
@@ -476,7 +492,7 @@ def _() -> None:
     with torch.no_grad():
         peer.get_input_embeddings().weight.add_(5.0)
     assert peer.resize_token_embeddings(59).weight[-1].mean() > 4
-    ours.load_state_dict_numpy({"roberta.embeddings.word_embeddings.weight": np.full((53, 21), 5.0)})
+    ours.load_state_dict_numpy({"roberta.embeddings.word_embeddings.weight": np.full((53, 21), 5.0)}, strict=False)
     ours.resize_token_embeddings(59)
     assert np.abs(ours.state_dict_numpy()["roberta.embeddings.word_embeddings.weight"][-1].mean()) < 1
 

@@ -1,7 +1,7 @@
 """What an editor sees. `test_typing.py` runs type checkers over this file: it is read, never run.
 
-A line that ends in `# reveals: X` is revealed as X by every checker (`X or Y`: as Y by mypy), and one that ends in
-`# error` is an error for all.
+A comment says what a line reveals, `reveals: TYPE`, in the words of every checker; `reveals: TYPE or OTHER` in those of
+mypy as well. A line whose comment is `error` is one for all of them.
 """
 
 from typing import reveal_type

@@ -22,7 +22,7 @@ ERRORS = {number for number, line in enumerate(LINES, start=1) if line.endswith(
 MODULES = re.compile(r"\b[a-z_]\w*(?:\.\w+)*\.(?=\w)")
 
 Found = tuple[dict[int, str], set[int]]
-pytestmark = [pytest.mark.slow, pytest.mark.typing]
+pytestmark = [pytest.mark.typing, pytest.mark.slow, pytest.mark.torch, pytest.mark.tensorflow, pytest.mark.flax]
 
 
 @pytest.fixture(scope="module")
