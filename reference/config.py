@@ -378,7 +378,9 @@ class RobertaConfig(_Fields):
         except ValueError as error:
             message = f"{path} is not valid JSON ({error}); save or download it again"
             raise ValueError(message) from error
-        content = cast("dict[str, Any]", content) if isinstance(content, dict) else {"model_type": type(content).__name__}
+        content = (
+            cast("dict[str, Any]", content) if isinstance(content, dict) else {"model_type": type(content).__name__}
+        )
         found = content.get("model_type", "roberta")
         if found != "roberta":
             message = f'{path}: required a JSON object with "model_type": "roberta", got {found!r}'

@@ -126,7 +126,9 @@ def place(part: Array, n: int, c: int, out: Array) -> None:
 # -- the tile --------------------------------------------------------------------------------------------------------
 
 
-def _tile_types(_context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
+def _tile_types(
+    _context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any
+) -> tuple[Any, Callable[..., Any]]:
     """What numbers of these types are made of."""
     return numba.void(rows, panel, bias, ahead, out), _tile_code
 
