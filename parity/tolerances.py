@@ -172,7 +172,7 @@ def rounding(named: Mapping[str, Symbol], config: RobertaConfig, precision: Prec
 
 
 def _terms(symbol: Symbol, value: Array, config: RobertaConfig) -> int:
-    sizes = {"D": config.hidden_size, "K": config.head_size, "S": value.shape[-1]}
+    sizes = {"D": config.hidden_size, "K": config.head_size, "S": value.shape[-1], "E": value.shape[-1]}
     return 1 if symbol.terms is None else sizes[symbol.terms]
 
 

@@ -18,12 +18,14 @@ class Head:
     """A head: its configuration, its parameters as a tree, and `run`, which takes checked inputs.
 
     Attributes:
+        backend: the engine's name.
         equation: the function of the engine's `heads.py`; each of its classes has its own.
         parameters: nested mapping whose path is HF's name; read-only arrays.
         training: whether dropout is on. Off from the start.
         rng: draws the dropout; seed it anew for a reproducible step.
     """
 
+    backend: ClassVar[str]
     equation: ClassVar[Callable[..., Output]]
 
     def __init__(self, config: RobertaConfig, **_options: Any) -> None:

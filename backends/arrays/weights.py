@@ -20,7 +20,7 @@ def state_dict_numpy(model: Head) -> dict[str, Any]:
 def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
     """Take the arrays, in the dtype asked for, as the model's parameters; tied names go on sharing one array."""
     if device not in (None, "cpu"):
-        message = f"device: this engine computes on the cpu, got {device!r}; leave device out"
+        message = f"device: the {model.backend} backend computes on the cpu, got {device!r}; leave device out"
         raise ValueError(message)
     flat = flatten(model.parameters)
     copies: dict[int, Any] = {}

@@ -63,11 +63,11 @@ def compiled(function: Callable[..., None], dtype: str) -> Callable[..., None]:
         dtype: "float32" or "float64".
 
     Example:
-        >>> from .kernels import relu
-        >>> x = np.array([[-1.0, 3.0]])
-        >>> compiled(relu.__wrapped__, "float64")(x)
-        >>> x
-        array([[0., 3.]])
+        >>> from .kernels import gelu
+        >>> x, out = np.zeros((1, 2)), np.ones((1, 2))
+        >>> compiled(gelu.__wrapped__, "float64")(x, out)
+        >>> out
+        array([[0., 0.]])
     """
     start = time.perf_counter()
     types = _signature(function, dtype)

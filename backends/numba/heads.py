@@ -129,6 +129,8 @@ class Head(arrays.Head):
         packed: the parameters, with every dense layer laid out for its product; see `weights.pack_dense`.
     """
 
+    backend = "numba"
+
     def __init__(self, config: RobertaConfig, **options: Any) -> None:
         super().__init__(config, **options)
         self.packed: dict[str, Any] = {}

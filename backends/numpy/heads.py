@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ...reference import heads
-from ..arrays.heads import Head
+from ..arrays import heads as arrays
+
+
+class Head(arrays.Head):
+    """A head of this engine."""
+
+    backend = "numpy"
 
 
 class Model(Head):
