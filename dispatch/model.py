@@ -109,8 +109,8 @@ class PublicModel:
         matching.require_representable(state, dtype)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
-        lacking = {name: parameter for name, parameter in table.items() if name not in state}
-        drawn = initial_values(_with_sources(lacking, table), config, seed) if lacking else {}
+        lacking = {name: parameter for name, parameter in table.items() if (parameter.tied_to or name) not in state}
+        drawn = initial_values(lacking, config, seed)
         merged = {**drawn, **state}
         full = {name: merged[parameter.tied_to or name] for name, parameter in table.items()}
         self.engine.load_state_dict_numpy(self, full, dtype, device)
@@ -464,9 +464,3 @@ def _table_of(verb: str, value: Any) -> Any:
             return table
     message = f"{verb}: expected an array (V, D) or an embedding layer that has its table, got {value!r:.60}"
     raise TypeError(message)
-
-
-def _with_sources(lacking: Mapping[str, Parameter], table: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """The lacking parameters, and those that they are tied to: a tie is drawn under its source's name."""
-    sources = {p.tied_to: table[p.tied_to] for p in lacking.values() if p.tied_to}
-    return {**sources, **lacking}
