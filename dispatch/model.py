@@ -146,8 +146,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         vars(self).pop("config", None)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
-        lacking = {name: parameter for name, parameter in table.items() if name not in state}
-        drawn = initial_values(_with_sources(lacking, table), config, seed) if lacking else {}
+        lacking = {name: parameter for name, parameter in table.items() if (parameter.tied_to or name) not in state}
+        drawn = initial_values(lacking, config, seed)
         merged = {**drawn, **state}
         full = {name: merged[parameter.tied_to or name] for name, parameter in table.items()}
         self.engine.load_state_dict_numpy(self, full, dtype, device)
@@ -341,9 +341,3 @@ def _given(cls: type[Any], *arguments: Any) -> tuple[Any, ...]:
     _beside.set({})
     names = ("seed", "dtype", "device", "state", "strict")
     return tuple(beside.get(name, value) for name, value in zip(names, arguments, strict=True))
-
-
-def _with_sources(lacking: Mapping[str, Parameter], table: Mapping[str, Parameter]) -> dict[str, Parameter]:
-    """The lacking parameters, and those that they are tied to: a tie is drawn under its source's name."""
-    sources = {p.tied_to: table[p.tied_to] for p in lacking.values() if p.tied_to}
-    return {**sources, **lacking}

@@ -1,7 +1,8 @@
 """The Flax engine: `flax.nnx.Module`s whose parameters have HF's names and shapes.
 
-Compiling: `nnx.jit(lambda model, ids: model(ids))`, or `nnx.split` and `jax.jit`. All models of one configuration share
-what was compiled; a change of `model.config` is seen, and compiles anew. Outside `jit`, each equation is one step.
+Compiling: `nnx.jit(lambda model, ids: model(ids))`, or `nnx.split` and `jax.jit`. All models of one configuration and
+one `load_report` share what was compiled; a change of `model.config` is seen, and compiles anew. Outside `jit`, each
+equation is one step.
 
 Training: `model.train()` switches dropout on, or `nnx.view(model, deterministic=False)`; it draws from one stream, and
 `nnx.reseed(model, dropout=1)` begins another. `model.compute_in("bfloat16")` leaves the parameters as they are.

@@ -350,12 +350,12 @@ def test_a_parameter_that_is_replaced_is_replaced_in_both_trees(make_config: Any
     name = "encoder.layer.1.attention.self.key.bias"
     before, value = model(IDS).last_hidden_state, np.linspace(-1, 1, 21, dtype=np.float32)
     value = value.reshape(model.state_dict_numpy()[name].shape)
-    model.load_state_dict_numpy({name: value})
+    model.load_state_dict_numpy({name: value}, strict=False)
     assert np.array_equal(model.state_dict_numpy()[name], value)
     spec = model.to_backend("numpy", "float64")
     require_within_budget(model, {"input_ids": IDS}, "float32")
     assert np.array_equal(spec.state_dict_numpy()[name].astype(np.float32), value)
-    model.load_state_dict_numpy({"encoder.layer.1.attention.self.value.bias": value})
+    model.load_state_dict_numpy({"encoder.layer.1.attention.self.value.bias": value}, strict=False)
     assert not np.array_equal(model(IDS).last_hidden_state, before)
 
 

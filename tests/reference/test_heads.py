@@ -208,7 +208,7 @@ def test_with_all_heads_silent_queries_keys_and_values_do_not_matter(model_of: A
     state = make_state(head, model.config, seed=1)
     other = {n: v for n, v in state.items() if ".self." in n}
     before = model(**inputs)[0]
-    model.load_state_dict_numpy(other)
+    model.load_state_dict_numpy(other, strict=False)
     assert np.array_equal(model(**inputs)[0], before)
     assert not np.array_equal(model(**inputs_of(model, has_labels=False))[0], before)
 
