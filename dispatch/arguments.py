@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -47,12 +47,13 @@ def outlined(name: str, value: Any) -> Any:
 
 def _no_array(name: str, value: Any, error: Exception | None = None) -> Exception:
     """What to say of an argument that is no array of numbers."""
+    kind = type(value).__name__
     if isinstance(value, Mapping):
-        return TypeError(f"{name}: expected an array, got a {type(value).__name__}; give its entries as m(**inputs)")
+        return TypeError(f"{name}: expected an array, got a {kind}; give its entries as m(**inputs)")
     if error is not None:  # nested lists, which NumPy calls inhomogeneous
         return ValueError(f"{name}: expected rows of one length ({error}). Pad them: tokenizer(texts, padding=True)")
     remedy = 'make arrays of texts first: model(**tokenizer(text, return_tensors="np"))'
-    return TypeError(f"{name}: expected an array of numbers, got {type(value).__name__}: {value!r:.60}; {remedy}")
+    return TypeError(f"{name}: expected an array of numbers, got {kind}: {value!r:.60}; {remedy}")
 
 
 def native(name: str, value: Any, model: Any) -> Any:
@@ -74,7 +75,7 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
         past = past.grown()  # of its empty slots this engine knows nothing
     layers = tuple(tuple(engine.to_native(part, model) for part in layer) for layer in past)
     if isinstance(past, Cache):
-        cache: Cache[Any] = past
+        cache = cast("Cache[Any]", past)
         return replace(cache, layers=layers, token_count=engine.to_native(cache.token_count, model))
     B, _, P, _ = layers[0][0].shape
     mask = visible("attention_mask", attention_mask)
@@ -86,10 +87,12 @@ def _require_pairs(past: Any) -> None:
     """A cache, or HF's tuple: of each layer a tuple of keys and values."""
     if isinstance(past, Cache):
         return
-    layers: list[Any] = list(past) if isinstance(past, Iterable) and not isinstance(past, Mapping) else []
+    kind = type(past).__name__
+    is_several = isinstance(past, Iterable) and not isinstance(past, Mapping)
+    layers = list(cast("Iterable[Any]", past)) if is_several else []
     if not layers or not all(_has_keys(layer) for layer in layers):
         what = "the past_key_values of an earlier output, or (key, value) of each layer"
-        message = f"past_key_values: expected {what}, got {type(past).__name__}: {past!r:.60}; for none leave it out"
+        message = f"past_key_values: expected {what}, got {kind}: {past!r:.60}; for none leave it out"
         raise TypeError(message)
 
 

@@ -82,7 +82,8 @@ def _read_file(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        opened: Any = safe_open(path, framework="numpy")  # which has no types
+        with opened as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
         message = f"{path} is damaged or no safetensors file ({error}); save or download it again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, cast
 
 import numpy as np
 
@@ -69,7 +69,8 @@ class LoadReport:
     def __str__(self) -> str:
         lines = [f"loaded {len(self.loaded)} parameters"]
         for label in ("tied", "converted"):
-            lines += [f"{label}: {name} = {other}" for name, other in (getattr(self, label) or {}).items()]
+            names: Mapping[str, str] = getattr(self, label) or {}
+            lines += [f"{label}: {name} = {other}" for name, other in names.items()]
         for label in ("missing", "mismatched", "unexpected", "kept"):
             lines += [f"{label}: {name}" for name in getattr(self, label)]
         if self.random_outputs:
@@ -204,9 +205,10 @@ def require_representable(state: Mapping[str, Array], dtype: str) -> None:
     """
     import ml_dtypes
 
-    limit = float(ml_dtypes.finfo(np.dtype(dtype)).max)
+    info: Any = ml_dtypes.finfo  # which has no types
+    limit = float(info(np.dtype(dtype)).max)
     for name, array in state.items():
-        if float(ml_dtypes.finfo(array.dtype).max) > limit and not _is_within(array, limit):
+        if float(info(array.dtype).max) > limit and not _is_within(array, limit):
             _require_finite(name, array, dtype, limit)
 
 
@@ -219,15 +221,17 @@ def _spellings(tensors: Any, table: Mapping[str, Parameter], where: str) -> dict
         required = "a mapping of HF's names to arrays"
         message = f"{where}: required {required}, got {type(tensors).__name__}; such as model.state_dict_numpy()"
         raise TypeError(message)
-    for name, value in tensors.items():
+    given = cast("Mapping[Any, Any]", tensors)
+    for name, value in given.items():
         if not isinstance(name, str):
             message = f"{where}: required names, got the {type(name).__name__} {name!r}; such as 'pooler.dense.bias'"
             raise TypeError(message)
         if isinstance(value, Mapping):
             remedy = "flatten it: roberta.reference.weights.flatten(state)"
-            message = f"{where}: required an array under each name, got a {type(value).__name__} at {name!r}; {remedy}"
+            kind = type(cast("object", value)).__name__
+            message = f"{where}: required an array under each name, got a {kind} at {name!r}; {remedy}"
             raise TypeError(message)
-    spelled = {name: _spelling(name, table) for name in tensors if not name.endswith(BUFFERS)}
+    spelled = {name: _spelling(name, table) for name in given if not name.endswith(BUFFERS)}
     first: dict[str, str] = {}
     for name, own in spelled.items():
         if first.setdefault(own, name) != name:
@@ -247,11 +251,11 @@ def _spelling(name: str, table: Mapping[str, Parameter]) -> str:
 
 def _floating(where: str, value: Any) -> Array:
     """An array of any framework, or a list, as NumPy's."""
-    required = f"{where}: required floating-point numbers"
+    required, kind = f"{where}: required floating-point numbers", type(value).__name__
     try:
-        array: Array = value if isinstance(value, np.ndarray) else to_numpy(value)
+        array: Array = cast("Array", value) if isinstance(value, np.ndarray) else to_numpy(value)
     except ValueError as error:  # nested lists, which NumPy calls inhomogeneous
-        message = f"{required}, got a {type(value).__name__} ({error}); give rows of one length"
+        message = f"{required}, got a {kind} ({error}); give rows of one length"
         raise TypeError(message) from error
     if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
         remedy = CONVERSIONS.get(array.dtype.kind, "give an array of numbers")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES
@@ -50,7 +50,7 @@ def require_config(config: Any, name: str) -> None:
         remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"
     elif hasattr(config, "to_dict"):
         remedy = f"Of another library's: {name}(roberta.RobertaConfig.from_dict(config.to_dict())). {remedy}"
-    kind = type(config)
+    kind: type[Any] = type(cast("object", config))
     shown = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     message = f"{name}: required a RobertaConfig, got {shown}. {remedy}"
     raise TypeError(message)

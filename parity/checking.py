@@ -6,7 +6,7 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def compare(
         False
     """
     is_model = isinstance(reference_model, PublicModel)
-    model: PublicModel[Any] = reference_model if is_model else FACES["model"].from_pretrained(reference_model)
+    model = cast("PublicModel[Any]", reference_model) if is_model else FACES["model"].from_pretrained(reference_model)
     oracle = _oracle(model)
     given = dict(inputs) if inputs is not None else _plain_inputs(model.head, model.config)
     permitted, _ = budgets(oracle, given, dtype)

@@ -100,6 +100,11 @@ def _right_positions(ids: Any, config: RobertaConfig) -> Any:
     return is_token.cumsum(-1) * is_token + config.pad_token_id
 
 
+def _counted_positions(ids: Any, config: RobertaConfig) -> Any:
+    count: int = ids.shape[-1]
+    return 0 * ids + np.arange(count) + config.pad_token_id + 1
+
+
 def _mask(change: Callable[[Any], Any]) -> Callable[[dict[str, Any], RobertaConfig], dict[str, Any]]:
     return lambda inputs, config: {**inputs, "attention_mask": change(inputs["attention_mask"])}
 
@@ -154,7 +159,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "padding counted",
         "position ids that run on through padding",
-        inputs=_positions(lambda ids, config: 0 * ids + np.arange(ids.shape[-1]) + config.pad_token_id + 1),
+        inputs=_positions(_counted_positions),
         case={"padding": "left"},
     ),
     Mutant("query and key swapped", "two of three projections mixed up", state=_swapped(".query.", ".key.")),
