@@ -19,6 +19,8 @@ if TYPE_CHECKING:
         RobertaForTokenClassification,
         RobertaModel,
     )
+
+    # isort: off
     from .dispatch.natives.flax import (
         FlaxRobertaForCausalLM as FlaxRobertaForCausalLM,
         FlaxRobertaForMaskedLM as FlaxRobertaForMaskedLM,
@@ -64,6 +66,8 @@ if TYPE_CHECKING:
         TorchRobertaForTokenClassification as TorchRobertaForTokenClassification,
         TorchRobertaModel as TorchRobertaModel,
     )
+
+    # isort: on
     from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
     from .dispatch.tasks import fill_mask
     from .reference.config import RobertaConfig

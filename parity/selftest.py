@@ -197,7 +197,8 @@ def run_false_alarms(
 def _drawn(judge: Any, count: int, seed: int) -> None:
     """Call `judge` with `count` drawn cases."""
     try:
-        from hypothesis import HealthCheck, Phase, Verbosity, given, seed as seeded, settings
+        from hypothesis import HealthCheck, Phase, Verbosity, given, settings
+        from hypothesis import seed as seeded
     except ImportError as error:
         message = 'the false-alarm run draws its cases with Hypothesis; install it with: pip install "roberta[test]"'
         raise ImportError(message) from error

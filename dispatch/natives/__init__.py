@@ -3,4 +3,8 @@
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from . import flax as flax, numba as numba, numpy as numpy, tensorflow as tensorflow, torch as torch
+    from . import flax as flax
+    from . import numba as numba
+    from . import numpy as numpy
+    from . import tensorflow as tensorflow
+    from . import torch as torch

@@ -3,7 +3,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from roberta import RobertaConfig
 from roberta.reference.attention import (
     Cache,

@@ -2,7 +2,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from roberta.reference.attention import Cache
 from roberta.reference.embeddings import embeddings, position_ids, resolve_position_ids, token_count

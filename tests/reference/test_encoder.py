@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta import RobertaConfig
 from roberta.dispatch.api import FACES
 from roberta.parity.compare import compare_array

@@ -4,7 +4,8 @@ from math import sqrt
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from roberta.reference import config
 from roberta.reference.layers import ACTIVATIONS, dropout, gelu, keep_all, layer_norm, linear, softmax

@@ -4,7 +4,8 @@ Where this suite steps around the peer, a comment says why, and another test fix
 """
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 pytestmark = pytest.mark.hf
 

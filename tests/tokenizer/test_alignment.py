@@ -1,7 +1,8 @@
 """The law of offsets: a token's offsets are the code points whose bytes it holds, less the spaces at both ends."""
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
 
 TEXT = st.lists(

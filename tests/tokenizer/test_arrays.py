@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from roberta.tokenizer import RobertaTokenizerFast, fast as fast_module
+from roberta.tokenizer import RobertaTokenizerFast
+from roberta.tokenizer import fast as fast_module
 from roberta.tokenizer.arrays import LaterRows
 
 pytestmark = pytest.mark.tokenizers

@@ -4,7 +4,8 @@ import time
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer.bpe import ByteLevelBPE, Memory, MergeTable, _merge_long, _merge_short, merge_steps
 
 LETTERS = {"<unk>": 0, "a": 1, "b": 2, "c": 3}

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import RobertaTokenizer
 
 TEXT = st.lists(st.sampled_from(["<mask>", "the", " cat", " ", "é", "日", "\n"]), max_size=6).map("".join)

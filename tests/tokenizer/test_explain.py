@@ -1,7 +1,8 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
 from roberta.tokenizer.explain import shown
 

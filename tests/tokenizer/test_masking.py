@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import DynamicMasker, mask_tokens
 from roberta.tokenizer.masking import IGNORED, starts_by_spelling, starts_by_word_ids
 

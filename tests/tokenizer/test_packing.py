@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import pack_doc_sentences, pack_full_sentences, stack_rows
 
 BOS, EOS, PAD = 0, 2, 1

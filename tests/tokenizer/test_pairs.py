@@ -5,7 +5,8 @@ import json
 from math import log, sqrt
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import pack_segment_pairs, pack_sentence_pairs
 
 BOS, EOS = 0, 2

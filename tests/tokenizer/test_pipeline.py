@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import RobertaTokenizer
 
 TEXT = st.lists(st.sampled_from(["<mask>", " <mask>", "<s>", "the", " cat", " ", "\n", "é", "日", "a1", "'s"])).map(

@@ -1,6 +1,7 @@
 import pytest
 import regex
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import pretokenize
 from roberta.tokenizer.pretokenize import split_pieces, split_words
 

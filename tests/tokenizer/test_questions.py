@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import QuestionAnsweringCollator
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)

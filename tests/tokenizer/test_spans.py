@@ -4,7 +4,8 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer.spans import NOT_HERE, Window, best_answer, chars_to_tokens, tokens_to_chars
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=200)

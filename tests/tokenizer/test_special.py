@@ -1,7 +1,8 @@
 import copy
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import RobertaTokenizer
 from roberta.tokenizer.special import AddedToken, SpecialSplitter
 

@@ -5,7 +5,8 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import BatchSampler, ShuffledStream, pack_full_sentences, pack_segment_pairs
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)

@@ -2,7 +2,8 @@ import json
 import shutil
 
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
 from roberta.tokenizer.plan import UNLIMITED
 

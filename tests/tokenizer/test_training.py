@@ -1,7 +1,8 @@
 import json
 
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import RobertaTokenizer
 from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL
 from roberta.tokenizer.training import SPECIAL_TOKENS, train

@@ -1,7 +1,8 @@
 import itertools
 
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 from roberta.tokenizer.truncation import kept_lengths, windows
 
 SIZE = st.integers(0, 30)

@@ -4,7 +4,8 @@ import os
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings, strategies as st
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer, RobertaTokenizerFast
 
 pytestmark = pytest.mark.tokenizers

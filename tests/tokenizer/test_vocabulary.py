@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings, strategies as st
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
 from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL
 
