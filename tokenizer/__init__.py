@@ -2,8 +2,7 @@
 
 A ladder of small files. Each adds one idea and builds only on those above it; read them in this order:
 
-1. ``alphabet``: every byte gets a printable symbol
-2. ``pretokenize``: text is cut into pieces that merges never cross
+1. ``pieces``: text is cut into pieces that merges never cross, and every byte gets a printable symbol
 3. ``bpe``: within a piece, neighbouring symbols are joined by learned rank
 4. ``special``: special tokens are found before anything else
 5. ``files``: vocabulary and merges on disk

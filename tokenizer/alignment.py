@@ -10,8 +10,8 @@ from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 from .bpe import Memory
+from .pieces import WHITE_SPACE, split_pieces, split_words
 from .pipeline import Pipeline
-from .pretokenize import WHITE_SPACE, split_pieces, split_words
 
 __all__ = ["Aligner", "Alignment", "align_words"]
 

@@ -1,4 +1,4 @@
-"""Step 3 of the ladder: byte-pair encoding, which joins neighbouring symbols by learned rank.
+"""Byte-pair encoding, which joins neighbouring symbols by learned rank.
 
 A piece begins as one symbol for each byte. Of all neighbouring pairs that a merge knows, the one of lowest
 rank is joined, the leftmost of equals first, until no pair is known any more.
@@ -10,8 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 from typing import NamedTuple, TypeVar, cast
 
-from .alphabet import BYTE_TO_SYMBOL
-from .pretokenize import split_pieces, split_words
+from .pieces import BYTE_TO_SYMBOL, split_pieces, split_words
 
 __all__ = ["ByteLevelBPE", "Memory", "MergeTable", "merge_steps"]
 

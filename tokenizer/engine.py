@@ -14,9 +14,8 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from .alignment import Alignment
-from .alphabet import BYTE_TO_SYMBOL
 from .inputs import Source
-from .pretokenize import WHITE_SPACE
+from .pieces import BYTE_TO_SYMBOL, WHITE_SPACE
 from .vocabulary import Vocabulary
 
 if TYPE_CHECKING:

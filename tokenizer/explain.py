@@ -1,4 +1,4 @@
-"""Step 19 of the ladder: the whole way of one text to ids, kept as data and written out to be read.
+"""The whole way of one text to ids, kept as data and written out to be read.
 
 `explain` takes the steps that a call takes, one after the other, and keeps what each of them gave: the
 segments between added tokens, the pieces of each, their bytes, every merge, the tokens, and their offsets.

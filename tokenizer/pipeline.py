@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from .bpe import ByteLevelBPE
-from .pretokenize import split_pieces
+from .pieces import split_pieces
 from .special import AddedToken, SpecialSplitter
 
 __all__ = ["Piece", "Pipeline"]

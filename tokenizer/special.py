@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, Self
 
 import regex
 
-from .pretokenize import character_class
+from .pieces import character_class
 
 __all__ = ["AddedToken", "Segment", "SpecialSplitter"]
 
@@ -171,7 +171,7 @@ class _Matcher:
 # By \s `regex` means Unicode's White_Space; str.isspace also holds the separators \x1c to \x1f, which do not
 # count here.
 _SPACE = regex.compile(r"\s")
-# As `pretokenize` has it for letters: what Unicode 17 and later made word characters counts for none.
+# As `pieces` has it for letters: what Unicode 17 and later made word characters counts for none.
 _LATER = character_class("""
     557-558 589-590 5C8-5CF 88F-896 B4E-B54 C5B-C5C CD7-CDC 1ACF-1AFF 2080-208F 209D-20CF A7CE-A7CF A7D2-A7D2
     A7D4-A7D4 A7DD-A7F1 AB6A-AB6F 107BB-107FF 1093A-1097F 10EC5-10EFB 11AF9-11BBF 11DAA-11EDF 1246F-1247F

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple, cast
 
-from .alphabet import BYTE_TO_SYMBOL
 from .calls import Encoder
 from .files import StrPath, checked_ids, read_json_object, write_json
+from .pieces import BYTE_TO_SYMBOL
 from .special import AddedToken
 
 __all__ = ["StoredTokenizer", "read_tokenizer_json", "tokenizer_json", "write_tokenizer_json"]

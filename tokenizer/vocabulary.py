@@ -10,10 +10,10 @@ from dataclasses import replace
 from typing import Any, cast
 
 from .alignment import Aligner, Alignment, align_words
-from .alphabet import BYTE_TO_SYMBOL, symbols_to_bytes
 from .bpe import ByteLevelBPE
 from .files import StrPath, checked_ids, read_merges, read_vocab
 from .inputs import Source, read_ids, read_tokens
+from .pieces import BYTE_TO_SYMBOL, symbols_to_bytes
 from .pipeline import Pipeline
 from .slots import SLOTS, SpecialTokenSlots
 from .special import AddedToken, SpecialSplitter

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
-from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL
+from roberta.tokenizer.pieces import BYTE_TO_SYMBOL
 
 BYTES = {symbol: index for index, symbol in enumerate(BYTE_TO_SYMBOL, 4)}
 SPECIAL = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
