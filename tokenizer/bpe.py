@@ -5,15 +5,17 @@ rank is joined, the leftmost of equals first, until no pair is known any more.
 """
 
 import heapq
+import re
 from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 from typing import NamedTuple, TypeVar, cast
 
-from .pieces import BYTE_TO_SYMBOL, split_pieces, split_words
+from .pieces import BYTE_TO_SYMBOL, SYMBOL_TO_BYTE, split_pieces, split_words
 
 __all__ = ["ByteLevelBPE", "Memory", "MergeTable", "merge_steps"]
 
+K = TypeVar("K", str, bytes)
 T = TypeVar("T")
 
 # Measured: below this length looking at all ranks for the best beats a queue; above it the square cost shows.
@@ -61,10 +63,14 @@ class ByteLevelBPE:
         unk_id: int,
         cache_size: int = 65536,
     ) -> None:
+        merges = list(merges)
         self.merges = _ranked(vocab, merges)
         self.unk_id = unk_id
         self._id_of_byte = [vocab.get(symbol, unk_id) for symbol in BYTE_TO_SYMBOL]
+        # What stands for several bytes may be joined where they would not.
+        self._split_parts = _WHOLE.findall if unk_id in self._id_of_byte else _part_pattern(merges).findall
         self._words = Memory(self._encode_word, cache_size)
+        self._parts = Memory(self._merge, cache_size)
 
     def encode(self, text: str) -> list[int]:
         """Encode a text without special tokens.
@@ -86,8 +92,7 @@ class ByteLevelBPE:
         Returns:
             Its ids.
         """
-        ids = self.byte_ids(piece)
-        return _merge_short(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_long(ids, self.merges)
+        return list(self._merge(piece.encode()))
 
     def byte_ids(self, piece: str) -> list[int]:
         """Return the symbols that a piece begins as.
@@ -102,12 +107,20 @@ class ByteLevelBPE:
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
         pieces = split_pieces(word)
-        if len(pieces) == 1:
-            return tuple(self.encode_piece(word))
-        return tuple(chain.from_iterable(map(self._words.__getitem__, pieces)))
+        if len(pieces) > 1:
+            encoded = map(self._words.__getitem__, pieces)
+        elif word.isascii():
+            return self._merge(word.encode())
+        else:
+            encoded = map(self._parts.__getitem__, self._split_parts(word.encode()))
+        return tuple(chain.from_iterable(encoded))
+
+    def _merge(self, data: bytes) -> tuple[int, ...]:
+        ids = list(map(self._id_of_byte.__getitem__, data))
+        return tuple(_merge_short(ids, self.merges) if len(ids) <= _SCAN_LIMIT else _merge_long(ids, self.merges))
 
 
-class Memory(dict[str, T]):
+class Memory(dict[K, T]):
     """Word -> what was computed for it on first sight. A dict's own look-up is what makes running text fast.
 
     Args:
@@ -123,21 +136,22 @@ class Memory(dict[str, T]):
     # Longer words hardly ever come twice; remembering them would cost memory without bound.
     longest_kept = 64
 
-    def __init__(self, compute: Callable[[str], T], size: int) -> None:
+    def __init__(self, compute: Callable[[K], T], size: int) -> None:
         super().__init__()
         self._compute = compute
         self._size = size
 
-    def __reduce__(self) -> tuple[type["Memory[T]"], tuple[Callable[[str], T], int]]:
+    def __reduce__(self) -> tuple[type["Memory[K, T]"], tuple[Callable[[K], T], int]]:
         # What is remembered is no part of a tokenizer that is copied, or sent to a data loader's worker.
         return Memory, (self._compute, self._size)
 
-    def __missing__(self, word: str) -> T:
+    def __missing__(self, word: K) -> T:
         value = self._compute(word)
         if len(word) <= self.longest_kept:
             if len(self) >= self._size:
-                # Starting afresh costs a few thousand merges, and no bookkeeping on every hit.
-                self.clear()
+                # Random halves: who comes often is soon back, and texts of more words than fit still find many.
+                for every_other in list(self)[::2]:
+                    self.pop(every_other, None)
             self[word] = value
         return value
 
@@ -160,6 +174,37 @@ def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> Merg
                 "from one checkpoint"
             ) from None
     return MergeTable(ranks, joined)
+
+
+_WHOLE = re.compile(rb"(?s:.+)")
+
+
+def _part_pattern(merges: Iterable[tuple[str, str]]) -> re.Pattern[bytes]:
+    r"""Compile what cuts a piece into parts that no merge joins.
+
+    Two symbols are joined only if some merge has their bytes, the last of the left and the first of the right one,
+    side by side. In an English vocabulary that is rare for the first bytes of other scripts (0xC2 and above):
+    there nearly every character is a part by itself. Before other bytes there is no cut.
+
+    >>> _part_pattern([("Ã", "©"), ("a", "Ã")]).findall("aébé".encode())
+    [b'a\xc3\xa9b', b'\xc3\xa9']
+    """
+    joined_to: defaultdict[int, set[int]] = defaultdict(set)
+    for left, right in merges:
+        joined_to[SYMBOL_TO_BYTE.get(right[0], 0)].add(SYMBOL_TO_BYTE.get(left[-1], 0))
+    firsts: defaultdict[frozenset[int], list[int]] = defaultdict(list)
+    for first in range(0xC0, 0x100):
+        firsts[frozenset(joined_to[first])].append(first)
+    goes_on = [
+        b"[%b](?<=[%b][%b])" % (_escaped(after), _escaped(before), _escaped(after))
+        for before, after in firsts.items()
+        if before
+    ]
+    return re.compile(rb"(?s:.)(?:%b)*+" % b"|".join([rb"[\x00-\xbf]", *goes_on]))
+
+
+def _escaped(values: Iterable[int]) -> bytes:
+    return b"".join(b"\\x%02x" % value for value in values)
 
 
 def _merge_short(ids: list[int], merges: MergeTable) -> list[int]:

@@ -95,8 +95,9 @@ def symbols_to_bytes(symbols: str) -> bytes:
 # What is a letter or a number is a matter of the Unicode version. Vocabularies in use were made with Unicode 16 at
 # the latest, which is what `tokenizers` has; `regex` is ahead. These ranges hold no letter and no number of
 # Unicode 16, and all that later versions have added; they are treated as the peer does, as anything else.
-_UNASSIGNED_IN_UNICODE_16 = """
-    557-558 589-5CF 88F-89F C5B-C5C CBE-CDC 208A-208F 209D-2101 A7CE-A7CF A7D2-A7D2 A7D4-A7D4 A7DD-A7F1 AB6A-AB6F
+_LATER_BELOW_10000 = """
+    557-558 589-5CF 88F-89F C5B-C5C CBE-CDC 208A-208F 209D-2101 A7CE-A7CF A7D2-A7D2 A7D4-A7D4 A7DD-A7F1 AB6A-AB6F"""
+_LATER_ABOVE = """
     107BB-107FF 1093A-1097F 10EC5-10EFF 11AF9-11BBF 11DAA-11EDF 1246F-1247F 12544-12F8F 16E97-16EFF 16FE4-16FFF
     187F8-187FF 18CD6-18CFE 18D09-1AFEF 1B123-1B131 1B168-1B16F 1D6A6-1D6A7 1DF1F-1DF24 1DF2B-1E02F 1E5FB-1E7DF
     2B73A-2B73F 2B81E-2B81F 2CEA2-2CEAF 323B0-10FFFF"""
@@ -112,20 +113,26 @@ def character_class(ranges: str) -> str:
     return "[" + "".join(rf"\U{first:>08}-\U{last:>08}" for first, last in bounds) + "]"
 
 
-_LATER = character_class(_UNASSIGNED_IN_UNICODE_16)
-_LETTER = rf"[\p{{L}}--{_LATER}]"
-_NUMBER = rf"[\p{{N}}--{_LATER}]"
+def _pattern(letter: str, number: str) -> "regex.Pattern[str]":
+    # One alternative a line; the first that matches wins.
+    return regex.compile(
+        rf"""'s|'t|'re|'ve|'m|'ll|'d    # English contractions, lower case only
+        |[ ]?{letter}+                  # letters, with one space before them
+        |[ ]?{number}+                  # numbers
+        |[ ]?[^\s{letter}{number}]+     # anything else that is not white space
+        |\s+(?!\S)                      # white space; but where text follows, its last character goes with that
+        |\s+""",
+        regex.VERBOSE | regex.V1,
+    )
 
-# One alternative a line; the first that matches wins.
-_UNICODE = regex.compile(
-    rf"""'s|'t|'re|'ve|'m|'ll|'d      # English contractions, lower case only
-    |[ ]?{_LETTER}+                   # letters, with one space before them
-    |[ ]?{_NUMBER}+                   # numbers
-    |[ ]?[^\s{_LETTER}{_NUMBER}]+     # anything else that is not white space
-    |\s+(?!\S)                        # white space; but where text follows, its last character goes with that
-    |\s+""",
-    regex.VERBOSE | regex.V1,
-)
+
+_LATER = character_class(_LATER_BELOW_10000 + _LATER_ABOVE)
+_UNICODE_16 = _pattern(rf"[\p{{L}}--{_LATER}]", rf"[\p{{N}}--{_LATER}]")
+
+# The difference of classes takes more than half of the time. It is needed only where one of those characters may be;
+# to find out is cheap in the first plane, where a table tells, and rough beyond it.
+_UNICODE = _pattern(r"\p{L}", r"\p{N}")
+_MAY_HOLD_LATER = re.compile(character_class(f"{_LATER_BELOW_10000} 107BB-1E7DF 2B73A-10FFFF"))
 
 # The same for ASCII, where the standard library's engine is several times faster. Without re.ASCII, `\s` would hold
 # the separators \x1c to \x1f, which are no white space to Unicode.
@@ -137,7 +144,7 @@ WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005
 )
 """White space as Unicode has it since version 6.3. (`str.isspace` also holds the separators \\x1c to \\x1f.)"""
 
-# The alternatives of `_UNICODE`, where letters, numbers and all else that is not white space are one.
+# The alternatives above, where letters, numbers and all else that is not white space are one.
 _WORDS = re.compile(rf"[ ]?[^{WHITE_SPACE}]+|[{WHITE_SPACE}]+(?![^{WHITE_SPACE}])|[{WHITE_SPACE}]+")
 
 
@@ -157,8 +164,9 @@ def split_pieces(text: str) -> list[str]:
         >>> split_pieces("It's  2 o'clock...")
         ['It', "'s", ' ', ' 2', ' o', "'", 'clock', '...']
     """
-    pattern = _ASCII if text.isascii() else _UNICODE
-    return pattern.findall(text)
+    if text.isascii():
+        return _ASCII.findall(text)
+    return (_UNICODE_16 if _MAY_HOLD_LATER.search(text) else _UNICODE).findall(text)
 
 
 def split_words(text: str) -> list[str]:
