@@ -1,12 +1,14 @@
 import copy
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer.bpe import ByteLevelBPE, Memory, MergeTable, _merge_long, _merge_short, merge_steps
+from roberta.tokenizer.pieces import BYTE_TO_SYMBOL, split_pieces
 
 LETTERS = {"<unk>": 0, "a": 1, "b": 2, "c": 3}
 
@@ -82,6 +84,40 @@ def test_both_ways_to_merge_are_the_definition(table, ids):
     assert list(merge_steps(list(ids), merges)) == steps
 
 
+@st.composite
+def vocabularies(draw):
+    """Few bytes, of which some are in the vocabulary, and merges of any two of its symbols, crossing characters."""
+    bytes_known = draw(st.sets(st.sampled_from("aé日本😀 ".encode()), min_size=1))
+    symbols = [BYTE_TO_SYMBOL[byte] for byte in sorted(bytes_known)]
+    merges = []
+    for _ in range(draw(st.integers(0, 12))):
+        pair = draw(st.sampled_from(symbols)), draw(st.sampled_from(symbols))
+        merges.append(pair)
+        symbols += [joined] if (joined := "".join(pair)) not in symbols else []
+    vocab = {symbol: index for index, symbol in enumerate(symbols)}
+    return vocab, list(dict.fromkeys(merges)), draw(st.sampled_from([*vocab.values(), len(vocab)]))
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(vocabulary=vocabularies(), piece=st.text("aé日本語😀😃", min_size=1, max_size=8))
+def test_parts_of_a_piece_are_merged_as_the_whole_is(vocabulary, piece):
+    """Also where unk is a symbol of some byte, so that what stands for a missing byte can be merged."""
+    encoder = ByteLevelBPE(*vocabulary)
+    pieces = map(encoder.byte_ids, split_pieces(piece))
+    whole = [index for ids in pieces for index in merged_by_definition(ids, encoder.merges)[0]]
+    assert encoder.encode(piece) == whole
+    assert encoder.encode(piece) == whole  # from memory
+
+
+def test_a_text_of_another_script_is_merged_once_for_each_character(ours):
+    """Where no merge joins two characters, what is remembered of each is all that a new sentence needs."""
+    fresh = copy.deepcopy(ours._pipeline.bpe)
+    for text in ("Все счастливые семьи похожи", "все слова составлены из тех же", "यह एक वाक्य है", "तह यक वाहै"):
+        fresh.encode(text)
+    assert len(fresh._parts) <= len(set("".join(fresh._words))) * 2
+    assert all(len(part.decode()) <= 2 for part in fresh._parts)
+
+
 def test_every_merge_of_the_real_vocabulary(ours):
     """Of each of the 50,000 merges: its parts are joined, and its id is its token's."""
     vocab = ours.get_vocab()
@@ -112,7 +148,31 @@ def test_what_is_remembered_is_computed_once():
     memory = Memory(lambda word: seen.append(word) or len(word), size=2)
     assert [memory[word] for word in ("a", "bb", "a", "c" * 65, "c" * 65)] == [1, 2, 1, 65, 65]
     assert seen == ["a", "bb", "c" * 65, "c" * 65]
-    assert (memory["ddd"], list(memory)) == (3, ["ddd"])  # full: it starts afresh
+    assert (memory["ddd"], list(memory)) == (3, ["bb", "ddd"])  # full: it forgets, but not all
+
+
+def test_more_words_than_are_remembered_do_not_drive_each_other_out():
+    """Every word is new again, pass after pass, where what is full starts afresh."""
+    seen = []
+    memory = Memory(lambda word: seen.append(word), size=65_536)
+    for _ in range(3):
+        seen.clear()
+        for number in range(100_000):
+            memory[str(number)]
+        assert len(memory) <= 65_536
+    assert len(seen) < 70_000
+
+
+def test_threads_may_forget_at_the_same_time():
+    memory = Memory(len, size=64)
+
+    def look_up(begin):
+        return [memory[str(number)] for number in range(begin, begin + 20_000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(look_up, [10_000] * 4))
+    assert found == [[5] * 20_000] * 4
+    assert len(memory) <= 64 + 4
 
 
 @pytest.mark.parametrize("unit", ["a", "😀"])

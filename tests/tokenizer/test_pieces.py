@@ -81,6 +81,12 @@ def test_the_ascii_pattern_is_the_unicode_pattern(text):
     assert pieces._ASCII.findall(text) == pieces._UNICODE_16.findall(text)
 
 
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.text("aé日1²½ \u3000.'s\u088f\u208f\U00010940\U0001d6a6\U000323b0😀\u0301"))
+def test_the_plain_pattern_is_the_pinned_one_wherever_it_is_taken(text):
+    assert split_pieces(text) == (pieces._ASCII if text.isascii() else pieces._UNICODE_16).findall(text)
+
+
 ROUGH = st.lists(
     st.sampled_from([" ", "  ", "\n", "\t", "\xa0", "\u3000", "\x1c", "a", "'s", "'", "2", "é", "!", "'t2"])
 )
