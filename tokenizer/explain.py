@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from unicodedata import bidirectional, category
 
-from .alignment import Alignment
 from .bpe import ByteLevelBPE, merge_steps
 from .pipeline import Piece, Pipeline
 from .special import AddedToken
@@ -147,7 +146,6 @@ class Explanation:
 def explain(
     text: str,
     pipeline: Pipeline,
-    alignment: Alignment,
     spell: Callable[[int], str],
     split_special_tokens: bool = False,
 ) -> tuple[ExplainedSegment, ...]:
@@ -156,7 +154,6 @@ def explain(
     Args:
         text: any text without lone surrogates.
         pipeline: what encodes it.
-        alignment: where its tokens came from.
         spell: id -> token.
         split_special_tokens: whether special tokens in it are treated as plain text.
 
@@ -164,13 +161,12 @@ def explain(
         What became of each stretch of it.
 
     Example:
-        >>> from roberta.tokenizer.special import SpecialSplitter
         >>> bpe = ByteLevelBPE({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")], unk_id=0)
-        >>> pipeline, spell = Pipeline(SpecialSplitter([]), bpe, {}), ["<unk>", "a", "b", "ab"].__getitem__
-        >>> explain("ab", pipeline, Alignment([(0, 2)], [0]), spell)[0].pieces[0].merges
+        >>> spelled = ["<unk>", "a", "b", "ab"]
+        >>> explain("ab", Pipeline(bpe, {}, spelled), spelled.__getitem__)[0].pieces[0].merges
         (Merge(rank=0, at=0, left='a', right='b', joined='ab'),)
     """
-    offsets = iter(alignment.offsets)
+    offsets = iter(pipeline.align(text, split_special_tokens).offsets)
     explained: list[ExplainedSegment] = []
     plain: list[ExplainedPiece] = []
     for piece in pipeline.pieces(text, split_special_tokens):

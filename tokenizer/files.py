@@ -1,4 +1,4 @@
-"""Step 5 of the ladder: the files of a tokenizer folder, read without losing a line, never left half written.
+"""The files of a tokenizer folder, read without losing a line, never left half written.
 
 ``vocab.json`` maps symbol strings to ids; ``merges.txt`` holds one merge a line, the lowest rank first, under
 a version line; ``tokenizer_config.json`` and ``special_tokens_map.json`` hold the settings, in the form that

@@ -1,4 +1,4 @@
-"""Step 23 of the ladder: a tokenizer folder, whichever of its files are there.
+"""A tokenizer folder, whichever of its files are there.
 
 What a tokenizer is stands in ``vocab.json`` and ``merges.txt``, or in ``tokenizer.json``, or in all three, which
 must agree then; how it is set stands in ``tokenizer_config.json``.
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..reference.places import locate
-from .calls import Encoder
 from .files import (
     ADDED_TOKENS_FILE,
     CONFIG_FILE,
@@ -26,6 +25,7 @@ from .files import (
 )
 from .settings import check_types, config_of, constructor_arguments
 from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
+from .vocabulary import Vocabulary
 
 __all__ = ["FILE_NAMES", "read_folder", "write_folder", "write_vocabulary"]
 
@@ -111,7 +111,7 @@ def _require_same_roles(folder: Path, settings: Mapping[str, Any], whole: Stored
             )
 
 
-def write_vocabulary(tokenizer: Encoder, folder: StrPath, prefix: str | None = None) -> tuple[str, str]:
+def write_vocabulary(tokenizer: Vocabulary, folder: StrPath, prefix: str | None = None) -> tuple[str, str]:
     """Write ``vocab.json`` and ``merges.txt``.
 
     Args:
@@ -129,7 +129,7 @@ def write_vocabulary(tokenizer: Encoder, folder: StrPath, prefix: str | None = N
 
 
 def write_folder(
-    tokenizer: Encoder, folder: StrPath, prefix: str | None = None, legacy_format: bool | None = None
+    tokenizer: Vocabulary, folder: StrPath, prefix: str | None = None, legacy_format: bool | None = None
 ) -> tuple[str, ...]:
     """Write all files of a tokenizer.
 
@@ -161,6 +161,6 @@ def _path(folder: StrPath, prefix: str | None, name: str) -> Path:
     return Path(folder) / (f"{prefix}-{name}" if prefix else name)
 
 
-def _has_frame(tokenizer: Encoder) -> bool:
+def _has_frame(tokenizer: Vocabulary) -> bool:
     # tokenizer.json has no way to say that a row begins or ends with nothing.
     return tokenizer.cls_token is not None and tokenizer.sep_token is not None

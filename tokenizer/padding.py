@@ -1,20 +1,95 @@
-"""Step 16 of the ladder: pad features that are encoded already, as a collator does."""
+"""Rows are brought to one length, in lists or in an array: those of a call, and those that are encoded already."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from itertools import chain
+from typing import Any, TypeVar, cast
 
-from .plan import Plan
+import numpy as np
+from numpy.typing import NDArray
 
-__all__ = ["pad_features"]
+from .options import Plan, Side
 
+__all__ = ["pad", "pad_features", "scatter", "token_places"]
+
+T = TypeVar("T")
 Features = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-
 
 _FILLERS = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
 
 
+def pad(values: list[T], length: int, side: Side, filler: T) -> list[T]:
+    """Bring a row to a length.
+
+    Args:
+        values: one for each token.
+        length: the length; a row that is longer stays as it is.
+        side: where padding goes.
+        filler: what it consists of.
+
+    Returns:
+        The row.
+
+    Example:
+        >>> pad([0, 102, 2], 5, "right", filler=1)
+        [0, 102, 2, 1, 1]
+    """
+    if len(values) >= length:
+        return values
+    padding = [filler] * (length - len(values))
+    return padding + values if side == "left" else values + padding
+
+
+def token_places(lengths: Sequence[int], width: int, side: Side) -> NDArray[np.bool_]:
+    """Say where rows of one width have tokens, and where padding.
+
+    Args:
+        lengths: tokens of each row, at most ``width``.
+        width: the length that they are brought to.
+        side: where padding goes.
+
+    Returns:
+        (B, T) bool, True for a token.
+
+    Example:
+        >>> token_places([3, 1], 3, "left").astype(int)
+        array([[1, 1, 1],
+               [0, 0, 1]])
+    """
+    begins = np.array([width - length if side == "left" else 0 for length in lengths], np.int64)[:, None]  # B 1
+    ends = begins + np.array(lengths, np.int64)[:, None]  # B 1
+    places = np.arange(width)  # T
+    return (places >= begins) & (places < ends)
+
+
+def scatter(
+    rows: Sequence[Sequence[Any]], is_token: NDArray[np.bool_], filler: int | tuple[int, ...]
+) -> NDArray[np.int64]:
+    """Put the values of rows where their tokens are, and a filler where there is padding: `pad` for arrays.
+
+    Args:
+        rows: one value, or one tuple of values, for each token.
+        is_token: (B, T), as `token_places` gives it.
+        filler: what padding consists of.
+
+    Returns:
+        (B, T), or (B, T, n) for tuples of n values: int64.
+
+    Example:
+        >>> scatter([[0, 102, 2], [5]], token_places([3, 1], 3, "left"), filler=1).tolist()
+        [[0, 102, 2], [1, 1, 5]]
+    """
+    values = chain.from_iterable(rows)
+    depth: tuple[int, ...] = ()
+    if isinstance(filler, tuple):
+        values, depth = chain.from_iterable(values), (len(filler),)
+    stacked = np.empty((*is_token.shape, *depth), np.int64)  # B T or B T n
+    stacked[...] = filler
+    stacked[is_token] = np.fromiter(values, np.int64).reshape(-1, *depth)
+    return stacked
+
+
 def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
-    """Bring rows to one length.
+    """Bring rows that are encoded already to one length, as a collator does.
 
     Args:
         features: a mapping of field -> rows (or field -> one row), or a list of mappings of field -> one row.
@@ -51,11 +126,9 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
         columns["attention_mask"] = [[1] * length for length in lengths]
     fillers = {"input_ids": pad_id, **_FILLERS}
     wanted = plan.padded_length(lengths)
-    padded = {
-        name: [_pad(row, wanted, fillers[name], plan.padding_side) for row in rows] if name in fillers else rows
-        for name, rows in columns.items()
-    }
-    return padded if is_batch or plan.return_tensors else {name: rows[0] for name, rows in padded.items()}
+    for name in fillers.keys() & columns.keys():
+        columns[name] = [pad(list(row), wanted, plan.padding_side, fillers[name]) for row in columns[name]]
+    return columns if is_batch or plan.return_tensors else {name: rows[0] for name, rows in columns.items()}
 
 
 def _columns(features: Features) -> dict[str, Any]:
@@ -73,8 +146,3 @@ def _columns(features: Features) -> dict[str, Any]:
 
 def _as_list(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _pad(row: Sequence[int], wanted: int, filler: int, side: str) -> list[int]:
-    missing = [filler] * (wanted - len(row))
-    return [*missing, *row] if side == "left" else [*row, *missing]

@@ -1,4 +1,4 @@
-"""Step 17 of the ladder: lists become the arrays of a framework, which is imported only when asked for."""
+"""Lists become the arrays of a framework, which is imported only when asked for."""
 
 import importlib
 from typing import Any

@@ -72,7 +72,7 @@ def test_a_text_that_the_row_lacks_is_named():
 
 
 def test_rows_are_padded_to_one_length(tiny):
-    from roberta.tokenizer.plan import resolve
+    from roberta.tokenizer.options import resolve
 
     rows = [Row([part(1)], SPECIALS), Row([part(4)], SPECIALS)]
     pad_rows(rows, resolve(tiny, {"padding": True, "padding_side": "left"}))

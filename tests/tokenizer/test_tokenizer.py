@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
-from roberta.tokenizer.plan import UNLIMITED
+from roberta.tokenizer.options import UNLIMITED
 
 TEXT = st.lists(
     st.sampled_from(["<mask>", " <mask>", "<new>", "the", " cat", " ", "é", "日", "\n", "Xy"]), max_size=8

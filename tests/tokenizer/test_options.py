@@ -3,7 +3,7 @@ import warnings
 
 import pytest
 from roberta.tokenizer import RobertaTokenizer
-from roberta.tokenizer.plan import UNLIMITED, CallOptions, reject_unknown, resolve
+from roberta.tokenizer.options import UNLIMITED, CallOptions, reject_unknown, resolve
 
 
 class Defaults:
