@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, cast
 
-from ..reference.files import write_atomically
+from ..files.atomic import write_atomically
 
 __all__ = ["checked_ids", "read_merges", "read_settings", "read_vocab", "write_json", "write_merges"]
 

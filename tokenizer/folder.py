@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..reference.places import locate
+from ..files.places import locate
 from .files import (
     ADDED_TOKENS_FILE,
     CONFIG_FILE,
