@@ -1,7 +1,7 @@
 """The other engine: the same law by the `tokenizers` library, which is imported only when it is used.
 
-The library cuts at added tokens, cuts into pieces, merges, and says where tokens came from. Rows, padding and truncation
-stay ours. Where it would do otherwise than the pure `Pipeline`, it is set right here.
+The library cuts at added tokens, cuts into pieces, merges, and says where tokens came from. Rows, padding and
+truncation stay ours. Where it would do otherwise than the pure `Pipeline`, it is set right here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .pipeline import Alignment, EncodedText, Pipeline, Source, Span, trimmed
 from .special import AddedToken
 
 if TYPE_CHECKING:
-    from tokenizers import Encoding, Tokenizer
+    from tokenizers import Encoding
 
 __all__ = ["Library", "can_serve", "library"]
 
@@ -98,7 +98,7 @@ class Library:
         # One that finds special tokens in the text, and one that takes them for plain text.
         self._tokenizers = [self._make_tokenizer(model, tokens, is_plain) for is_plain in (False, True)]
 
-    def _make_tokenizer(self, model: Any, tokens: list[Any], split_special_tokens: bool) -> Tokenizer:
+    def _make_tokenizer(self, model: Any, tokens: list[Any], split_special_tokens: bool) -> Any:
         tokenizer = library().Tokenizer(model)
         tokenizer.pre_tokenizer = library().pre_tokenizers.ByteLevel(self._pipeline.add_prefix_space)
         if self._is_right and self._pipeline.trim_offsets:
@@ -127,17 +127,16 @@ class Library:
         else:
             encode = tokenizer.encode_batch if aligned else tokenizer.encode_batch_fast
             is_words = len(sources) > 0 and not isinstance(sources[0], str)
-            encodings = encode(cast("Any", sources), is_pretokenized=is_words, add_special_tokens=False)
+            encodings = encode(sources, is_pretokenized=is_words, add_special_tokens=False)
         align = partial(self._align, split_special_tokens)
-        return [
-            EncodedText(encoding.ids, partial(align, source, encoding if aligned else None))
-            for source, encoding in zip(sources, encodings, strict=True)
-        ]
+        texts: list[EncodedText] = []
+        for source, encoding in zip(sources, encodings, strict=True):
+            texts.append(EncodedText(encoding.ids, partial(align, source, encoding if aligned else None)))
+        return texts
 
     def _encode_one(self, source: Source, split_special_tokens: bool) -> Encoding:
-        tokenizer = self._tokenizers[split_special_tokens]
-        is_words = not isinstance(source, str)
-        return tokenizer.encode(cast("Any", source), is_pretokenized=is_words, add_special_tokens=False)
+        encode = self._tokenizers[split_special_tokens].encode
+        return encode(source, is_pretokenized=not isinstance(source, str), add_special_tokens=False)
 
     def _align(self, split_special_tokens: bool, source: Source, encoding: Encoding | None) -> Alignment:
         encoding = encoding or self._encode_one(source, split_special_tokens)
@@ -147,9 +146,10 @@ class Library:
         tokens = list(zip(encoding.ids, encoding.offsets, strict=True))
         if isinstance(source, str):
             return Alignment(list(self._corrected(source, tokens, split_special_tokens)), words)
+        words_of_source = list(source)
         offsets: list[Span] = []
         for word, group in groupby(zip(words, tokens, strict=True), key=itemgetter(0)):
-            offsets += self._corrected(source[word], [token for _, token in group], split_special_tokens)
+            offsets += self._corrected(words_of_source[word], [token for _, token in group], split_special_tokens)
         return Alignment(offsets, words)
 
     def _corrected(self, text: str, tokens: Sequence[tuple[int, Span]], split_special_tokens: bool) -> Iterator[Span]:
@@ -161,9 +161,9 @@ class Library:
             # A token that is added is one; its text may reach into that of the next.
             at = begin + 1 if segment.token else _first_behind(segment.end, tokens, begin)
             spans = [span for _, span in tokens[begin:at]]
-            if segment.token is None and pipeline.add_prefix_space and text[segment.start] != " ":
-                if pipeline.byte_count(tokens[begin][0]) == 1:  # the space that was put in is a token by itself:
-                    spans[0] = segment.start, segment.start  # to the library it is the first character
+            has_inserted_space = segment.token is None and pipeline.add_prefix_space and text[segment.start] != " "
+            if has_inserted_space and pipeline.byte_count(tokens[begin][0]) == 1:
+                spans[0] = segment.start, segment.start  # a token by itself: to the library it is the first character
             spaces = WHITE_SPACE if segment.token else " "
             yield from (trimmed(text, *span, spaces) for span in spans) if pipeline.trim_offsets else spans
 

@@ -5,6 +5,7 @@ import operator
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any, Literal, Protocol, TypedDict, TypeVar, cast
 
 from .pipeline import Source
@@ -213,6 +214,7 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
             f"max_length: expected a multiple of pad_to_multiple_of = {multiple} when rows are both cut and padded, "
             f"got {max_length}; use {max_length - max_length % multiple or multiple}"
         )
+    padding_side, truncation_side = _sides(tokenizer, asked)
     split_special = asked["split_special_tokens"]
     return Plan(
         add_special_tokens=asked["add_special_tokens"],
@@ -222,8 +224,8 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
         stride=_whole("stride", asked["stride"], 0) or 0,
         is_split_into_words=asked["is_split_into_words"],
         multiple=multiple,
-        padding_side=_side("padding_side", asked["padding_side"] or tokenizer.padding_side),
-        truncation_side=_side("truncation_side", asked["truncation_side"] or tokenizer.truncation_side),
+        padding_side=padding_side,
+        truncation_side=truncation_side,
         return_tensors=asked["return_tensors"],
         fields=_fields(tokenizer, asked),
         windows=asked["return_overflowing_tokens"],
@@ -302,10 +304,14 @@ def _whole(name: str, given: int | None, least: int) -> int | None:
     )
 
 
-def _side(name: str, given: str) -> Side:
-    if given in ("left", "right"):
-        return given
-    raise ValueError(f"{name}: expected 'left' or 'right', got {given!r}; pass one of these")
+def _sides(tokenizer: _Defaults, asked: Mapping[str, Any]) -> tuple[Any, Any]:
+    """Return the side where padding goes, and that where tokens are cut."""
+    padding_side = asked["padding_side"] or tokenizer.padding_side
+    truncation_side = asked["truncation_side"] or tokenizer.truncation_side
+    for name, side in (("padding_side", padding_side), ("truncation_side", truncation_side)):
+        if side not in ("left", "right"):
+            raise ValueError(f"{name}: expected 'left' or 'right', got {side!r}; pass one of these")
+    return padding_side, truncation_side
 
 
 def _warn(asked: Mapping[str, Any], message: str) -> None:
@@ -325,7 +331,7 @@ def _fields(tokenizer: _Defaults, asked: Mapping[str, Any]) -> list[str]:
         "length": asked["return_length"],
         "overflow_to_sample_mapping": asked["return_overflowing_tokens"],
     }
-    return [field for field, is_wanted in wanted.items() if is_wanted]
+    return list(compress(wanted, wanted.values()))
 
 
 # -- texts -------------------------------------------------------------------------------------------------------------

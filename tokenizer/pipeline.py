@@ -144,7 +144,7 @@ class Pipeline:
         self,
         sources: Sequence[Source],
         split_special_tokens: bool = False,
-        aligned: bool = False,  # noqa: ARG002  (ids and alignment are found apart)
+        aligned: bool = False,
     ) -> list[EncodedText]:
         """Encode texts; see `Engine`.
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 if TYPE_CHECKING:
     from .vocabulary import Vocabulary
 
-__all__ = ["ROLES", "IdSlot", "TokenSlot"]
+__all__ = ["ROLES", "IdSlot", "TokenSlot", "unplayed"]
 
 ROLES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 """The roles, in the order in which their tokens are listed."""
@@ -31,7 +31,10 @@ class TokenSlot:
     @overload
     def __get__(self, vocabulary: Vocabulary, owner: type) -> str | None: ...
     def __get__(self, vocabulary: Vocabulary | None, owner: type) -> TokenSlot | str | None:
-        return self if vocabulary is None else vocabulary._roles[self._role]
+        if vocabulary is None:
+            return self
+        index = vocabulary._roles[self._role]
+        return None if index is None else vocabulary._tokens[index]
 
     def __set__(self, vocabulary: Vocabulary, token: Any) -> None:
         vocabulary._assign_role(self._role, token)
@@ -48,10 +51,25 @@ class IdSlot:
     @overload
     def __get__(self, vocabulary: Vocabulary, owner: type) -> int | None: ...
     def __get__(self, vocabulary: Vocabulary | None, owner: type) -> IdSlot | int | None:
-        if vocabulary is None:
-            return self
-        token = vocabulary._roles[self._role]
-        return None if token is None else vocabulary._ids[token]
+        return self if vocabulary is None else vocabulary._roles[self._role]
 
     def __set__(self, vocabulary: Vocabulary, index: int | None) -> None:
         vocabulary._assign_role(self._role, None if index is None else vocabulary._token_of_id(index))
+
+
+def unplayed(role: str) -> ValueError:
+    """Say that a role has to be played.
+
+    Args:
+        role: one of `ROLES`.
+
+    Returns:
+        The error.
+
+    Example:
+        >>> print(unplayed("pad_token"))
+        pad_token: expected a token for this call, got None; set tokenizer.pad_token to a token of the vocabulary
+    """
+    return ValueError(
+        f"{role}: expected a token for this call, got None; set tokenizer.{role} to a token of the vocabulary"
+    )

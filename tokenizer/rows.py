@@ -2,37 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from operator import attrgetter
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .options import Plan, Side
 from .padding import pad, scatter, token_places
 from .pipeline import EncodedText, Span
+from .roles import unplayed
 from .truncation import cut
 
 __all__ = ["Frame", "Row", "fields_of", "make_rows"]
 
 
-@dataclass(slots=True)
 class Frame:
     """What all rows of a call have in common.
 
     Args:
-        specials: the ids of ``<s>`` and ``</s>``; empty where none are put in.
-        pad_id: the id of padding; None where there is none.
-        padding_side: where padding goes.
+        roles: role -> the id of the token that plays it.
+        plan: the call.
         spell: ids -> tokens.
+
+    Raises:
+        ValueError: the call puts in a token of a role that nobody plays.
     """
 
-    specials: Sequence[int]
-    pad_id: int | None
-    padding_side: Side
-    spell: Callable[[list[int]], list[str]]
+    def __init__(self, roles: Mapping[str, int | None], plan: Plan, spell: Callable[[list[int]], list[str]]) -> None:
+        self.specials: tuple[int, ...] = ()
+        """The ids of ``<s>`` and ``</s>``; empty where none are put in."""
+        if plan.add_special_tokens:
+            cls, sep = roles["cls_token"], roles["sep_token"]
+            if cls is None or sep is None:
+                raise unplayed("cls_token" if cls is None else "sep_token")
+            self.specials = cls, sep
+        pad_id = roles["pad_token"]
+        if pad_id is None and plan.padding:
+            raise unplayed("pad_token")
+        self.pad_id = pad_id or 0
+        self.padding_side: Side = plan.padding_side
+        self.spell = spell
+
+
+_WHOLE = (slice(None), slice(None))
 
 
 class Row:
@@ -40,15 +55,18 @@ class Row:
 
     Args:
         texts: the one or two texts.
-        spans: what is kept of each: its first token, and one past the last.
         frame: what is put around them.
         sample: index of the text or pair in the batch.
+        kept: what is kept of each text.
 
     Example:
+        >>> from roberta.tokenizer import RobertaTokenizer
+        >>> from roberta.tokenizer.options import resolve
         >>> from roberta.tokenizer.pipeline import Alignment
         >>> a = EncodedText([102], lambda: Alignment([(0, 1)], [0]))
         >>> bc = EncodedText([428], lambda: Alignment([(0, 2)], [0]))
-        >>> row = Row([a, bc], [(0, 1), (0, 1)], Frame((0, 2), 1, "right", str))
+        >>> plan = resolve(RobertaTokenizer.from_pretrained("austen"), {})
+        >>> row = Row([a, bc], Frame({"cls_token": 0, "sep_token": 2, "pad_token": 1}, plan, str))
         >>> row.padded_length = 7
         >>> row.ids
         [0, 102, 2, 2, 428, 2, 1]
@@ -62,15 +80,17 @@ class Row:
         4
     """
 
-    def __init__(self, texts: Sequence[EncodedText], spans: Sequence[Span], frame: Frame, sample: int = 0) -> None:
+    def __init__(
+        self, texts: Sequence[EncodedText], frame: Frame, sample: int = 0, kept: Sequence[slice] = _WHOLE
+    ) -> None:
         self._texts = texts
-        self._spans = spans
         self._frame = frame
         self.sample = sample
+        self._kept = kept
         self.length = len(frame.specials) * len(texts)
         """Tokens without padding."""
-        for begin, end in spans:
-            self.length += end - begin
+        for text, part in zip(texts, kept, strict=False):
+            self.length += len(text.ids[part])
         self.padded_length = self.length
         """Tokens with padding."""
 
@@ -248,7 +268,7 @@ class Row:
 
     def _padded(self, field: str) -> list[Any]:
         unpadded, filler = _PER_TOKEN[field]
-        filler = (self._frame.pad_id or 0) if field == "input_ids" else filler
+        filler = self._frame.pad_id if field == "input_ids" else filler
         return pad(unpadded(self), self.padded_length, self._frame.padding_side, filler)
 
     def _framed_ids(self) -> list[int]:
@@ -263,16 +283,16 @@ class Row:
     def _framed(self, attribute: str, cls: Any = None, sep: Any = None) -> list[Any]:
         """Lay out what the texts say of the tokens that are kept, with values of special tokens around them."""
         laid: list[Any] = []
-        for text, (begin, end) in zip(self._texts, self._spans, strict=True):
-            kept = getattr(text, attribute)[begin:end]
-            laid += [sep if laid else cls, *kept, sep] if self._frame.specials else kept
+        for text, part in zip(self._texts, self._kept, strict=False):
+            values = getattr(text, attribute)[part]
+            laid += [sep if laid else cls, *values, sep] if self._frame.specials else values
         return laid
 
     def _framed_sequences(self) -> list[int | None]:
         around = [None] if self._frame.specials else []
         laid: list[int | None] = []
-        for index, (begin, end) in enumerate(self._spans):
-            laid += [*around, *[index] * (end - begin), *around]
+        for index, (text, part) in enumerate(zip(self._texts, self._kept, strict=False)):
+            laid += [*around, *[index] * len(text.ids[part]), *around]
         return laid
 
     def _framed_specials(self) -> list[int]:
@@ -298,7 +318,7 @@ _PER_TOKEN: Mapping[str, tuple[Callable[[Row], list[Any]], Any]] = {
 _PER_ROW = {"length": attrgetter("padded_length"), "overflow_to_sample_mapping": attrgetter("sample")}
 
 
-def make_rows(texts: Sequence[EncodedText], text_counts: Sequence[int], frame: Frame, plan: Plan) -> list[Row]:
+def make_rows(texts: Iterable[EncodedText], text_counts: Iterable[int], frame: Frame, plan: Plan) -> list[Row]:
     """Cut what is too long, and pad what is too short.
 
     Args:
@@ -315,15 +335,15 @@ def make_rows(texts: Sequence[EncodedText], text_counts: Sequence[int], frame: F
     """
     rows: list[Row] = []
     remaining = iter(texts)
+    limit = plan.max_length if plan.truncation else None
     for sample, text_count in enumerate(text_counts):
         parts = list(islice(remaining, text_count))
-        lengths = [len(text.ids) for text in parts]
-        special_count = len(frame.specials) * text_count
-        if plan.truncation and plan.max_length is not None and sum(lengths) + special_count > plan.max_length:
-            kept = cut(lengths, plan.max_length - special_count, plan)
+        row = Row(parts, frame, sample)
+        if limit is None or row.length <= limit:
+            rows.append(row)
         else:
-            kept = [[(0, length) for length in lengths]]
-        rows += [Row(parts, spans, frame, sample) for spans in kept]
+            budget = limit - len(frame.specials) * text_count
+            rows += [Row(parts, frame, sample, kept) for kept in cut([len(text.ids) for text in parts], budget, plan)]
     if plan.padding:
         wanted = plan.padded_length([row.length for row in rows])
         for row in rows:
@@ -343,10 +363,7 @@ def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
         Field -> one list, or one number, a row. Where arrays are wanted and the rows are of one length:
         (B, T) int64; (B, T, 2) for offsets; (B,) for a number a row.
     """
-    widths = {row.padded_length for row in rows}
-    is_token = None
-    if plan.return_tensors and len(widths) == 1:
-        is_token = token_places([row.length for row in rows], widths.pop(), frame.padding_side)
+    is_token = _token_places(rows, frame) if plan.return_tensors else None
     fields: dict[str, Any] = {}
     for name in plan.fields:
         if name in _PER_ROW:
@@ -355,8 +372,8 @@ def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
             fields[name] = is_token.astype(np.int64)
         else:
             unpadded, filler = _PER_TOKEN[name]
+            filler = frame.pad_id if name == "input_ids" else filler
             values = list(map(unpadded, rows))
-            filler = (frame.pad_id or 0) if name == "input_ids" else filler
             if is_token is not None:
                 values = scatter(values, is_token, filler)
             elif plan.padding:
@@ -364,3 +381,11 @@ def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
                 values = [pad(row, length, side, filler) for row, length in zip(values, map(len, rows), strict=True)]
             fields[name] = values
     return fields
+
+
+def _token_places(rows: Sequence[Row], frame: Frame) -> NDArray[np.bool_] | None:
+    """Say where rows have tokens, if they are all of one length."""
+    widths = {row.padded_length for row in rows}
+    if len(widths) != 1:
+        return None
+    return token_places([row.length for row in rows], widths.pop(), frame.padding_side)

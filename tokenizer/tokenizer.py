@@ -168,18 +168,8 @@ class RobertaTokenizer(Vocabulary):
         """
         return self(text, text_pair, **options)["input_ids"]
 
-    def encode_plus(self, text: Any, text_pair: Any = None, **options: Unpack[CallOptions]) -> BatchEncoding:
-        """Call the tokenizer; an older name.
-
-        Args:
-            text: as in a call.
-            text_pair: as in a call.
-            **options: see `CallOptions`.
-
-        Returns:
-            As a call.
-        """
-        return self(text, text_pair, **options)
+    encode_plus = __call__
+    """An older name of the call."""
 
     def batch_encode_plus(
         self, batch_text_or_text_pairs: Sequence[Any], **options: Unpack[CallOptions]
@@ -343,19 +333,19 @@ class RobertaTokenizer(Vocabulary):
                 "is_split_into_words: expected a tokenizer with add_prefix_space=True, since each word begins with a "
                 "space, got add_prefix_space=False; load it with from_pretrained(folder, add_prefix_space=True)"
             )
-        specials = self._ids_of_roles("cls_token", "sep_token") if plan.add_special_tokens else []
-        pad_id = self._ids_of_roles("pad_token")[0] if plan.padding else None
-        frame = Frame(specials, pad_id, plan.padding_side, self.convert_ids_to_tokens)
+        frame = Frame(self._roles, plan, self.convert_ids_to_tokens)
         sources = list(chain.from_iterable(samples))
         texts = self.engine.encode(sources, plan.split_special_tokens, "offset_mapping" in plan.fields)
-        rows = make_rows(texts, list(map(len, samples)), frame, plan)
+        rows = make_rows(texts, map(len, samples), frame, plan)
         if plan.truncation is None and plan.verbose and not self._has_warned:
             self._warn_of_long_rows(rows)
         fields = fields_of(rows, frame, plan)
         # One text gives flat lists, except where it may give several rows, and for the length, as in the peer.
         if not (is_batch or plan.windows or plan.return_tensors):
-            fields = {name: values if name == "length" else values[0] for name, values in fields.items()}
-        return BatchEncoding(fields, rows).convert_to_tensors(plan.return_tensors)
+            for name in fields.keys() - {"length"}:
+                fields[name] = fields[name][0]
+        record = BatchEncoding(fields, rows)
+        return record.convert_to_tensors(plan.return_tensors) if plan.return_tensors else record
 
     @property
     def engine(self) -> Engine:

@@ -8,7 +8,7 @@ from .pipeline import Span
 __all__ = ["cut", "kept_lengths", "windows"]
 
 
-def cut(lengths: Sequence[int], budget: int, plan: Plan) -> list[list[Span]]:
+def cut(lengths: Sequence[int], budget: int, plan: Plan) -> list[list[slice]]:
     """Cut one or two texts so that a row holds them.
 
     Args:
@@ -17,7 +17,7 @@ def cut(lengths: Sequence[int], budget: int, plan: Plan) -> list[list[Span]]:
         plan: the strategy, the side, and whether windows of what is cut off are wanted.
 
     Returns:
-        For each row what it keeps of each text, (begin, end): one row, or one for each window. For a pair each window
+        For each row what it keeps of each text: one row, or one for each window. For a pair each window
         of the first text meets each of the second; the row of both first windows comes first.
 
     Raises:
@@ -25,17 +25,17 @@ def cut(lengths: Sequence[int], budget: int, plan: Plan) -> list[list[Span]]:
     """
     second = lengths[1] if len(lengths) > 1 else None
     kept = kept_lengths(lengths[0], second, budget, plan.truncation or "longest_first")
-    spans = [_spans(length, keep, plan) for length, keep in zip(lengths, kept, strict=False)]
-    return [[span] for span in spans[0]] if second is None else _pairs_of_windows(*spans)
+    parts = [_parts(length, keep, plan) for length, keep in zip(lengths, kept, strict=False)]
+    return [[part] for part in parts[0]] if second is None else _pairs_of_windows(*parts)
 
 
-def _spans(length: int, keep: int, plan: Plan) -> list[Span]:
+def _parts(length: int, keep: int, plan: Plan) -> list[slice]:
     if plan.windows:
-        return windows(length, keep, plan.stride, plan.truncation_side)
-    return [(0, keep) if plan.truncation_side == "right" else (length - keep, length)]
+        return [slice(*window) for window in windows(length, keep, plan.stride, plan.truncation_side)]
+    return [slice(0, keep) if plan.truncation_side == "right" else slice(length - keep, length)]
 
 
-def _pairs_of_windows(firsts: list[Span], seconds: list[Span]) -> list[list[Span]]:
+def _pairs_of_windows(firsts: list[slice], seconds: list[slice]) -> list[list[slice]]:
     """Let each window of the first text meet each of the second, in the order of the peer."""
     (first, *more_firsts), (second, *more_seconds) = firsts, seconds
     later = [[one, other] for one in more_firsts for other in seconds]

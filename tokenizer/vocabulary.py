@@ -14,7 +14,7 @@ from .bpe import ByteLevelBPE
 from .decoding import clean_up_spaces, known_handler, read_ids, read_tokens
 from .files import StrPath, checked_ids, read_merges, read_vocab
 from .pieces import BYTE_TO_SYMBOL, symbols_to_bytes
-from .roles import ROLES, IdSlot, TokenSlot
+from .roles import ROLES, IdSlot, TokenSlot, unplayed
 from .special import AddedToken
 
 __all__ = ["TokenLike", "Vocabulary"]
@@ -83,7 +83,7 @@ class Vocabulary:
         self._tokens = {index: token for token, index in self._base.items()}
         self._next_id = max(self._tokens, default=-1) + 1
         self._added: dict[int, AddedToken] = {}
-        self._roles: dict[str, str | None] = dict.fromkeys(ROLES)
+        self._roles: dict[str, int | None] = dict.fromkeys(ROLES)
         self._additional_special_tokens: list[str] = []
         self._change_count = 0
         for index, token in sorted((int(index), AddedToken.read(token)) for index, token in (added or {}).items()):
@@ -140,14 +140,15 @@ class Vocabulary:
     @property
     def special_tokens_map(self) -> dict[str, str | list[str]]:
         """Role -> token, for the roles that are played, and the additional tokens where there are some."""
-        roles: dict[str, str | list[str]] = {role: token for role, token in self._roles.items() if token is not None}
+        played = {role: index for role, index in self._roles.items() if index is not None}
+        roles: dict[str, str | list[str]] = {role: self._tokens[index] for role, index in played.items()}
         more = self.additional_special_tokens
         return roles | {"additional_special_tokens": more} if more else roles
 
     @property
     def all_special_tokens(self) -> list[str]:
         """The special tokens, each once, in the order of `ROLES`."""
-        played = [token for token in self._roles.values() if token is not None]
+        played = [self._tokens[index] for index in self._roles.values() if index is not None]
         return list(dict.fromkeys(played + self._additional_special_tokens))
 
     @property
@@ -338,13 +339,10 @@ class Vocabulary:
         """Return the ids of roles that have to be played."""
         found: list[int] = []
         for role in roles:
-            token = self._roles[role]
-            if token is None:
-                raise ValueError(
-                    f"{role}: expected a token for this call, got None; set tokenizer.{role} to a token of the "
-                    "vocabulary"
-                )
-            found.append(self._ids[token])
+            index = self._roles[role]
+            if index is None:
+                raise unplayed(role)
+            found.append(index)
         return found
 
     def _assign_role(self, role: str, token: Any) -> None:
@@ -363,8 +361,7 @@ class Vocabulary:
     def _give_role(self, role: str, token: TokenLike) -> None:
         is_mask = role == "mask_token"
         added = replace(self._read(token, lstrip=is_mask, normalized=not is_mask), special=True)
-        self._add(added)
-        self._roles[role] = added.content
+        self._roles[role] = self._add(added)
 
     def _add_without_role(self, tokens: TokenLike | Iterable[TokenLike]) -> None:
         """Add special tokens that play no role."""
@@ -381,9 +378,11 @@ class Vocabulary:
         known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
         return known or AddedToken.read(token, **flags)
 
-    def _add(self, token: AddedToken) -> None:
+    def _add(self, token: AddedToken) -> int:
         """Lay a token over the vocabulary, at its place if it has one, else at the end."""
-        self._put(self._ids.get(token.content, self._next_id), token)
+        index = self._ids.get(token.content, self._next_id)
+        self._put(index, token)
+        return index
 
     def _put(self, index: int, token: AddedToken) -> None:
         there = self._tokens.get(index, token.content)
