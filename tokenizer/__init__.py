@@ -30,27 +30,29 @@ A ladder of small files. Each adds one idea and builds only on those above it; r
 26. ``arrays``: the short way from ids to arrays
 27. ``fast``: `RobertaTokenizerFast`, the same law on that engine
 
-Beside the ladder, the preparation of training data. For pre-training: ``packing`` fills rows with whole sentences,
-``pairs`` makes rows for next-sentence prediction, ``masking`` hides tokens to guess. For fine-tuning: ``collators``
-make batches with each head's labels, ``questions`` those of question answering, ``spans`` goes from characters to
-tokens and back. For both: ``streams`` shuffles.
+Beside the ladder, a room of its own: ``data``, the preparation of training data.
 """
 
-from .collators import (
+from .data import (
+    BatchSampler,
     CausalLMCollator,
+    DynamicMasker,
     MaskedLMCollator,
     MultipleChoiceCollator,
+    QuestionAnsweringCollator,
     SequenceClassificationCollator,
+    ShuffledStream,
     TokenClassificationCollator,
+    mask_tokens,
+    pack_doc_sentences,
+    pack_full_sentences,
+    pack_segment_pairs,
+    pack_sentence_pairs,
+    stack_rows,
 )
 from .encoding import BatchEncoding
 from .fast import RobertaTokenizerFast
-from .masking import DynamicMasker, mask_tokens
-from .packing import pack_doc_sentences, pack_full_sentences, stack_rows
-from .pairs import pack_segment_pairs, pack_sentence_pairs
-from .questions import QuestionAnsweringCollator
 from .special import AddedToken
-from .streams import BatchSampler, ShuffledStream
 from .tokenizer import RobertaTokenizer
 
 __all__ = [
