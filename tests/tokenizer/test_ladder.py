@@ -11,7 +11,6 @@ from roberta import tokenizer
 
 FOLDER = Path(tokenizer.__file__).parent
 RUNGS = re.findall(r"^\d+\. ``(\w+)``", tokenizer.__doc__, flags=re.MULTILINE)
-BESIDE = {"collators", "masking", "packing", "pairs", "questions", "spans", "streams"}
 
 
 def imports_of(name):
@@ -20,18 +19,13 @@ def imports_of(name):
 
 
 def test_every_file_is_a_rung():
-    assert {path.stem for path in FOLDER.glob("*.py")} == {"__init__", *RUNGS, *BESIDE}
+    assert {path.stem for path in FOLDER.glob("*.py")} == {"__init__", *RUNGS}
     assert len(RUNGS) == len(set(RUNGS)) > 20
 
 
 @pytest.mark.parametrize("name", RUNGS)
 def test_a_rung_builds_on_those_above(name):
     assert imports_of(name) <= set(RUNGS[: RUNGS.index(name)])
-
-
-@pytest.mark.parametrize("name", sorted(BESIDE))
-def test_data_preparation_knows_nothing_of_the_ladder_but_the_record_of_a_call(name):
-    assert imports_of(name) <= BESIDE | {"encoding"}
 
 
 def test_no_framework_is_imported():

@@ -142,7 +142,7 @@ def test_choices_are_pairs_in_a_third_axis(tiny, rows):
 @pytest.mark.parametrize(
     ("make", "examples", "message"),
     [
-        (SequenceClassificationCollator, [], "examples: expected at least one, each a mapping with 'text', got none"),
+        (SequenceClassificationCollator, [], "examples: expected at least one, got none; leave"),
         (SequenceClassificationCollator, [{"sentence": "the"}], r"mapping with 'text', got \['sentence'\]; rename"),
         (
             SequenceClassificationCollator,

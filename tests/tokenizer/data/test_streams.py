@@ -1,4 +1,4 @@
-"""The order of training data: nothing lost, nothing twice, bounded buffers, resumption to the item."""
+"""Streams of training data: nothing lost, nothing twice, bounded buffers, resumption to the item."""
 
 import itertools
 import json
@@ -7,10 +7,108 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer import BatchSampler, ShuffledStream, pack_full_sentences, pack_segment_pairs
+from roberta.tokenizer import (
+    BatchSampler,
+    ShuffledStream,
+    pack_doc_sentences,
+    pack_full_sentences,
+    pack_segment_pairs,
+    pack_sentence_pairs,
+    stack_rows,
+)
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=150)
 SIZE, BUFFER, SEED = st.integers(0, 40), st.integers(1, 12), st.integers(0, 99)
+
+
+# -- packed rows -------------------------------------------------------------------------------------------------------
+
+DOCUMENTS = st.lists(st.lists(st.lists(st.integers(10, 99), max_size=9), max_size=5), max_size=6)
+LENGTH = st.integers(3, 14)
+
+
+def test_it_is_a_stream():
+    """Endless documents: rows come as soon as they are full."""
+    endless = ([[document + 10]] for document in itertools.count())
+    rows = pack_full_sentences(endless, 6)
+    assert next(rows) == [0, 10, 2, 11, 2]
+    assert next(rows) == [0, 12, 2, 13, 2]
+    assert stack_rows(rows, 6, count=2).tolist() == [[0, 14, 2, 15, 2, 1], [0, 16, 2, 17, 2, 1]]
+
+
+@pytest.mark.parametrize("form", [pack_full_sentences, pack_doc_sentences])
+def test_no_more_is_read_than_a_row_needs(form):
+    """A document of endless sentences: what was read and not handed out is one row, and the sentence after it."""
+    read = itertools.count(10)
+    rows = form([([index] for index in read)], 7)
+    for count in range(1, 4):
+        assert len(next(rows)) == 7
+        assert next(read) - 10 <= 5 * count + 1 + count  # one more each time by this very look
+        assert len(rows.state_dict()["packer"]["row"]) <= 5
+
+
+@SETTINGS
+@given(DOCUMENTS, LENGTH, st.sampled_from([pack_full_sentences, pack_doc_sentences]), st.data())
+def test_an_interrupted_stream_goes_on_as_if_nothing_had_been(documents, max_length, form, data):
+    whole = list(form(documents, max_length))
+    stop = data.draw(st.integers(0, len(whole)))
+    first = form(documents, max_length)
+    before = list(itertools.islice(first, stop))
+    state = json.loads(json.dumps(first.state_dict()))
+    second = form((iter(document) for document in documents), max_length)  # each document can be read once
+    second.load_state_dict(state)
+    assert before + list(second) == whole
+    assert list(first) == whole[stop:]  # to look at the state changes nothing
+
+
+def test_documents_before_the_interruption_stay_unopened():
+    class Sealed:
+        def __iter__(self):
+            raise AssertionError
+
+    documents = [[[10, 11, 12]], [[20, 21, 22]], [[30]]]
+    rows = pack_full_sentences(documents, 5)
+    assert [next(rows), next(rows)] == [[0, 10, 11, 12, 2], [0, 20, 21, 22, 2]]
+    resumed = pack_full_sentences([Sealed(), *documents[1:]], 5)
+    resumed.load_state_dict(rows.state_dict())
+    assert list(resumed) == [[0, 30, 2]]
+
+
+def test_other_documents_than_before_are_refused():
+    rows = pack_full_sentences([[[10, 11, 12]], [[20, 21, 22]], [[30]]], 5)
+    next(rows), next(rows)
+    fewer = pack_full_sentences([], 5)
+    fewer.load_state_dict(rows.state_dict())
+    with pytest.raises(ValueError, match=r"expected at least 2 documents, .* found 0; give the stream"):
+        next(fewer)
+
+
+def test_documents_that_are_partly_read_are_refused():
+    rows = pack_full_sentences(iter([[[10, 11]], [[20, 21]]]), 4)
+    next(rows)
+    with pytest.raises(ValueError, match=r"load_state_dict: expected documents from their beginning, .* make a new"):
+        rows.load_state_dict(rows.state_dict())
+
+
+@SETTINGS
+@given(
+    DOCUMENTS,
+    st.integers(6, 19),
+    st.sampled_from([pack_segment_pairs, pack_sentence_pairs]),
+    st.integers(0, 99),
+    st.data(),
+)
+def test_an_interrupted_stream_of_pairs_goes_on_as_if_nothing_had_been(documents, max_length, form, seed, data):
+    whole = list(form(documents, max_length, seed=seed, pool_size=3))
+    stop = data.draw(st.integers(0, len(whole)))
+    first = form(documents, max_length, seed=seed, pool_size=3)
+    before = list(itertools.islice(first, stop))
+    second = form(documents, max_length, seed=seed, pool_size=3)
+    second.load_state_dict(json.loads(json.dumps(first.state_dict())))
+    assert before + list(second) == whole
+
+
+# -- shuffled items ----------------------------------------------------------------------------------------------------
 
 
 @SETTINGS
@@ -109,7 +207,7 @@ def test_a_stream_of_ended_rows_is_ended():
     assert [next(stream, None), next(stream, None), next(stream, None)] == [[0, 10, 2], None, None]
 
 
-# -- batches -----------------------------------------------------------------------------------------------------------
+# -- batches of indices ------------------------------------------------------------------------------------------------
 
 
 @SETTINGS

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import DynamicMasker, mask_tokens
-from roberta.tokenizer.masking import IGNORED, starts_by_spelling, starts_by_word_ids
+from roberta.tokenizer.data.masking import IGNORED, starts_by_spelling, starts_by_word_ids
 
 MASK, SIZE, SPECIAL = 999, 1000, (0, 1, 2, 3, 999)
 OPTIONS = {"mask_id": MASK, "vocab_size": SIZE, "special_ids": SPECIAL}
