@@ -9,11 +9,11 @@ How a text becomes ids, and a call becomes a batch, in six files, in this order:
 5. ``rows``: special tokens around what is kept of a text, and padding beside it
 6. ``tokenizer``: `RobertaTokenizer`, which is called on texts
 
-Around them: ``options`` (what a call was asked to do), ``truncation`` and ``padding`` (rows of one length), ``encoding``
-and ``tensors`` (the record that a call returns), ``vocabulary``, ``roles`` and ``decoding`` (tokens, ids and text, each
-from the others), ``explain`` (the way of one text, written out), ``training`` (how merges are learned), ``files``,
-``settings``, ``tokenizer_json`` and ``folder`` (a tokenizer on disk). ``library`` is the pipeline once more, by the
-`tokenizers` library, and ``fast`` the tokenizer that has it for an engine.
+Around them: ``options`` (what a call was asked to do), ``truncation`` and ``padding`` (rows of one length),
+``encoding`` and ``tensors`` (the record that a call returns); ``vocabulary``, ``roles`` and ``decoding`` (tokens, ids
+and text, each from the others); ``explain`` (the way of one text, written out), ``training`` (how merges are learned);
+``files``, ``settings``, ``tokenizer_json`` and ``folder`` (a tokenizer on disk). ``library`` is the pipeline once more,
+by the `tokenizers` library, and ``fast`` the tokenizer that has it for an engine.
 """
 
 from .data import (

@@ -110,17 +110,7 @@ class Library:
     def encode(
         self, sources: Sequence[Source], split_special_tokens: bool = False, aligned: bool = False
     ) -> list[EncodedText]:
-        """Encode texts; see `Engine`.
-
-        Args:
-            sources: texts, or lists of words; not both.
-            split_special_tokens: whether special tokens in them are treated as plain text.
-            aligned: whether someone is going to ask where the tokens came from. Who asks all the same has the text
-                encoded again.
-
-        Returns:
-            The ids of each, and where they came from.
-        """
+        """Encode texts, as `Engine.encode` says; a text that was not ``aligned`` is encoded again when someone asks."""
         tokenizer = self._tokenizers[split_special_tokens]
         if len(sources) == 1:
             encodings, aligned = [self._encode_one(sources[0], split_special_tokens)], True

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
-from typing import Any, Literal, Protocol, TypedDict, TypeVar, cast
+from typing import Any, Literal, Protocol, TypedDict, cast
 
 from .pipeline import Source
 
@@ -18,7 +18,6 @@ UNLIMITED = int(1e30)
 Padding = Literal["longest", "max_length"]
 Truncation = Literal["longest_first", "only_first", "only_second"]
 Side = Literal["left", "right"]
-T = TypeVar("T")
 
 
 class CallOptions(TypedDict, total=False):
@@ -92,20 +91,13 @@ class Plan:
     """A call's options, resolved: no default is open, no two contradict each other.
 
     Args:
-        add_special_tokens: as in `CallOptions`.
         padding: to the longest row, to ``max_length``, or None.
         truncation: which side of a pair is cut, or None.
         max_length: the limit, or None where there is none.
-        stride: as in `CallOptions`.
-        is_split_into_words: as in `CallOptions`.
         multiple: rows are padded to a multiple of this; 1 for any length.
-        padding_side: where padding goes.
-        truncation_side: where tokens are cut.
-        return_tensors: as in `CallOptions`.
         fields: the fields to return.
         windows: whether what is cut off comes as further rows.
-        split_special_tokens: as in `CallOptions`.
-        verbose: as in `CallOptions`.
+        add_special_tokens: like all others, as in `CallOptions`.
     """
 
     add_special_tokens: bool
@@ -138,44 +130,9 @@ class Plan:
         return wanted + -wanted % self.multiple
 
 
-_DEFAULTS: CallOptions = {
-    "add_special_tokens": True,
-    "padding": False,
-    "truncation": None,
-    "max_length": None,
-    "stride": 0,
-    "is_split_into_words": False,
-    "pad_to_multiple_of": None,
-    "padding_side": None,
-    "truncation_side": None,
-    "return_tensors": None,
-    "return_token_type_ids": None,
-    "return_attention_mask": None,
-    "return_special_tokens_mask": False,
-    "return_offsets_mapping": False,
-    "return_overflowing_tokens": False,
-    "return_length": False,
-    "split_special_tokens": None,
-    "verbose": True,
-}
-
-_PADDINGS: Mapping[Any, Padding | None] = {
-    False: None,
-    None: None,
-    "do_not_pad": None,
-    True: "longest",
-    "longest": "longest",
-    "max_length": "max_length",
-}
-_TRUNCATIONS: Mapping[Any, Truncation | None] = {
-    False: None,
-    None: None,
-    "do_not_truncate": None,
-    True: "longest_first",
-    "longest_first": "longest_first",
-    "only_first": "only_first",
-    "only_second": "only_second",
-}
+_NAMES = frozenset(CallOptions.__annotations__)
+_PADDINGS = ("longest", "max_length")
+_TRUNCATIONS = ("longest_first", "only_first", "only_second")
 
 
 def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
@@ -200,62 +157,61 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
         >>> plan.padding, plan.truncation, plan.max_length
         ('longest', 'longest_first', 512)
     """
-    asked: dict[str, Any] = {**_DEFAULTS, **options}
-    if len(asked) > len(_DEFAULTS):
+    if not options.keys() <= _NAMES:
         reject_unknown("tokenizer call", options, CallOptions)
-    padding = _choose("padding", asked["padding"], _PADDINGS)
-    truncation = _choose("truncation", asked["truncation"], _TRUNCATIONS)
-    max_length = asked["max_length"]
+    padding: Padding | None = _choose("padding", options.get("padding"), _PADDINGS, "do_not_pad")
+    truncation: Truncation | None = _choose("truncation", options.get("truncation"), _TRUNCATIONS, "do_not_truncate")
+    max_length = options.get("max_length")
     if max_length is not None or padding == "max_length" or truncation:
-        padding, truncation, max_length = _limits(tokenizer, asked, padding, truncation)
-    multiple = _whole("pad_to_multiple_of", asked["pad_to_multiple_of"], 1) or 1
+        padding, truncation, max_length = _limits(tokenizer, options, padding, truncation)
+    multiple = _whole("pad_to_multiple_of", options.get("pad_to_multiple_of"), 1) or 1
     if truncation and padding and max_length is not None and max_length % multiple:
         raise ValueError(
             f"max_length: expected a multiple of pad_to_multiple_of = {multiple} when rows are both cut and padded, "
             f"got {max_length}; use {max_length - max_length % multiple or multiple}"
         )
-    padding_side, truncation_side = _sides(tokenizer, asked)
-    split_special = asked["split_special_tokens"]
+    padding_side, truncation_side = _sides(tokenizer, options)
+    split_special = options.get("split_special_tokens")
     return Plan(
-        add_special_tokens=asked["add_special_tokens"],
+        add_special_tokens=options.get("add_special_tokens", True),
         padding=padding,
         truncation=truncation,
         max_length=max_length,
-        stride=_whole("stride", asked["stride"], 0) or 0,
-        is_split_into_words=asked["is_split_into_words"],
+        stride=_whole("stride", options.get("stride"), 0) or 0,
+        is_split_into_words=options.get("is_split_into_words", False),
         multiple=multiple,
         padding_side=padding_side,
         truncation_side=truncation_side,
-        return_tensors=asked["return_tensors"],
-        fields=_fields(tokenizer, asked),
-        windows=asked["return_overflowing_tokens"],
+        return_tensors=options.get("return_tensors"),
+        fields=_fields(tokenizer, options),
+        windows=options.get("return_overflowing_tokens", False),
         split_special_tokens=tokenizer.split_special_tokens if split_special is None else split_special,
-        verbose=asked["verbose"],
+        verbose=options.get("verbose", True),
     )
 
 
 def _limits(
-    tokenizer: _Defaults, asked: Mapping[str, Any], padding: Padding | None, truncation: Truncation | None
+    tokenizer: _Defaults, options: CallOptions, padding: Padding | None, truncation: Truncation | None
 ) -> tuple[Padding | None, Truncation | None, int | None]:
     """Settle what is padded and cut to which length, where one of the three is asked for."""
-    max_length = _whole("max_length", asked["max_length"], 0)
+    max_length = _whole("max_length", options.get("max_length"), 0)
     if max_length is not None:
-        if truncation is None and padding is None and asked["truncation"] is None:
+        if truncation is None and padding is None and options.get("truncation") is None:
             _warn(
-                asked,
+                options,
                 "max_length is given without truncation: rows are cut, longest first; say so with truncation=True",
             )
             truncation = "longest_first"
         elif truncation is None and padding == "longest":
             _warn(
-                asked,
+                options,
                 f"max_length = {max_length} is ignored: padding=True pads to the longest row; use padding='max_length'",
             )
     elif tokenizer.model_max_length < UNLIMITED // 10**10:
         max_length = tokenizer.model_max_length
     else:
         _warn(
-            asked,
+            options,
             "no max_length is given and the tokenizer has no model_max_length: rows are neither cut nor padded to it",
         )
         padding, truncation = (None if padding == "max_length" else padding), None
@@ -286,11 +242,15 @@ def reject_unknown(where: str, given: Mapping[str, object], known: type) -> None
             raise TypeError(f"{where}: {name!r} is not an option; {hint}")
 
 
-def _choose(name: str, given: object, choices: Mapping[Any, T]) -> T:
+def _choose(name: str, given: object, choices: tuple[str, ...], nothing: str) -> Any:
+    """Return one of the choices, of which True means the first; or None."""
     key = getattr(given, "value", given)  # transformers' enumerations are accepted too
-    if isinstance(key, (bool, str, type(None))) and key in choices:
-        return choices[key]
-    raise ValueError(f"{name}: expected one of {', '.join(map(repr, choices))}, got {given!r}; pass one of these")
+    if key is None or key is False or key == nothing:
+        return None
+    if key is True or (isinstance(key, str) and key in choices):
+        return choices[0] if key is True else key
+    wanted = ", ".join(map(repr, (False, None, nothing, True, *choices)))
+    raise ValueError(f"{name}: expected one of {wanted}, got {given!r}; pass one of these")
 
 
 def _whole(name: str, given: int | None, least: int) -> int | None:
@@ -304,32 +264,32 @@ def _whole(name: str, given: int | None, least: int) -> int | None:
     )
 
 
-def _sides(tokenizer: _Defaults, asked: Mapping[str, Any]) -> tuple[Any, Any]:
+def _sides(tokenizer: _Defaults, options: CallOptions) -> tuple[Any, Any]:
     """Return the side where padding goes, and that where tokens are cut."""
-    padding_side = asked["padding_side"] or tokenizer.padding_side
-    truncation_side = asked["truncation_side"] or tokenizer.truncation_side
+    padding_side = options.get("padding_side") or tokenizer.padding_side
+    truncation_side = options.get("truncation_side") or tokenizer.truncation_side
     for name, side in (("padding_side", padding_side), ("truncation_side", truncation_side)):
         if side not in ("left", "right"):
             raise ValueError(f"{name}: expected 'left' or 'right', got {side!r}; pass one of these")
     return padding_side, truncation_side
 
 
-def _warn(asked: Mapping[str, Any], message: str) -> None:
-    if asked["verbose"]:
+def _warn(options: CallOptions, message: str) -> None:
+    if options.get("verbose", True):
         warnings.warn(message, stacklevel=5)  # where the tokenizer was called
 
 
-def _fields(tokenizer: _Defaults, asked: Mapping[str, Any]) -> list[str]:
-    types, mask = asked["return_token_type_ids"], asked["return_attention_mask"]
+def _fields(tokenizer: _Defaults, options: CallOptions) -> list[str]:
+    types, mask = options.get("return_token_type_ids"), options.get("return_attention_mask")
     names = tokenizer.model_input_names
     wanted = {
         "input_ids": True,
         "token_type_ids": "token_type_ids" in names if types is None else types,
         "attention_mask": "attention_mask" in names if mask is None else mask,
-        "special_tokens_mask": asked["return_special_tokens_mask"],
-        "offset_mapping": asked["return_offsets_mapping"],
-        "length": asked["return_length"],
-        "overflow_to_sample_mapping": asked["return_overflowing_tokens"],
+        "special_tokens_mask": options.get("return_special_tokens_mask"),
+        "offset_mapping": options.get("return_offsets_mapping"),
+        "length": options.get("return_length"),
+        "overflow_to_sample_mapping": options.get("return_overflowing_tokens"),
     }
     return list(compress(wanted, wanted.values()))
 

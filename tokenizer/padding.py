@@ -1,15 +1,11 @@
-"""Rows are brought to one length, in lists or in an array: those of a call, and those that are encoded already."""
+"""Rows are brought to one length: the one way to pad, and the rows that are encoded already, as a collator has them."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
 from typing import Any, TypeVar, cast
-
-import numpy as np
-from numpy.typing import NDArray
 
 from .options import Plan, Side
 
-__all__ = ["pad", "pad_features", "scatter", "token_places"]
+__all__ = ["pad", "pad_features"]
 
 T = TypeVar("T")
 Features = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -37,55 +33,6 @@ def pad(values: list[T], length: int, side: Side, filler: T) -> list[T]:
         return values
     padding = [filler] * (length - len(values))
     return padding + values if side == "left" else values + padding
-
-
-def token_places(lengths: Sequence[int], width: int, side: Side) -> NDArray[np.bool_]:
-    """Say where rows of one width have tokens, and where padding.
-
-    Args:
-        lengths: tokens of each row, at most ``width``.
-        width: the length that they are brought to.
-        side: where padding goes.
-
-    Returns:
-        (B, T) bool, True for a token.
-
-    Example:
-        >>> token_places([3, 1], 3, "left").astype(int)
-        array([[1, 1, 1],
-               [0, 0, 1]])
-    """
-    begins = np.array([width - length if side == "left" else 0 for length in lengths], np.int64)[:, None]  # B 1
-    ends = begins + np.array(lengths, np.int64)[:, None]  # B 1
-    places = np.arange(width)  # T
-    return (places >= begins) & (places < ends)
-
-
-def scatter(
-    rows: Sequence[Sequence[Any]], is_token: NDArray[np.bool_], filler: int | tuple[int, ...]
-) -> NDArray[np.int64]:
-    """Put the values of rows where their tokens are, and a filler where there is padding: `pad` for arrays.
-
-    Args:
-        rows: one value, or one tuple of values, for each token.
-        is_token: (B, T), as `token_places` gives it.
-        filler: what padding consists of.
-
-    Returns:
-        (B, T), or (B, T, n) for tuples of n values: int64.
-
-    Example:
-        >>> scatter([[0, 102, 2], [5]], token_places([3, 1], 3, "left"), filler=1).tolist()
-        [[0, 102, 2], [1, 1, 5]]
-    """
-    values = chain.from_iterable(rows)
-    depth: tuple[int, ...] = ()
-    if isinstance(filler, tuple):
-        values, depth = chain.from_iterable(values), (len(filler),)
-    stacked = np.empty((*is_token.shape, *depth), np.int64)  # B T or B T n
-    stacked[...] = filler
-    stacked[is_token] = np.fromiter(values, np.int64).reshape(-1, *depth)
-    return stacked
 
 
 def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:

@@ -146,16 +146,7 @@ class Pipeline:
         split_special_tokens: bool = False,
         aligned: bool = False,
     ) -> list[EncodedText]:
-        """Encode texts; see `Engine`.
-
-        Args:
-            sources: texts, or lists of words; not both.
-            split_special_tokens: whether special tokens in them are treated as plain text.
-            aligned: changes nothing here.
-
-        Returns:
-            The ids of each, and where they came from.
-        """
+        """Encode texts, as `Engine.encode` says; ``aligned`` changes nothing here."""
         texts: list[EncodedText] = []
         for source in sources:
             if isinstance(source, str):

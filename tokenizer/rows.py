@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from operator import attrgetter
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .options import Plan, Side
-from .padding import pad, scatter, token_places
+from .padding import pad
 from .pipeline import EncodedText, Span
 from .roles import unplayed
 from .truncation import cut
@@ -52,6 +52,12 @@ _WHOLE = (slice(None), slice(None))
 
 class Row:
     """One row of a batch: ``<s> A </s>``, or ``<s> A </s> </s> B </s>``, and padding.
+
+    Its look-ups go from characters to tokens to words and back. A character is a code point of its text, counted from
+    0; a token is a place in the row, counted from 0, padding included; a word is a piece of its text, or a given word.
+    Spans are end-exclusive. ``sequence_index`` is 0 for the first text, 1 for the second; one that the row lacks is a
+    ValueError, and a place that it lacks an IndexError. What is not there is None: tokens that the call put in have no
+    characters, no word and no text, and what was cut off has no token.
 
     Args:
         texts: the one or two texts.
@@ -141,108 +147,33 @@ class Row:
     # -- look-ups ------------------------------------------------------------------------------------------------------
 
     def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
-        """Find the token that holds a code point of a text.
-
-        Args:
-            char_index: code point of the text, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            Place in the row of the first such token; None where no token of the row holds it, as of a space that
-            was trimmed.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Find the first token that holds a code point; None for a space that was trimmed, too."""
         return next((at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None)
 
     def char_to_word(self, char_index: int, sequence_index: int = 0) -> int | None:
-        """Find the word that holds a code point of a text.
-
-        Args:
-            char_index: code point of the text, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            Index of the word; None where no token of the row holds the code point.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Find the word that holds a code point."""
         found = (word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end)
         return next(found, None)
 
     def token_to_chars(self, token_index: int) -> Span | None:
-        """Say where a token came from.
-
-        Args:
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            (start, end) in its text, Unicode code points, end-exclusive; None for what the call put in.
-
-        Raises:
-            IndexError: the row has no such place.
-        """
+        """Say where a token came from: (start, end) in its text."""
         return None if self.token_to_sequence(token_index) is None else self.offsets[token_index]
 
     def token_to_word(self, token_index: int) -> int | None:
-        """Say which word a token belongs to.
-
-        Args:
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            Index of the piece of its text, or of the given word; None for what the call put in.
-
-        Raises:
-            IndexError: the row has no such place.
-        """
+        """Say which word a token belongs to."""
         return self.word_ids[self._place(token_index)]
 
     def token_to_sequence(self, token_index: int) -> int | None:
-        """Say which text a token belongs to.
-
-        Args:
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            0 or 1; None for what the call put in.
-
-        Raises:
-            IndexError: the row has no such place.
-        """
+        """Say which text a token belongs to: 0 or 1."""
         return self.sequence_ids[self._place(token_index)]
 
     def word_to_tokens(self, word_index: int, sequence_index: int = 0) -> Span | None:
-        """Find the tokens of a word.
-
-        Args:
-            word_index: piece of the text, or given word, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            (start, end), places in the row, end-exclusive; None where the row has no token of it.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Find the tokens of a word: (start, end), places in the row."""
         found = [at for at, _, word in self._tokens_of(sequence_index) if word == word_index]
         return (found[0], found[-1] + 1) if found else None
 
     def word_to_chars(self, word_index: int, sequence_index: int = 0) -> Span | None:
-        """Say where a word is in its text.
-
-        Args:
-            word_index: piece of the text, or given word, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            (start, end), Unicode code points, end-exclusive; None where the row has no token of it.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Say where a word is in its text: (start, end)."""
         found = [span for _, span, word in self._tokens_of(sequence_index) if word == word_index]
         return (found[0][0], found[-1][1]) if found else None
 
@@ -375,7 +306,7 @@ def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
             filler = frame.pad_id if name == "input_ids" else filler
             values = list(map(unpadded, rows))
             if is_token is not None:
-                values = scatter(values, is_token, filler)
+                values = _scatter(values, is_token, filler)
             elif plan.padding:
                 side = frame.padding_side
                 values = [pad(row, length, side, filler) for row, length in zip(values, map(len, rows), strict=True)]
@@ -384,8 +315,25 @@ def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
 
 
 def _token_places(rows: Sequence[Row], frame: Frame) -> NDArray[np.bool_] | None:
-    """Say where rows have tokens, if they are all of one length."""
+    """Say where rows have tokens, and where padding, if they are all of one length."""
     widths = {row.padded_length for row in rows}
     if len(widths) != 1:
         return None
-    return token_places([row.length for row in rows], widths.pop(), frame.padding_side)
+    width = widths.pop()
+    lengths = np.array([row.length for row in rows])[:, None]  # B 1
+    begins = width - lengths if frame.padding_side == "left" else np.zeros_like(lengths)  # B 1
+    places = np.arange(width)  # T
+    return (places >= begins) & (places < begins + lengths)  # B T
+
+
+def _scatter(values: Sequence[Sequence[Any]], is_token: NDArray[np.bool_], filler: Any) -> NDArray[np.int64]:
+    """Put values where there is a token, and a filler where there is padding: `pad` for arrays.
+
+    >>> _scatter([[0, 102, 2], [5]], np.array([[True, True, True], [False, False, True]]), filler=1).tolist()
+    [[0, 102, 2], [1, 1, 5]]
+    """
+    flat, depth = chain.from_iterable(values), np.shape(filler)
+    stacked = np.empty((*is_token.shape, *depth), np.int64)  # B T; of offsets B T 2
+    stacked[...] = filler
+    stacked[is_token] = np.fromiter(chain.from_iterable(flat) if depth else flat, np.int64).reshape(-1, *depth)
+    return stacked
