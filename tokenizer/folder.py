@@ -17,6 +17,7 @@ from .files import (
     TOKENIZER_FILE,
     VOCAB_FILE,
     StrPath,
+    read_json_object,
     read_merges,
     read_settings,
     read_vocab,
@@ -36,20 +37,29 @@ FILE_NAMES = {"vocab_file": VOCAB_FILE, "merges_file": MERGES_FILE, "tokenizer_f
 _PATTERNS = ("*.json", "merges.txt")
 
 
-def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
+# Tokenizers that are RoBERTa's under another name, and the general ones, whose `tokenizer.json` is looked into.
+_CLASSES = {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}
+_CLASSES |= {"PreTrainedTokenizer", "TokenizersBackend"}
+# Models that have it.
+_MODELS = {"roberta", "roberta-prelayernorm", "data2vec-text", "ibert", "bart", "longformer", "led"}
+
+
+def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
     """Read a tokenizer.
 
     Args:
         folder_or_id: a folder, the name of a checkpoint that comes with the package, or an id on the hub.
+        **hub: ``subfolder``, ``revision``, ``token``, …, as `locate` takes them.
 
     Returns:
         The vocabulary, the merges, and further arguments of `RobertaTokenizer`.
 
     Raises:
         FileNotFoundError: there is no such folder, or the files are not in it.
-        ValueError: a file is damaged, or two contradict each other.
+        ValueError: a file is damaged, two contradict each other, or they are of another kind of tokenizer.
     """
-    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), _PATTERNS)
+    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), _PATTERNS, **hub)
+    _require_roberta(folder)
     is_there = {name: (folder / name).is_file() for name in (VOCAB_FILE, MERGES_FILE, TOKENIZER_FILE)}
     if not is_there[TOKENIZER_FILE] and not (is_there[VOCAB_FILE] and is_there[MERGES_FILE]):
         found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
@@ -67,6 +77,24 @@ def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
         _require_same_merges(folder, merges, whole)
         _require_same_roles(folder, settings, whole)
     return StoredTokenizer(vocab, merges, {**whole.arguments, **settings, **_added(whole.arguments, settings)})
+
+
+def _require_roberta(folder: Path) -> None:
+    """Refuse the folder of another model, which says in its settings, or in its configuration, which it is."""
+    for file, key, known in (
+        (CONFIG_FILE, "tokenizer_class", _CLASSES),
+        ("config.json", "tokenizer_class", _CLASSES),
+        ("config.json", "model_type", _MODELS),
+    ):
+        name = read_json_object(folder / file).get(key) if (folder / file).is_file() else None
+        if name is not None:
+            if str(name).removesuffix("Fast") not in known:
+                raise ValueError(
+                    f"{folder}: expected the tokenizer of a RoBERTa, got {key} {name!r} in {file}; load it with the "
+                    f"class that is made for it, or, if its tokens are RoBERTa's all the same, correct {key}, or pass "
+                    f"{VOCAB_FILE} and {MERGES_FILE} to RobertaTokenizer"
+                )
+            return
 
 
 def _added(*several: Mapping[str, Any]) -> dict[str, Any]:

@@ -387,7 +387,18 @@ class RobertaTokenizer(Vocabulary):
     # -- making and saving one ----------------------------------------------------------------------------------------
 
     @classmethod
-    def from_pretrained(cls, folder_or_id: StrPath, **overrides: Any) -> Self:
+    def from_pretrained(
+        cls,
+        folder_or_id: StrPath,
+        *,
+        subfolder: str = "",
+        revision: str | None = None,
+        token: str | bool | None = None,
+        cache_dir: StrPath | None = None,
+        local_files_only: bool = False,
+        force_download: bool = False,
+        **overrides: Any,
+    ) -> Self:
         """Load a tokenizer.
 
         Args:
@@ -395,6 +406,12 @@ class RobertaTokenizer(Vocabulary):
                 three, which must agree; the name of a checkpoint that comes with the package, such as ``"austen"``;
                 or an id on the Hugging Face hub. ``tokenizer_config.json``, ``special_tokens_map.json`` and
                 ``added_tokens.json`` are read where they are there.
+            subfolder: the folder inside, where the tokenizer is not at the top.
+            revision: on the hub, a branch, a tag or a commit; None: the main branch.
+            token: on the hub, that of a private repository; True: the one that was stored at login.
+            cache_dir: where what the hub sends is kept; None: the hub's own cache.
+            local_files_only: take what is in that cache, and ask nobody.
+            force_download: fetch what is in that cache once more.
             **overrides: arguments of the constructor that win over the files.
 
         Returns:
@@ -402,14 +419,15 @@ class RobertaTokenizer(Vocabulary):
 
         Raises:
             FileNotFoundError: there is no such folder, or the files are not in it.
-            ValueError: a file is damaged, two contradict each other, or ``tokenizer.json`` is of another kind.
+            ValueError: a file is damaged, two contradict each other, or they are of another kind of tokenizer.
             TypeError: an argument that does not exist.
 
         Example:
             >>> RobertaTokenizer.from_pretrained("austen").vocab_size
             4000
         """
-        vocab, merges, stored = read_folder(folder_or_id)
+        hub = {"revision": revision, "token": token, "cache_dir": cache_dir, "force_download": force_download}
+        vocab, merges, stored = read_folder(folder_or_id, subfolder=subfolder, local_files_only=local_files_only, **hub)
         arguments: dict[str, Any] = {**stored, "name_or_path": str(folder_or_id), **overrides}
         return cls(vocab, merges, **arguments)
 

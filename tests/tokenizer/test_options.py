@@ -1,5 +1,6 @@
 import re
 import warnings
+from collections.abc import Sequence
 
 import pytest
 from roberta.tokenizer import RobertaTokenizer
@@ -236,3 +237,34 @@ def test_batches_must_match():
 def test_a_lone_surrogate_is_named(text, pair, is_split, message):
     with pytest.raises(ValueError, match=message):
         read_texts(text, pair, is_split)
+
+
+class Column(Sequence):
+    """A sequence that is no list, as a column of `datasets` is: rows come one at a time, from a file."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, index):
+        return self._rows[index]
+
+
+def test_a_column_is_a_list(tiny, ours_prefixed):
+    texts, words = ["the cat", "a <mask>"], [["the", "cat"], ["a"]]
+    assert read_texts(Column(texts), Column(texts), False) == read_texts(texts, texts, False)
+    assert tiny(Column(texts), padding=True) == tiny(texts, padding=True)
+    assert tiny(Column([Column(texts)])) == tiny([tuple(texts)])
+    for given in (Column(words), [Column(row) for row in words], Column([Column(row) for row in words])):
+        assert ours_prefixed(given, is_split_into_words=True) == ours_prefixed(words, is_split_into_words=True)
+    assert ours_prefixed(Column(words[0]), is_split_into_words=True) == ours_prefixed(
+        words[0], is_split_into_words=True
+    )
+
+
+@pytest.mark.parametrize("wrong", [b"abc", bytearray(b"abc"), memoryview(b"abc")])
+def test_bytes_are_no_list(tiny, wrong):
+    with pytest.raises(ValueError, match=f"text: expected a str, got {type(wrong).__name__}"):
+        tiny(wrong)
