@@ -321,7 +321,7 @@ def _first_answer(context: str, record: Any, row: int) -> tuple[int, int] | None
     if not isinstance(record, Mapping) or not {"text", "answer_start"} <= set(record):
         raise TypeError(f"{where}: expected a record of lists, got {record!r}; {remedy}")
     texts, starts = as_texts(record["text"], where, remedy), as_integers(record["answer_start"], where, remedy)
-    if len(texts) != len(starts) or (texts and not context.startswith(texts[0], starts[0])):
+    if len(texts) != len(starts) or (texts and (starts[0] < 0 or not context.startswith(texts[0], starts[0]))):
         raise ValueError(
             f"{where}: expected texts that stand in the context where answer_start says, got {record!r}; count "
             "Unicode code points of the context"
