@@ -38,6 +38,9 @@ __all__ = [
     "TokenClassificationCollator",
 ]
 
+#: What is taken of a row of ids.
+_ROW_FIELDS = ("input_ids", "attention_mask", "special_tokens_mask")
+
 
 @dataclass(frozen=True)
 class Collator(ABC):
@@ -94,9 +97,6 @@ class Collator(ABC):
         pad = self.tokenizer.pad_token_id  # in rows that are padded already, as `stack_rows` does
         columns.setdefault("attention_mask", [[int(i != pad) for i in row] for row in columns["input_ids"]])
         return self.tokenizer.pad(columns, padding=self.padding, max_length=self.max_length, return_tensors="np")
-
-
-_ROW_FIELDS = ("input_ids", "attention_mask", "special_tokens_mask")
 
 
 def _listed(examples: Any) -> list[Any]:

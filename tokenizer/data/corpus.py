@@ -48,7 +48,7 @@ def as_rows(items: Any, what: str, remedy: str) -> Any:
         remedy: what to do where they are something else.
 
     Returns:
-        The items as they are; an array or a tensor as lists.
+        The items as they are.
 
     Raises:
         TypeError: a text, a mapping, or a single item.
@@ -58,14 +58,13 @@ def as_rows(items: Any, what: str, remedy: str) -> Any:
         Traceback (most recent call last):
         TypeError: examples: expected a list, got dict {'input_ids': [7]}; pass rows
     """
-    rows = items.tolist() if hasattr(items, "tolist") else items
-    can_iterate = hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")
-    if isinstance(rows, (str, bytes, Mapping)) or not can_iterate:
+    can_iterate = hasattr(items, "__iter__") or hasattr(items, "__getitem__")
+    if isinstance(items, (str, bytes, Mapping)) or not can_iterate:
         raise TypeError(f"{what}: expected a list, got {type(items).__name__} {shortened(items)}; {remedy}")
-    return rows
+    return items
 
 
-def as_integers(values: Any, what: str, remedy: str = DOCUMENTS) -> list[int]:
+def as_integers(values: Any, what: str, remedy: str) -> list[int]:
     """Read a row of integers.
 
     Args:
@@ -80,15 +79,15 @@ def as_integers(values: Any, what: str, remedy: str = DOCUMENTS) -> list[int]:
         TypeError: a text, a mapping, or something else than integers, such as floats.
 
     Example:
-        >>> as_integers(range(7, 9), "labels")
+        >>> as_integers(range(7, 9), "labels", "give the numbers of classes")
         [7, 8]
         >>> as_integers([0.5], "labels", "give the numbers of classes")
         Traceback (most recent call last):
         TypeError: labels: expected integers, got [0.5]; give the numbers of classes
     """
-    rows = as_rows(values, what, remedy)
+    items = as_rows(values.tolist() if hasattr(values, "tolist") else values, what, remedy)
     with suppress(TypeError):
-        return list(map(index, rows))
+        return list(map(index, items))
     raise TypeError(f"{what}: expected integers, got {shortened(values)}; {remedy}")
 
 
