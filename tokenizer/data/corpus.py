@@ -5,7 +5,6 @@ tokenizer one of the names of its fields.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from operator import index
 from reprlib import repr as shortened
@@ -38,6 +37,10 @@ T = TypeVar("T")
 DOCUMENTS = "pass tokenizer(sentences, add_special_tokens=False)['input_ids'] for each document"
 """What to do where documents are something else."""
 
+# Named, since a checker would take `isinstance(x, list)` for a list of unknown.
+_WHOLE: tuple[type, ...] = (str, bytes, Mapping)
+_LIST: tuple[type, ...] = (list, tuple)
+
 
 def as_rows(items: Any, what: str, remedy: str) -> Any:
     """Require what can be iterated over, but no text and no mapping.
@@ -59,7 +62,7 @@ def as_rows(items: Any, what: str, remedy: str) -> Any:
         TypeError: examples: expected a list, got dict {'input_ids': [7]}; pass rows
     """
     can_iterate = hasattr(items, "__iter__") or hasattr(items, "__getitem__")
-    if isinstance(items, (str, bytes, Mapping)) or not can_iterate:
+    if isinstance(items, _WHOLE) or not can_iterate:
         raise TypeError(f"{what}: expected a list, got {type(items).__name__} {shortened(items)}; {remedy}")
     return items
 
@@ -85,10 +88,13 @@ def as_integers(values: Any, what: str, remedy: str) -> list[int]:
         Traceback (most recent call last):
         TypeError: labels: expected integers, got [0.5]; give the numbers of classes
     """
-    items = as_rows(values.tolist() if hasattr(values, "tolist") else values, what, remedy)
-    with suppress(TypeError):
+    items = values
+    if not isinstance(values, _LIST):  # which most are, and a corpus has many
+        items = as_rows(values.tolist() if hasattr(values, "tolist") else values, what, remedy)
+    try:
         return list(map(index, items))
-    raise TypeError(f"{what}: expected integers, got {shortened(values)}; {remedy}")
+    except TypeError:
+        raise TypeError(f"{what}: expected integers, got {shortened(values)}; {remedy}") from None
 
 
 def as_texts(values: Any, what: str, remedy: str) -> list[str]:

@@ -105,7 +105,7 @@ def _first_of_word(word_starts: ArrayLike, is_special: Bools) -> Ids:
     is_start = _as_bools("word_starts", word_starts, is_special.shape)
     is_start = is_start | is_special  # what follows a special token is of its word, and of no word before it
     is_start[..., :1] = True
-    places = np.arange(is_special.shape[-1])  # T
+    places = np.arange(is_special.shape[-1], dtype=np.int64)  # T
     return np.maximum.accumulate(np.where(is_start, places, 0), axis=-1)  # B T
 
 

@@ -316,7 +316,7 @@ def _answers(examples: list[Example]) -> list[tuple[int, int] | None] | None:
 def _first_answer(context: str, record: Any, row: int) -> tuple[int, int] | None:
     """Read SQuAD's record of answers."""
     where, remedy = f"answers of example {row}", 'pass {"text": [...], "answer_start": [...]}'
-    if not isinstance(record, Mapping) or not {"text", "answer_start"} <= set(record):
+    if not isinstance(record, Mapping) or "text" not in record or "answer_start" not in record:
         raise TypeError(f"{where}: expected a record of lists, got {record!r}; {remedy}")
     texts, starts = as_texts(record["text"], where, remedy), as_integers(record["answer_start"], where, remedy)
     if len(texts) != len(starts) or (texts and (starts[0] < 0 or not context.startswith(texts[0], starts[0]))):
