@@ -111,7 +111,7 @@ def _text_or_row(example: Any, at: int) -> str | dict[str, list[int]]:
     if isinstance(example, Mapping):
         if "input_ids" in example:
             return {name: _row(example[name], at) for name in _ROW_FIELDS if name in example}
-        (example,) = column([example], "text")
+        (example,) = as_texts(column([example], "text"), f"text of example {at}", "give ids as 'input_ids'")
     return example if isinstance(example, str) else {"input_ids": _row(example, at)}
 
 

@@ -374,7 +374,12 @@ def test_examples_that_make_no_sense_are_named(prefixed, make, examples, message
         (MaskedLMCollator, [{"input_ids": [[0, 2]]}], r"example 0: expected integers, got \[\[0, 2\]\]; pass"),
         (MaskedLMCollator, ["the", [0, 2]], "examples: expected mappings, got str 'the' in example 0; pass"),
         (MaskedLMCollator, [None], "example 0: expected a list, got NoneType None; pass"),
-        (CausalLMCollator, [{"text": None}], "example 0: expected a list, got NoneType None; pass"),
+        (CausalLMCollator, [{"text": None}], "text of example 0: expected str, got NoneType None at place 0; give ids"),
+        (
+            CausalLMCollator,
+            [{"text": [0, 5, 2]}],
+            r"text of example 0: expected str, got list \[0, 5, 2\] at place 0; give",
+        ),
     ],
 )
 def test_what_is_no_example_is_named(prefixed, make, examples, message):
