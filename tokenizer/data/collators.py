@@ -38,6 +38,9 @@ __all__ = [
     "TokenClassificationCollator",
 ]
 
+#: What is taken of a row of ids.
+_ROW_FIELDS = ("input_ids", "attention_mask", "special_tokens_mask")
+
 
 @dataclass(frozen=True)
 class Collator(ABC):
@@ -96,9 +99,6 @@ class Collator(ABC):
         return self.tokenizer.pad(columns, padding=self.padding, max_length=self.max_length, return_tensors="np")
 
 
-_ROW_FIELDS = ("input_ids", "attention_mask", "special_tokens_mask")
-
-
 def _listed(examples: Any) -> list[Any]:
     rows = list(as_rows(examples, "examples", "pass one example in brackets, and columns row by row"))
     if not rows:
@@ -111,7 +111,7 @@ def _text_or_row(example: Any, at: int) -> str | dict[str, list[int]]:
     if isinstance(example, Mapping):
         if "input_ids" in example:
             return {name: _row(example[name], at) for name in _ROW_FIELDS if name in example}
-        (example,) = column([example], "text")
+        (example,) = as_texts(column([example], "text"), f"text of example {at}", "give ids as 'input_ids'")
     return example if isinstance(example, str) else {"input_ids": _row(example, at)}
 
 

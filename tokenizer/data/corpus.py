@@ -5,7 +5,6 @@ tokenizer one of the names of its fields.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from itertools import islice
 from operator import index
 from reprlib import repr as shortened
@@ -38,6 +37,10 @@ T = TypeVar("T")
 DOCUMENTS = "pass tokenizer(sentences, add_special_tokens=False)['input_ids'] for each document"
 """What to do where documents are something else."""
 
+# Named, since a checker would take `isinstance(x, list)` for a list of unknown.
+_WHOLE: tuple[type, ...] = (str, bytes, Mapping)
+_LIST: tuple[type, ...] = (list, tuple)
+
 
 def as_rows(items: Any, what: str, remedy: str) -> Any:
     """Require what can be iterated over, but no text and no mapping.
@@ -48,7 +51,7 @@ def as_rows(items: Any, what: str, remedy: str) -> Any:
         remedy: what to do where they are something else.
 
     Returns:
-        The items as they are; an array or a tensor as lists.
+        The items as they are.
 
     Raises:
         TypeError: a text, a mapping, or a single item.
@@ -58,14 +61,13 @@ def as_rows(items: Any, what: str, remedy: str) -> Any:
         Traceback (most recent call last):
         TypeError: examples: expected a list, got dict {'input_ids': [7]}; pass rows
     """
-    rows = items.tolist() if hasattr(items, "tolist") else items
-    can_iterate = hasattr(rows, "__iter__") or hasattr(rows, "__getitem__")
-    if isinstance(rows, (str, bytes, Mapping)) or not can_iterate:
+    can_iterate = hasattr(items, "__iter__") or hasattr(items, "__getitem__")
+    if isinstance(items, _WHOLE) or not can_iterate:
         raise TypeError(f"{what}: expected a list, got {type(items).__name__} {shortened(items)}; {remedy}")
-    return rows
+    return items
 
 
-def as_integers(values: Any, what: str, remedy: str = DOCUMENTS) -> list[int]:
+def as_integers(values: Any, what: str, remedy: str) -> list[int]:
     """Read a row of integers.
 
     Args:
@@ -80,16 +82,19 @@ def as_integers(values: Any, what: str, remedy: str = DOCUMENTS) -> list[int]:
         TypeError: a text, a mapping, or something else than integers, such as floats.
 
     Example:
-        >>> as_integers(range(7, 9), "labels")
+        >>> as_integers(range(7, 9), "labels", "give the numbers of classes")
         [7, 8]
         >>> as_integers([0.5], "labels", "give the numbers of classes")
         Traceback (most recent call last):
         TypeError: labels: expected integers, got [0.5]; give the numbers of classes
     """
-    rows = as_rows(values, what, remedy)
-    with suppress(TypeError):
-        return list(map(index, rows))
-    raise TypeError(f"{what}: expected integers, got {shortened(values)}; {remedy}")
+    items = values
+    if not isinstance(values, _LIST):  # which most are, and a corpus has many
+        items = as_rows(values.tolist() if hasattr(values, "tolist") else values, what, remedy)
+    try:
+        return list(map(index, items))
+    except TypeError:
+        raise TypeError(f"{what}: expected integers, got {shortened(values)}; {remedy}") from None
 
 
 def as_texts(values: Any, what: str, remedy: str) -> list[str]:

@@ -81,13 +81,12 @@ def mask_tokens(
     """
     ids = _as_ids(input_ids, vocab_size)  # B T
     _require_shares(probability, mask_share, random_share)
-    special = _special_ids(special_ids, mask_id, vocab_size)  # S
+    _require_in_vocabulary(mask_id, vocab_size)
+    special = _special_ids(special_ids, vocab_size)  # S
     is_special = np.isin(ids, special)  # B T
     if special_tokens_mask is not None:
         is_special |= _as_bools("special_tokens_mask", special_tokens_mask, ids.shape)
-    first = (
-        None if word_starts is None else _first_of_word(_as_bools("word_starts", word_starts, ids.shape), is_special)
-    )
+    first = None if word_starts is None else _first_of_word(word_starts, is_special)  # B T
     is_chosen = (_uniform(rng, ids.shape, first) < probability) & ~is_special  # B T
     share = _uniform(rng, ids.shape, first)  # B T, which of the three things happens to a chosen token
     is_masked = is_chosen & (share < mask_share)
@@ -97,15 +96,16 @@ def mask_tokens(
     return masked, np.where(is_chosen, ids, IGNORED)
 
 
-def _first_of_word(is_start: Bools, is_special: Bools) -> Ids:
+def _first_of_word(word_starts: ArrayLike, is_special: Bools) -> Ids:
     """For each token the place, in its row, of the token that its word begins with.
 
-    >>> _first_of_word(np.array([[False, True, False, True, False]]), np.array([[True, False, False, False, True]]))
+    >>> _first_of_word([[0, 1, 0, 1, 0]], np.array([[True, False, False, False, True]]))
     array([[0, 1, 1, 3, 4]])
     """
+    is_start = _as_bools("word_starts", word_starts, is_special.shape)
     is_start = is_start | is_special  # what follows a special token is of its word, and of no word before it
     is_start[..., :1] = True
-    places = np.arange(is_special.shape[-1])  # T
+    places = np.arange(is_special.shape[-1], dtype=np.int64)  # T
     return np.maximum.accumulate(np.where(is_start, places, 0), axis=-1)  # B T
 
 
@@ -155,19 +155,22 @@ def _as_bools(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Bools:
     return bools
 
 
-def _special_ids(special_ids: Iterable[int], mask_id: int, vocab_size: int) -> Ids:
+def _special_ids(special_ids: Iterable[int], vocab_size: int) -> Ids:
     """Sort them, and leave out what is not in the vocabulary."""
     ids = np.array(sorted({index for index in special_ids if 0 <= index < vocab_size}), dtype=np.int64)  # S
     if ids.size == vocab_size:
         raise ValueError(
             f"special_ids: expected to leave a token to draw, got all of vocab_size = {vocab_size}; pass fewer"
         )
+    return ids
+
+
+def _require_in_vocabulary(mask_id: int, vocab_size: int) -> None:
     if not 0 <= mask_id < vocab_size:
         raise ValueError(
             f"mask_id: expected 0 to vocab_size - 1 = {vocab_size - 1}, got {mask_id}; pass the tokenizer's "
             "mask_token_id"
         )
-    return ids
 
 
 def _require_shares(probability: float, mask_share: float, random_share: float) -> None:

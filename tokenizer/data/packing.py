@@ -73,20 +73,8 @@ def pack_doc_sentences(
 ) -> Packing[list[int]]:
     """Pack sentences as `pack_full_sentences` does, but begin a new row with each document.
 
-    The last row of a document is as short as it comes out; the paper then puts more rows into a batch.
-
-    Args:
-        documents: as in `pack_full_sentences`, and so are the other arguments.
-        max_length: ids in a row at most.
-        bos: id that begins each row.
-        eos: id that ends each row.
-
-    Returns:
-        A stream of rows of 3 to ``max_length`` ids.
-
-    Raises:
-        TypeError: as in `pack_full_sentences`.
-        ValueError: as in `pack_full_sentences`.
+    The last row of a document is as short as it comes out; the paper then puts more rows into a batch. Arguments,
+    result and errors are those of `pack_full_sentences`.
 
     Source:
         Liu et al. 2019, section 4.2, DOC-SENTENCES.
@@ -159,22 +147,8 @@ def pack_sentence_pairs(
 ) -> Packing[PairRow]:
     """Pack single sentences in pairs: `pack_segment_pairs` with segments of one sentence.
 
-    Rows are much shorter than ``max_length``; the paper puts more of them into a batch.
-
-    Args:
-        documents: as in `pack_full_sentences`, and as in `pack_segment_pairs` the other arguments.
-        max_length: ids in a row at most.
-        seed: of the coin and the pool.
-        pool_size: foreign sentences to choose from.
-        bos: id that begins each row.
-        eos: id that ends each sentence, and begins the second.
-
-    Returns:
-        A stream of `PairRow`.
-
-    Raises:
-        TypeError: as in `pack_full_sentences`.
-        ValueError: as in `pack_segment_pairs`.
+    Rows are much shorter than ``max_length``; the paper puts more of them into a batch. Arguments, result and errors
+    are those of `pack_segment_pairs`.
 
     Source:
         Liu et al. 2019, section 4.2, SENTENCE-PAIR+NSP.

@@ -138,7 +138,7 @@ def best_answer(
         context; then start = end = 0.
 
     Raises:
-        ValueError: no windows, ``max_tokens`` below 1, or logits that are NaN or of another length than the window.
+        ValueError: no windows, ``max_tokens`` below 1, or logits that are NaN, infinite, or of another length.
 
     Source:
         Devlin et al. 2019, sections 4.2 and 4.3 (SQuAD 1.1 and 2.0).
@@ -155,30 +155,28 @@ def best_answer(
             f"windows, max_tokens: expected at least 1 of each, got {len(windows)} and {max_tokens}; pass the windows "
             "of one context"
         )
-    logits = [_logits(window) for window in windows]
-    answers = [
-        _best_of(context, window, *pair, max_tokens, sequence_index)
-        for window, pair in zip(windows, logits, strict=True)
-    ]
-    best = max(answers, key=lambda answer: answer.score)
-    none = min(float(start[NOT_HERE] + end[NOT_HERE]) for start, end in logits)
+    for window in windows:
+        _require_numbers(window)
+    best = max((_best_of(context, window, max_tokens, sequence_index) for window in windows), key=lambda a: a.score)
+    none = min(float(np.asarray(w.start_logits)[NOT_HERE] + np.asarray(w.end_logits)[NOT_HERE]) for w in windows)
     return Answer("", 0, 0, none) if allows_none and none > best.score else best
 
 
-def _logits(window: Window) -> tuple[Floats, Floats]:
-    start, end = np.asarray(window.start_logits, np.float64), np.asarray(window.end_logits, np.float64)  # T
-    if not start.shape == end.shape == (len(window.offsets),) or np.isnan(start + end).any():
-        raise ValueError(
-            f"start_logits, end_logits: expected (T,) = ({len(window.offsets)},) numbers, got {start.shape} and "
-            f"{end.shape}, {np.isnan(start).sum() + np.isnan(end).sum()} of them NaN; pass what the model says of this "
-            "window"
-        )
-    return start, end
+def _require_numbers(window: Window) -> None:
+    T = len(window.offsets)
+    for name, logits in (("start_logits", window.start_logits), ("end_logits", window.end_logits)):
+        array = np.asarray(logits, np.float64)
+        if array.shape != (T,) or not (array < np.inf).all():
+            raise ValueError(
+                f"{name}: expected (T,) = ({T},) numbers below infinity, got {array.shape} with "
+                f"{np.isnan(array).sum()} NaN and {np.isposinf(array).sum()} infinite; pass what the model says of "
+                "this window"
+            )
 
 
-def _best_of(context: str, window: Window, start: Floats, end: Floats, max_tokens: int, sequence_index: int) -> Answer:
+def _best_of(context: str, window: Window, max_tokens: int, sequence_index: int) -> Answer:
     inside = np.array([sequence == sequence_index for sequence in window.sequence_ids], dtype=np.bool_)  # T
-    start, end = np.where(inside, start, -np.inf), np.where(inside, end, -np.inf)  # T
+    start, end = (np.where(inside, np.asarray(part, np.float64), -np.inf) for part in window[:2])  # T
     scores = _near_diagonal(start[:, None] + end[None, :], max_tokens)  # T T
     first, last = divmod(int(scores.argmax()), scores.shape[1])
     if not np.isfinite(scores[first, last]):
@@ -318,10 +316,10 @@ def _answers(examples: list[Example]) -> list[tuple[int, int] | None] | None:
 def _first_answer(context: str, record: Any, row: int) -> tuple[int, int] | None:
     """Read SQuAD's record of answers."""
     where, remedy = f"answers of example {row}", 'pass {"text": [...], "answer_start": [...]}'
-    if not isinstance(record, Mapping) or not {"text", "answer_start"} <= set(record):
+    if not isinstance(record, Mapping) or "text" not in record or "answer_start" not in record:
         raise TypeError(f"{where}: expected a record of lists, got {record!r}; {remedy}")
     texts, starts = as_texts(record["text"], where, remedy), as_integers(record["answer_start"], where, remedy)
-    if len(texts) != len(starts) or (texts and not context.startswith(texts[0], starts[0])):
+    if len(texts) != len(starts) or (texts and (starts[0] < 0 or not context.startswith(texts[0], starts[0]))):
         raise ValueError(
             f"{where}: expected texts that stand in the context where answer_start says, got {record!r}; count "
             "Unicode code points of the context"

@@ -95,7 +95,7 @@ class Packing(Generic[R]):
         return next(self._rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        self._require_documents_from_their_beginning("pickle, copy")
+        self._require_readable_again("pickle, copy")
         mutable = {"_ready": self._ready.copy(), "_packer": deepcopy(self._packer)}
         return {**vars(self), **mutable, "_rows": None}
 
@@ -122,13 +122,13 @@ class Packing(Generic[R]):
         Raises:
             ValueError: this stream has read from documents that can be read only once.
         """
-        self._require_documents_from_their_beginning("load_state_dict")
+        self._require_readable_again("load_state_dict")
         self._document, self._sentence = state["document"], state["sentence"]
         self._ready = deque(state["ready"])
         self._packer.load_state_dict(state["packer"])
         self._rows = None
 
-    def _require_documents_from_their_beginning(self, where: str) -> None:
+    def _require_readable_again(self, where: str) -> None:
         if self._rows is not None and iter(self._documents) is self._documents:
             raise ValueError(
                 f"{where}: expected documents from their beginning, got an iterator that is partly read; make a new "
@@ -153,7 +153,7 @@ class Packing(Generic[R]):
 
     def _ids(self, sentence: Any) -> list[int]:
         where = f"sentence {self._sentence} of document {self._document}"
-        ids = as_integers(sentence, where)
+        ids = as_integers(sentence, where, DOCUMENTS)
         if len(ids) > 1 and (ids[0], ids[-1]) == self._packer.frame:
             raise ValueError(
                 f"{where}: expected ids without special tokens, got a row from bos = {ids[0]} to eos = {ids[-1]}; "

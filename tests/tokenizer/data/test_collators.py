@@ -1,5 +1,9 @@
 """Collators: each head's labels, by laws and with a pencil; and that the batches go into every engine's models."""
 
+import pickle
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import roberta
@@ -14,6 +18,7 @@ from roberta.tokenizer import (
     SequenceClassificationCollator,
     TokenClassificationCollator,
     pack_full_sentences,
+    stack_rows,
 )
 
 SETTINGS = settings(derandomize=True, deadline=None, max_examples=100)
@@ -68,9 +73,93 @@ def test_rows_of_a_stream_are_taken_as_they_are(tiny):
         CausalLMCollator(tokenizer=tiny, max_length=5)(rows)
 
 
+def test_a_collator_of_masks_is_a_plain_function_of_examples(tiny):
+    """Texts, rows of ids, and mappings with either; the masker counts."""
+    ids = [tiny.encode(text) for text in SENTENCES]
+    forms = [SENTENCES, [{"text": text, "idx": 5} for text in SENTENCES], ids, [{"input_ids": row} for row in ids]]
+    forms += [tuple(map(np.array, ids)), [tiny(text) for text in SENTENCES]]
+    found = []
+    for examples in forms:
+        collate = MaskedLMCollator(tiny, seed=3)
+        found.append([collate(examples) for _ in range(2)])
+        told = [collate(examples, epoch=0, index=index) for index in range(2)]
+        for batch, other, first in zip(found[-1], told, found[0], strict=True):
+            assert set(batch) == {"input_ids", "attention_mask", "labels"}
+            assert all((batch[name] == other[name]).all() for name in batch)
+            assert all((batch[name] == first[name]).all() for name in batch)
+    assert not (found[0][0]["labels"] == found[0][1]["labels"]).all()
+
+
+def test_a_pickled_collator_of_masks_goes_on(tiny):
+    collate = MaskedLMCollator(tiny)
+    collate(SENTENCES)
+    other = pickle.loads(pickle.dumps(collate))  # noqa: S301  # our own
+    assert (collate(SENTENCES)["labels"] == other(SENTENCES)["labels"]).all()
+
+
+@pytest.mark.parametrize("make", [MaskedLMCollator, CausalLMCollator])
+def test_padding_of_rows_that_are_padded_already_is_no_text(tiny, make):
+    rows = [tiny.encode(text) for text in SENTENCES]
+    batch, padded = make(tiny)(rows), make(tiny)(stack_rows(rows, max(map(len, rows))))
+    assert all((batch[name] == padded[name]).all() for name in batch)
+
+
+@pytest.mark.parametrize("make", [MaskedLMCollator, CausalLMCollator])
+def test_masks_of_rows_are_kept(tiny, make):
+    row = {"input_ids": [0, 5, 6, 7, 2], "attention_mask": [1, 1, 1, 0, 0]}
+    assert make(tiny)([row])["attention_mask"].tolist() == [row["attention_mask"]]
+    for examples in ([row, {"input_ids": [0, 2]}], [{"input_ids": [0, 2]}, row]):
+        with pytest.raises(ValueError, match="expected 'attention_mask' in all 2 or in none, got it in 1; split"):
+            make(tiny)(examples)
+
+
+def test_what_a_special_tokens_mask_marks_is_not_masked(tiny):
+    row = {"input_ids": [0, 5, 6, 7, 8, 2], "special_tokens_mask": [1, 1, 0, 1, 0, 1]}
+    batch = MaskedLMCollator(tiny, probability=1.0)([row, {**row, "input_ids": [0, 9, 10, 11, 12, 2]}])
+    assert batch["labels"].tolist() == [[-100, -100, 6, -100, 8, -100], [-100, -100, 10, -100, 12, -100]]
+    assert set(batch) == set(CausalLMCollator(tiny)([row])) == {"input_ids", "attention_mask", "labels"}
+
+
+LOADING = """
+import numpy as np, torch
+from roberta.tokenizer import MaskedLMCollator, RobertaTokenizer
+
+tokenizer = RobertaTokenizer.train(["the cat sat on the mat"], vocab_size=270)
+rows = [tokenizer.encode("the cat sat on the mat " * 9)] * 8
+shape = 2, len(rows[0])
+
+def epochs(seed, workers, persistent=False):
+    torch.manual_seed(seed)
+    collate = MaskedLMCollator(tokenizer, return_tensors="pt")
+    loader = torch.utils.data.DataLoader(
+        rows, batch_size=2, collate_fn=collate, num_workers=workers, persistent_workers=persistent
+    )
+    batches = [batch for _ in range(2) for batch in loader]
+    assert all(type(batch["labels"]) is torch.Tensor and batch["labels"].shape == shape for batch in batches)
+    return [batch["labels"].numpy().tobytes() for batch in batches]
+
+for workers, persistent in ((0, False), (2, False), (2, True)):
+    masks = epochs(1, workers, persistent)
+    assert len(masks) == len(set(masks)) == 8, (workers, persistent, "a mask twice")
+    assert masks == epochs(1, workers, persistent), (workers, persistent, "another mask in the same run")
+    if workers:
+        assert not set(masks) & set(epochs(2, workers, persistent)), "the same mask in another run"
+"""
+
+
+@pytest.mark.torch
+def test_each_worker_and_epoch_of_a_data_loader_draws_masks_of_its_own_and_the_next_run_the_same():
+    """In a process of its own, as its workers are forks of it."""
+    pytest.importorskip("torch", reason="PyTorch is not installed")
+    found = subprocess.run([sys.executable, "-c", LOADING], capture_output=True, text=True, check=False)  # noqa: S603
+    assert found.returncode == 0, found.stderr
+
+
 def test_another_kind_of_word_is_refused(tiny):
     with pytest.raises(ValueError, match="whole_words: expected False, 'spelling' or 'word_ids', got True; pass"):
         MaskedLMCollator(tokenizer=tiny, seed=0, whole_words=True)
+    with pytest.raises(ValueError, match="expected the record of a tokenizer call"):
+        MaskedLMCollator(tiny, whole_words="word_ids")([[0, 5, 2]])
 
 
 # -- classification ----------------------------------------------------------------------------------------------------
@@ -86,6 +175,45 @@ def test_sequence_labels(tiny, labels, dtype, shape):
     assert batch["labels"].tolist() == labels
     assert (batch["labels"].dtype, batch["labels"].shape) == (np.dtype(dtype), shape)
     assert (batch["input_ids"] == tiny(SENTENCES, padding=True, return_tensors="np")["input_ids"]).all()
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected", "dtype"),
+    [
+        ([True, False], [1, 0], "int64"),
+        ([np.int32(1), np.uint8(2)], [1, 2], "int64"),
+        ([np.array(1), np.array(2)], [1, 2], "int64"),
+        ([np.float64(0.5), 2], [0.5, 2], "float32"),
+        ([[1, 0, 1], [0, 0, 1]], [[1, 0, 1], [0, 0, 1]], "float32"),  # several at once, whose loss takes floats
+        ([[True, False], [False, False]], [[1, 0], [0, 0]], "float32"),
+        ([np.array([1, 0]), (0, 1)], [[1, 0], [0, 1]], "float32"),
+    ],
+)
+def test_labels_may_come_in_anything(tiny, labels, expected, dtype):
+    batch = SequenceClassificationCollator(tiny)([{"text": "the", "label": label} for label in labels])
+    assert (batch["labels"].tolist(), batch["labels"].dtype) == (expected, dtype)
+
+
+@pytest.mark.parametrize(
+    "labels", [[None, None], [1, None], [0.5, float("nan")], ["1", "0"], [[1, 0], [1]], [1, [1]], [[1, None], [0, 1]]]
+)
+def test_labels_that_are_no_numbers_are_refused(tiny, labels):
+    with pytest.raises(
+        ValueError, match=r"label: expected a number, or as many .*, got .* in example \d; give classes"
+    ):
+        SequenceClassificationCollator(tiny)([{"text": "the", "label": label} for label in labels])
+
+
+@pytest.mark.torch
+def test_labels_and_rows_may_be_tensors_and_batches_are_where_they_are_asked_for(tiny):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    examples = [{"text": "the", "label": torch.tensor(label)} for label in (0.5, 1.0)]
+    batch = SequenceClassificationCollator(tiny, return_tensors="pt")(examples)
+    assert (batch["labels"].dtype, batch["labels"].tolist()) == (torch.float32, [0.5, 1.0])
+    assert batch["input_ids"].dtype == torch.int64
+    rows = torch.tensor([tiny.encode("the cat")] * 3)
+    (one, other) = (MaskedLMCollator(tiny)(examples)["labels"] for examples in (rows, rows.tolist()))
+    assert (one == other).all()
 
 
 def test_pairs_and_no_labels(tiny):
@@ -116,6 +244,22 @@ def test_word_labels_go_to_the_tokens_of_the_word(prefixed, rows, label_all_toke
         assert set(got[len(expected) :]) == {-100}
 
 
+@pytest.mark.parametrize("labels", [[1.7, 2.0], ["1", "2"], [1, None], "12", None, {"a": 1, "b": 2}])
+def test_word_labels_that_are_no_integers_are_refused(prefixed, labels):
+    with pytest.raises(TypeError, match=r"labels of example 1: expected .*, got .*; give classes their numbers"):
+        TokenClassificationCollator(prefixed)(
+            [
+                {"words": ["the"], "labels": [1]},
+                {"words": ["the", "cat"], "labels": labels},
+            ]
+        )
+
+
+def test_word_labels_may_be_arrays(prefixed):
+    examples = [{"words": np.array(["the", "cat"]), "labels": np.array([1, 2], dtype=np.uint8)}]
+    assert TokenClassificationCollator(prefixed)(examples)["labels"].max() == 2
+
+
 def test_words_that_are_cut_off_lose_their_labels(prefixed):
     examples = [{"words": ["the", "the", "the", "the"], "labels": [1, 2, 3, 4]}]
     assert TokenClassificationCollator(tokenizer=prefixed, max_length=4)(examples)["labels"].tolist() == [
@@ -134,6 +278,20 @@ def test_choices_are_pairs_in_a_third_axis(tiny, rows):
             is_token = batch["attention_mask"][b, c] == 1
             assert batch["input_ids"][b, c, is_token].tolist() == tiny.encode(text, choice)
     assert batch["labels"].tolist() == [1] * len(rows)
+
+
+@pytest.mark.parametrize(
+    ("label", "message"), [(3, "label: expected 0 to 2, as there are 3 choices, got 3; give"), (-1, "label: .* got -1")]
+)
+def test_a_choice_that_is_not_there_is_refused(tiny, label, message):
+    with pytest.raises(ValueError, match=message):
+        MultipleChoiceCollator(tiny)([{"text": "a", "choices": SENTENCES, "label": label}])
+
+
+@pytest.mark.parametrize("label", [1.0, None, "1", [1]])
+def test_a_choice_is_told_by_its_place(tiny, label):
+    with pytest.raises(TypeError, match=r"label: expected integers, got \[.*\]; give the place of the right choice"):
+        MultipleChoiceCollator(tiny)([{"text": "a", "choices": SENTENCES, "label": label}])
 
 
 # -- all ---------------------------------------------------------------------------------------------------------------
@@ -165,6 +323,79 @@ def test_choices_are_pairs_in_a_third_axis(tiny, rows):
 def test_examples_that_make_no_sense_are_named(prefixed, make, examples, message):
     with pytest.raises(ValueError, match=message):
         make(tokenizer=prefixed)(examples)
+
+
+@pytest.mark.parametrize(
+    ("make", "examples", "message"),
+    [
+        (TokenClassificationCollator, [{"words": "the cat"}], "words of example 0: expected a list, got str 'the cat'"),
+        (
+            TokenClassificationCollator,
+            [{"words": ["the", 5]}],
+            "words of example 0: expected str, got int 5 at place 1",
+        ),
+        (
+            MultipleChoiceCollator,
+            [{"text": "a", "choices": "bc"}],
+            "choices of example 0: expected a list, got str 'bc'",
+        ),
+        (
+            MultipleChoiceCollator,
+            [{"text": ["a"], "choices": ["bc"]}],
+            r"text: expected str, got list \['a'\] at place 0",
+        ),
+        (
+            SequenceClassificationCollator,
+            [{"text": ["a", "b"]}],
+            r"text: expected str, got list \['a', 'b'\] at place 0",
+        ),
+        (
+            SequenceClassificationCollator,
+            [{"text": "a", "text_pair": None}],
+            "text_pair: expected str, got NoneType None",
+        ),
+        (
+            SequenceClassificationCollator,
+            {"text": ["a", "b"]},
+            "examples: expected a list, got dict .*; pass one example",
+        ),
+        (SequenceClassificationCollator, {"text": "a"}, "examples: expected a list, got dict .*; pass one example"),
+        (
+            SequenceClassificationCollator,
+            ["a text"],
+            "examples: expected mappings, got str 'a text' in example 0; pass",
+        ),
+        (QuestionAnsweringCollator, [{"question": ["a"], "context": "b"}], "question: expected str, got list"),
+        (MaskedLMCollator, {"input_ids": [[0, 2]], "attention_mask": [[1, 1]]}, "examples: expected a list, got dict"),
+        (MaskedLMCollator, "the cat", "examples: expected a list, got str 'the cat'"),
+        (MaskedLMCollator, np.array([0, 5, 2]), "example 0: expected a list, got int 0; pass a text, a row of ids"),
+        (MaskedLMCollator, [[0.5, 1.5]], r"example 0: expected integers, got \[0.5, 1.5\]; pass"),
+        (MaskedLMCollator, [["the", "cat"]], r"example 0: expected integers, got \['the', 'cat'\]; pass"),
+        (MaskedLMCollator, [{"input_ids": [[0, 2]]}], r"example 0: expected integers, got \[\[0, 2\]\]; pass"),
+        (MaskedLMCollator, ["the", [0, 2]], "examples: expected mappings, got str 'the' in example 0; pass"),
+        (MaskedLMCollator, [None], "example 0: expected a list, got NoneType None; pass"),
+        (CausalLMCollator, [{"text": None}], "text of example 0: expected str, got NoneType None at place 0; give ids"),
+        (
+            CausalLMCollator,
+            [{"text": [0, 5, 2]}],
+            r"text of example 0: expected str, got list \[0, 5, 2\] at place 0; give",
+        ),
+    ],
+)
+def test_what_is_no_example_is_named(prefixed, make, examples, message):
+    """The letters of a text, and the names of a record's fields, are neither texts nor words nor choices."""
+    with pytest.raises(TypeError, match=message):
+        make(prefixed)(examples)
+
+
+@pytest.mark.parametrize(
+    "make", [MaskedLMCollator, CausalLMCollator, QuestionAnsweringCollator, MultipleChoiceCollator]
+)
+def test_an_empty_batch_is_refused(tiny, make):
+    with pytest.raises(ValueError, match="examples: expected at least one, got none; leave empty batches out"):
+        make(tiny)([])
+    with pytest.raises(ValueError, match="return_tensors: expected one of 'np', 'pt'"):
+        CausalLMCollator(tiny, return_tensors="keras")(["the"])
 
 
 BATCHES = {

@@ -1,6 +1,8 @@
 """Packing: laws of the four formats. Where it matters, every id is unique, so that where it came from is known."""
 
 import itertools
+import json
+from functools import partial
 from math import log, sqrt
 
 import numpy as np
@@ -119,6 +121,70 @@ def test_a_row_must_have_room(max_length):
         ValueError, match=rf"max_length: expected at least 3 \(bos, one token, eos\), got {max_length}; pass"
     ):
         pack_full_sentences([], max_length)
+
+
+ENCODE = r"pass tokenizer\(sentences, add_special_tokens=False\)\['input_ids'\] for each document"
+ANY_FORM = [
+    pack_full_sentences,
+    pack_doc_sentences,
+    partial(pack_segment_pairs, seed=0),
+    partial(pack_sentence_pairs, seed=0),
+]
+
+
+@pytest.mark.parametrize("form", ANY_FORM)
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda encoding: encoding, "documents: expected a list, got BatchEncoding .*"),
+        (lambda _: "the cat", "documents: expected a list, got str 'the cat'"),
+        (lambda _: None, "documents: expected a list, got NoneType None"),
+        (lambda encoding: [encoding], "sentences of document 0: expected a list, got BatchEncoding .*"),
+        (lambda _: [[[10]], "the cat"], "sentences of document 1: expected a list, got str 'the cat'"),
+        (lambda encoding: [[[10], encoding]], "sentence 1 of document 0: expected a list, got BatchEncoding .*"),
+        (lambda _: [["the cat"]], "sentence 0 of document 0: expected a list, got str 'the cat'"),
+        (lambda _: [[b"the cat"]], "sentence 0 of document 0: expected a list, got bytes b'the cat'"),
+        (lambda _: [[10, 11]], "sentence 0 of document 0: expected a list, got int 10"),
+        (lambda _: [[[10.0]]], r"sentence 0 of document 0: expected integers, got \[10.0\]"),
+        (lambda _: [[[[10]]]], r"sentence 0 of document 0: expected integers, got \[\[10\]\]"),
+        (lambda _: [[["10", "11"]]], r"sentence 0 of document 0: expected integers, got \['10', '11'\]"),
+    ],
+)
+def test_what_is_no_document_of_ids_is_refused(form, make, message, tiny):
+    """The letters of a text, or of the names of an encoding's fields, are no ids."""
+    encoding = tiny(["the cat", "mat"], add_special_tokens=False)
+    with pytest.raises(TypeError, match=f"^{message}; {ENCODE}$"):
+        list(form(make(encoding), 9))
+
+
+@pytest.mark.parametrize("form", ANY_FORM)
+def test_sentences_with_special_tokens_are_refused(form, tiny):
+    sentences = tiny(["the cat", "mat"])["input_ids"]
+    message = "sentence 0 of document 0: expected ids without special tokens, got a row from bos = 0 to eos = 2; encode"
+    with pytest.raises(ValueError, match=message):
+        list(form([sentences], 20))
+    assert list(form([sentences], 20, bos=5, eos=6))  # to others they are ids as any
+
+
+@pytest.mark.parametrize("form", ANY_FORM)
+@pytest.mark.parametrize("kind", [tuple, np.array, lambda ids: np.array(ids, dtype=np.uint16), iter])
+def test_ids_may_come_in_anything_and_leave_as_integers(form, kind):
+    documents = unique([[3] * 9] * 3)
+    rows = form([[kind(sentence) for sentence in document] for document in documents], 14)
+    found = [next(rows)]
+    json.dumps(rows.state_dict())
+    found += rows
+    assert found == list(form(documents, 14))
+    json.dumps(found)
+
+
+@pytest.mark.torch
+def test_ids_may_come_in_tensors():
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    rows = list(pack_full_sentences([torch.tensor([[10, 11], [12, 13]])], 6))
+    assert rows == [[0, 10, 11, 12, 13, 2]]
+    assert {type(index) for index in rows[0]} == {int}
+    assert stack_rows(torch.tensor(rows), 7).tolist() == [[0, 10, 11, 12, 13, 2, 1]]
 
 
 # -- pairs -------------------------------------------------------------------------------------------------------------
@@ -278,3 +344,19 @@ def test_stacked_rows_are_the_rows_and_padding(documents, max_length):
 def test_a_row_that_is_too_long_is_named():
     with pytest.raises(ValueError, match="rows: expected at most max_length = 3 ids, got 4 in row 1; pack and stack"):
         stack_rows([[0, 2], [0, 5, 6, 2]], 3)
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([0, 5.7, 2], r"row 0: expected integers, got \[0, 5.7, 2\]; pass"),
+        ("052", "row 0: expected a list, got str '052'; pass"),
+        (
+            {"input_ids": [0, 2], "next_sentence_label": 1},
+            r"row 0: expected a list, got dict .*; pass \(row\['input_ids'\]",
+        ),
+    ],
+)
+def test_a_row_of_something_else_is_refused(row, message):
+    with pytest.raises(TypeError, match=message):
+        stack_rows([row], 3)

@@ -223,6 +223,71 @@ def test_answers_outside_their_context_are_named(tiny, answer):
         QuestionAnsweringCollator(tokenizer=tiny)([example])
 
 
+SQUAD = {"question": "t", "context": "the cat æ sat"}
+
+
+def test_the_first_of_squads_answers_counts_and_none_is_none(tiny):
+    collate = QuestionAnsweringCollator(tiny)
+    records = [
+        {"text": ["sat", "cat"], "answer_start": [10, 4]},
+        {"text": np.array(["cat"]), "answer_start": np.array([4], dtype=np.int32)},
+        {"text": [], "answer_start": []},
+    ]
+    spans = [(10, 13), (4, 7), None]
+    batch = collate([{**SQUAD, "answers": record} for record in records])
+    expected = collate([{**SQUAD, "answer": span} for span in spans])
+    assert set(batch) == {"input_ids", "attention_mask", "start_positions", "end_positions"}
+    assert all((batch[name] == expected[name]).all() for name in batch)
+    assert [place > 0 for place in batch["start_positions"]] == [True, True, False]
+    own = collate([{**SQUAD, "answers": records[0], "answer": None}])
+    assert not own["start_positions"].any()
+
+
+@pytest.mark.parametrize(
+    ("record", "error", "message"),
+    [
+        ({"text": ["cat"], "answer_start": [5]}, ValueError, "texts that stand in the context where answer_start says"),
+        ({"text": ["cat"], "answer_start": [-9]}, ValueError, "texts that stand in the context"),
+        ({"text": ["cat"], "answer_start": []}, ValueError, "texts that stand in the context"),
+        ({"text": "cat", "answer_start": [4]}, TypeError, "a list, got str 'cat'"),
+        ({"text": ["cat"], "answer_start": 4}, TypeError, "a list, got int 4"),
+        ({"text": ["cat"], "answer_start": ["4"]}, TypeError, "integers, got"),
+        ({"text": ["cat"]}, TypeError, "a record of lists, got"),
+        ([{"text": "cat", "answer_start": 4}], TypeError, "a record of lists, got"),
+        (None, TypeError, "a record of lists, got None"),
+    ],
+)
+def test_answers_of_another_kind_are_refused(tiny, record, error, message):
+    with pytest.raises(error, match=f"answers of example 0: expected {message}"):
+        QuestionAnsweringCollator(tiny)([{**SQUAD, "answers": record}])
+
+
+@pytest.mark.parametrize("answer", ["ab", 4, (4.0, 7.0), True, {"start": 4, "end": 7}])
+def test_an_answer_of_another_kind_is_refused(tiny, answer):
+    with pytest.raises(TypeError, match=r"answer of example 0: expected .*; give code points of the context"):
+        QuestionAnsweringCollator(tiny)([{**SQUAD, "answer": answer}])
+    for wrong in [(4,), (4, 7, 9)]:
+        with pytest.raises(ValueError, match=r"answer: expected \(start, end\)"):
+            QuestionAnsweringCollator(tiny)([{**SQUAD, "answer": wrong}])
+
+
+def test_an_example_without_an_answer_is_not_one_that_has_none(tiny):
+    with pytest.raises(ValueError, match="expected 'answer' in all 2 or in none, got it in 1; split"):
+        QuestionAnsweringCollator(tiny)([SQUAD, {**SQUAD, "answer": (4, 7)}])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_logits_that_are_no_numbers_are_no_answer(tiny, bad):
+    collate = QuestionAnsweringCollator(tiny)
+    scores = np.zeros(collate([SQUAD])["input_ids"].shape)
+    scores[0, 5] = bad
+    for pair in ((scores, np.zeros_like(scores)), (np.zeros_like(scores), scores)):
+        with pytest.raises(ValueError, match=r"(start|end)_logits: expected .* NaN and .*; pass what the model"):
+            collate.answers([SQUAD], *pair)
+    with pytest.raises(ValueError, match=r"start_logits: expected \(T,\) = \(4,\) numbers .*, got \(1,\) with"):
+        best_answer("a b", [window([1], [0, 1, 0, 0])])
+
+
 def test_logits_of_another_batch_are_refused(tiny):
     example = {"question": "t", "context": "the cat"}
     with pytest.raises(ValueError, match=r"start_logits, end_logits: expected \(W, T\) = .*; pass the examples"):

@@ -1,7 +1,10 @@
 """Streams of training data: nothing lost, nothing twice, bounded buffers, resumption to the item."""
 
+import copy
 import itertools
 import json
+import pickle
+from functools import partial
 
 import numpy as np
 import pytest
@@ -108,6 +111,46 @@ def test_an_interrupted_stream_of_pairs_goes_on_as_if_nothing_had_been(documents
     assert before + list(second) == whole
 
 
+FORMS = [
+    pack_full_sentences,
+    pack_doc_sentences,
+    partial(pack_segment_pairs, seed=3),
+    partial(pack_sentence_pairs, seed=3),
+]
+COPIES = [lambda it: pickle.loads(pickle.dumps(it)), copy.copy, copy.deepcopy]  # noqa: S301  # our own
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("copied", COPIES, ids=["pickle", "copy", "deepcopy"])
+@pytest.mark.parametrize("shuffles", [False, True])
+def test_a_running_stream_can_be_pickled_and_copied_and_both_go_on(form, copied, shuffles):
+    documents = [[[100 * number + at] for at in range(7)] for number in range(1, 9)]
+
+    def make():
+        return ShuffledStream(form(documents, 9), 3, seed=1) if shuffles else form(documents, 9)
+
+    whole = list(make())
+    for stop in range(len(whole) + 1):
+        stream = make()
+        before = list(itertools.islice(stream, stop))
+        other = copied(stream)
+        assert before + list(other) == whole
+        assert before + list(stream) == whole  # the other has taken nothing away
+        assert list(copied(stream)) == []
+
+
+@pytest.mark.parametrize(
+    "make", [lambda source: pack_full_sentences(source, 4), lambda source: ShuffledStream(source, 2, 0)]
+)
+def test_what_is_partly_read_and_cannot_be_read_again_is_not_pickled(make):
+    """A list's iterator can be pickled, where it stands: what was read of it would be passed over once more."""
+    stream = make(iter([[[10, 11]], [[20, 21]], [[30, 31]], [[40, 41]]]))
+    assert len(list(pickle.loads(pickle.dumps(stream)))) == 4  # noqa: S301  # our own
+    next(stream)
+    with pytest.raises(ValueError, match=r"pickle, copy: expected .*, got an iterator that is partly read; make a new"):
+        pickle.dumps(stream)
+
+
 # -- shuffled items ----------------------------------------------------------------------------------------------------
 
 
@@ -200,6 +243,24 @@ def test_misuse_of_a_stream_is_said():
         ValueError, match="expected a source of at least 2 items, which were read before, found 1; give"
     ):
         ShuffledStream(range(1), 2, 0).load_state_dict(stream.state_dict())
+
+
+def test_the_state_of_another_kind_of_source_is_refused():
+    """A count of items says nothing to a source with a state, nor its state to a source that has none."""
+    rows = [[0, 10, 2], [0, 11, 2], [0, 12, 2]]
+    sources = {"plain": lambda: rows, "packed": lambda: pack_full_sentences([[[10], [11], [12]]], 3)}
+    for one_kind, other_kind in itertools.permutations(sources.values()):
+        one, other = ShuffledStream(one_kind(), 2, 0), ShuffledStream(other_kind(), 2, 0)
+        next(one)
+        with pytest.raises(
+            ValueError, match=r"load_state_dict: expected a source of the same kind, .*; give the stream"
+        ):
+            other.load_state_dict(one.state_dict())
+
+
+def test_seeds_may_be_numpy_integers():
+    orders = [list(ShuffledStream(range(20), 9, seed)) for seed in (7, np.int64(7), [7], np.array([7]))]
+    assert orders == orders[:1] * 4
 
 
 def test_a_stream_of_ended_rows_is_ended():
