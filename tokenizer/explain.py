@@ -146,6 +146,7 @@ class Explanation:
 def explain(
     text: str,
     pipeline: Pipeline,
+    bpe: ByteLevelBPE,
     spell: Callable[[int], str],
     split_special_tokens: bool = False,
 ) -> tuple[ExplainedSegment, ...]:
@@ -154,6 +155,7 @@ def explain(
     Args:
         text: any text without lone surrogates.
         pipeline: what encodes it.
+        bpe: the merges by which it does so.
         spell: id -> token.
         split_special_tokens: whether special tokens in it are treated as plain text.
 
@@ -163,7 +165,7 @@ def explain(
     Example:
         >>> bpe = ByteLevelBPE({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")], unk_id=0)
         >>> spelled = ["<unk>", "a", "b", "ab"]
-        >>> explain("ab", Pipeline(bpe, {}, spelled), spelled.__getitem__)[0].pieces[0].merges
+        >>> explain("ab", Pipeline(bpe, {}, spelled), bpe, spelled.__getitem__)[0].pieces[0].merges
         (Merge(rank=0, at=0, left='a', right='b', joined='ab'),)
     """
     offsets = iter(pipeline.align(text, split_special_tokens).offsets)
@@ -173,7 +175,7 @@ def explain(
         spans = islice(offsets, len(piece.ids))
         tokens = tuple(ExplainedToken(index, spell(index), *span) for index, span in zip(piece.ids, spans, strict=True))
         if piece.token is None:
-            plain.append(_explained_piece(text, piece, tokens, pipeline.bpe, spell))
+            plain.append(_explained_piece(text, piece, tokens, bpe, spell))
         else:
             explained += _plain_segment(plain)
             explained.append(ExplainedSegment(piece.start, piece.end, piece.token, (), tokens))

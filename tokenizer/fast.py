@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .files import StrPath
-from .library import Library, can_serve, library
+from .library import Library, LibraryBPE, library
 from .pipeline import Engine
 from .tokenizer import RobertaTokenizer
 from .tokenizer_json import read_tokenizer_json, tokenizer_json
@@ -70,8 +70,6 @@ class RobertaTokenizerFast(RobertaTokenizer):
         return library().Tokenizer.from_str(json.dumps(tokenizer_json(self)))
 
     def _make_engine(self) -> Engine:
-        pipeline = self._make_pipeline()
-        if not can_serve(self._base, self._added):
-            return pipeline
         unk_token = self.unk_token if self._lacking_symbols() else None
-        return Library(pipeline, self._added, self._ids, self._merges, unk_token)
+        bpe = LibraryBPE(self._base, self._merges, unk_token, self._bpe.unk_id, trim_offsets=self.trim_offsets)
+        return Library(bpe, self._make_pipeline(bpe, align_word=bpe.align_word))

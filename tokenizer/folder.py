@@ -38,8 +38,10 @@ _PATTERNS = ("*.json", "merges.txt")
 
 
 # Tokenizers that are RoBERTa's under another name, and the general ones, whose `tokenizer.json` is looked into.
-_CLASSES = {"RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"}
-_CLASSES |= {"PreTrainedTokenizer", "TokenizersBackend"}
+_CLASSES = {
+    *("RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"),
+    *("PreTrainedTokenizer", "TokenizersBackend"),
+}
 # Models that have it.
 _MODELS = {"roberta", "roberta-prelayernorm", "data2vec-text", "ibert", "bart", "longformer", "led"}
 

@@ -164,7 +164,8 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
     max_length = options.get("max_length")
     if max_length is not None or padding == "max_length" or truncation:
         padding, truncation, max_length = _limits(tokenizer, options, padding, truncation)
-    multiple = _whole("pad_to_multiple_of", options.get("pad_to_multiple_of"), 1) or 1
+    multiple = options.get("pad_to_multiple_of")
+    multiple = 1 if multiple is None else _whole("pad_to_multiple_of", multiple, 1)
     if truncation and padding and max_length is not None and max_length % multiple:
         raise ValueError(
             f"max_length: expected a multiple of pad_to_multiple_of = {multiple} when rows are both cut and padded, "
@@ -177,7 +178,7 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
         padding=padding,
         truncation=truncation,
         max_length=max_length,
-        stride=_whole("stride", options.get("stride"), 0) or 0,
+        stride=_whole("stride", options.get("stride", 0), 0),
         is_split_into_words=options.get("is_split_into_words", False),
         multiple=multiple,
         padding_side=padding_side,
@@ -194,8 +195,9 @@ def _limits(
     tokenizer: _Defaults, options: CallOptions, padding: Padding | None, truncation: Truncation | None
 ) -> tuple[Padding | None, Truncation | None, int | None]:
     """Settle what is padded and cut to which length, where one of the three is asked for."""
-    max_length = _whole("max_length", options.get("max_length"), 0)
+    max_length = options.get("max_length")
     if max_length is not None:
+        max_length = _whole("max_length", max_length, 0)
         if truncation is None and padding is None and options.get("truncation") is None:
             _warn(
                 options,
@@ -253,9 +255,7 @@ def _choose(name: str, given: object, choices: tuple[str, ...], nothing: str) ->
     raise ValueError(f"{name}: expected one of {wanted}, got {given!r}; pass one of these")
 
 
-def _whole(name: str, given: int | None, least: int) -> int | None:
-    if given is None:
-        return None
+def _whole(name: str, given: int, least: int) -> int:
     # NumPy's integers are as good; True and False are a slip.
     if not isinstance(given, bool) and hasattr(given, "__index__") and (number := operator.index(given)) >= least:
         return number

@@ -6,15 +6,15 @@ spaces at both ends of a token are left out: `` world`` at 5 to 11 becomes 6 to 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property, partial
+from functools import partial
 from itertools import accumulate, chain, pairwise
 from typing import NamedTuple, Protocol
 
-from .bpe import ByteLevelBPE, Memory
+from .bpe import Memory
 from .pieces import WHITE_SPACE, split_pieces, split_words
 from .special import AddedToken, SpecialSplitter
 
-__all__ = ["Alignment", "EncodedText", "Engine", "Piece", "Pipeline", "Source", "Span", "trimmed"]
+__all__ = ["AlignedWord", "Alignment", "EncodedText", "Engine", "Piece", "Pipeline", "Source", "WordEncoder", "trimmed"]
 
 Source = str | Sequence[str]
 """One text, or the words of one text."""
@@ -51,24 +51,27 @@ class EncodedText:
     def __init__(self, ids: list[int], align: Callable[[], Alignment]) -> None:
         self.ids = ids
         self._align = align
-
-    @cached_property
-    def _alignment(self) -> Alignment:
-        return self._align()
+        self._alignment: Alignment | None = None
 
     @property
     def offsets(self) -> list[Span]:
         """Where each token came from."""
-        return self._alignment.offsets
+        return self.align().offsets
 
     @property
     def words(self) -> list[int]:
         """The piece, or the given word, that each token came from."""
-        return self._alignment.words
+        return self.align().words
+
+    def align(self) -> Alignment:
+        """Find out where the tokens came from."""
+        if self._alignment is None:
+            self._alignment = self._align()
+        return self._alignment
 
 
 class Engine(Protocol):
-    """What turns texts into ids: the pure `Pipeline`, or the `tokenizers` library. Both obey one law."""
+    """What turns texts into ids: the pure `Pipeline`, or the same with words by the `tokenizers` library."""
 
     def encode(
         self, sources: Sequence[Source], split_special_tokens: bool = False, aligned: bool = False
@@ -78,10 +81,32 @@ class Engine(Protocol):
         Args:
             sources: texts, or lists of words; not both.
             split_special_tokens: whether special tokens in them are treated as plain text.
-            aligned: whether someone is going to ask where the tokens came from. Not needed, but saves time then.
+            aligned: whether someone is going to ask where the tokens came from. Who asks all the same has to wait.
 
         Returns:
             The ids of each, and where they came from.
+        """
+        ...
+
+
+AlignedWord = tuple[tuple[tuple[int, int, int], ...], int]
+"""Begin, end and piece of each token of a word, counted from where the word begins; and how many pieces it has."""
+
+
+class WordEncoder(Protocol):
+    """What turns plain text into ids, word by word: `ByteLevelBPE`, or the `tokenizers` library."""
+
+    unk_id: int
+    """The id of a byte that the vocabulary lacks."""
+
+    def encode(self, text: str) -> list[int]:
+        """Encode a text without special tokens.
+
+        Args:
+            text: any text without lone surrogates.
+
+        Returns:
+            Its ids.
         """
         ...
 
@@ -108,13 +133,15 @@ class Pipeline:
     """Encodes texts. Nothing of it changes: a tokenizer to which tokens are added makes another.
 
     Args:
-        bpe: encodes plain text.
+        words: encodes plain text.
         added: id -> token, for the tokens that are found before anything else.
         spelled: id -> how the vocabulary spells it.
         add_prefix_space: whether plain text that begins without a space gets one.
         trim_offsets: whether spaces at both ends of a token are left out of its offsets.
+        align_word: says where the tokens of a word come from; None for what can be told from their spelling.
 
     Example:
+        >>> from roberta.tokenizer.bpe import ByteLevelBPE
         >>> mask = AddedToken("<mask>", lstrip=True, normalized=False, special=True)
         >>> ids = {"<mask>": 0, "a": 1, "b": 2, "ab": 3, "Ġ": 4}
         >>> pipeline = Pipeline(ByteLevelBPE(ids, [("a", "b")], unk_id=-1), {0: mask}, list(ids))
@@ -125,26 +152,24 @@ class Pipeline:
 
     def __init__(
         self,
-        bpe: ByteLevelBPE,
+        words: WordEncoder,
         added: Mapping[int, AddedToken],
         spelled: Mapping[int, str] | Sequence[str],
         *,
         add_prefix_space: bool = False,
         trim_offsets: bool = True,
+        align_word: Callable[[str], AlignedWord] | None = None,
     ) -> None:
-        self.bpe = bpe
+        self.words = words
         self.splitter = SpecialSplitter(added.values())
         self.add_prefix_space = add_prefix_space
         self.trim_offsets = trim_offsets
         self._spelled = spelled
         self._id_of_added = {token.content: index for index, token in added.items()}
-        self._aligned_words = Memory(self._align_word, 65536)
+        self.aligned_words = Memory(align_word or self._align_word, 65536)
 
     def encode(
-        self,
-        sources: Sequence[Source],
-        split_special_tokens: bool = False,
-        aligned: bool = False,
+        self, sources: Sequence[Source], split_special_tokens: bool = False, aligned: bool = False
     ) -> list[EncodedText]:
         """Encode texts, as `Engine.encode` says; ``aligned`` changes nothing here."""
         texts: list[EncodedText] = []
@@ -167,13 +192,13 @@ class Pipeline:
             The ids, in order.
         """
         if self.splitter.find_candidate(text) is None:  # most texts hold no added token
-            return self.bpe.encode(self.with_prefix(text) if self.add_prefix_space else text)
+            return self.words.encode(self.with_prefix(text) if self.add_prefix_space else text)
         ids: list[int] = []
         for start, end, token in self.splitter.split(text, split_special_tokens):
             if token is not None:
                 ids.append(self._id_of_added[token.content])
             else:
-                ids += self.bpe.encode(self.with_prefix(text[start:end]))
+                ids += self.words.encode(self.with_prefix(text[start:end]))
         return ids
 
     def pieces(self, text: str, split_special_tokens: bool = False) -> Iterator[Piece]:
@@ -197,7 +222,7 @@ class Pipeline:
         inserted = len(whole) > len(plain)
         for piece in split_pieces(whole):
             end = start + len(piece) - inserted
-            yield Piece(start, end, self.bpe.encode_piece(piece), inserted, None)
+            yield Piece(start, end, self.words.encode(piece), inserted, None)
             start, inserted = end, False
 
     def with_prefix(self, plain: str) -> str:
@@ -211,17 +236,6 @@ class Pipeline:
         """
         # Only U+0020 counts: a text that begins with a tab gets a space all the same. Nothing stays nothing.
         return " " + plain if self.add_prefix_space and plain and not plain.startswith(" ") else plain
-
-    def byte_count(self, index: int) -> int:
-        """Say how many bytes of plain text a token stands for.
-
-        Args:
-            index: an id that `bpe` gives.
-
-        Returns:
-            The number. Within plain text ``<unk>`` stands for a byte that the vocabulary lacks.
-        """
-        return 1 if index == self.bpe.unk_id else len(self._spelled[index])
 
     # -- alignment -----------------------------------------------------------------------------------------------------
 
@@ -238,6 +252,9 @@ class Pipeline:
         if not isinstance(source, str):
             return self._align_words(source, split_special_tokens)
         found = Alignment([], [])
+        if source and self.splitter.find_candidate(source) is None:
+            self._align_plain(source, 0, 0, found)
+            return found
         piece = 0
         for start, end, token in self.splitter.split(source, split_special_tokens):
             if token is None:
@@ -265,7 +282,7 @@ class Pipeline:
         whole = self.with_prefix(plain)
         at = start - (len(whole) - len(plain))
         for word in split_words(whole):
-            tokens, piece_count = self._aligned_words[word]
+            tokens, piece_count = self.aligned_words[word]
             for begin, end, index in tokens:
                 add_offset((at + begin, at + end))
                 add_word(piece + index)
@@ -276,17 +293,20 @@ class Pipeline:
         found.offsets[first] = max(start, begin), end
         return piece
 
-    def _align_word(self, word: str) -> tuple[tuple[tuple[int, int, int], ...], int]:
-        """Return begin, end and piece of each token of a word, and how many pieces there are."""
+    def _align_word(self, word: str) -> AlignedWord:
         pieces = split_pieces(word)
-        tokens = [(token, index) for index, piece in enumerate(pieces) for token in self.bpe.encode(piece)]
-        ends = accumulate((self.byte_count(token) for token, _ in tokens), initial=0)
+        tokens = [(token, index) for index, piece in enumerate(pieces) for token in self.words.encode(piece)]
+        ends = accumulate((self._byte_count(token) for token, _ in tokens), initial=0)
         # The place of every byte's character.
         places = [at for at, character in enumerate(word) for _ in character.encode()]
         spans = ((places[begin], places[end - 1] + 1) for begin, end in pairwise(ends))
         if self.trim_offsets:
             spans = (trimmed(word, *span, " ") for span in spans)
         return tuple((*span, piece) for span, (_, piece) in zip(spans, tokens, strict=True)), len(pieces)
+
+    def _byte_count(self, index: int) -> int:
+        # Within plain text <unk> stands for a byte that the vocabulary lacks.
+        return 1 if index == self.words.unk_id else len(self._spelled[index])
 
 
 def trimmed(text: str, start: int, end: int, spaces: str) -> Span:

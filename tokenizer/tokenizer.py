@@ -20,7 +20,7 @@ from .files import StrPath
 from .folder import FILE_NAMES, read_folder, write_folder, write_vocabulary
 from .options import UNLIMITED, CallOptions, Plan, read_texts, reject_unknown, resolve
 from .padding import pad_features
-from .pipeline import Engine, Pipeline
+from .pipeline import Engine, Pipeline, WordEncoder
 from .roles import ROLES
 from .rows import Frame, Row, fields_of, make_rows
 from .settings import Settings, check_types, config_of, constructor_arguments, renamed_specials
@@ -221,7 +221,7 @@ class RobertaTokenizer(Vocabulary):
             raise ValueError(f"text: expected one text (str), got {type(text).__name__}; explain texts one by one")
         read_texts(text, None, is_split_into_words=False)
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
-        segments = explain(text, self._make_pipeline(), self._token_of_id, split)
+        segments = explain(text, self._make_pipeline(), self._bpe, self._token_of_id, split)
         around = self._ids_of_roles("cls_token", "sep_token") if add_special_tokens else []
         tokens = [ExplainedToken(index, self._token_of_id(index), 0, 0) for index in around]
         return Explanation(text, segments, tuple(tokens[:1]), tuple(tokens[1:]))
@@ -358,14 +358,9 @@ class RobertaTokenizer(Vocabulary):
     def _make_engine(self) -> Engine:
         return self._make_pipeline()
 
-    def _make_pipeline(self) -> Pipeline:
-        return Pipeline(
-            self._bpe,
-            self._added,
-            self._tokens,
-            add_prefix_space=self.add_prefix_space,
-            trim_offsets=self.trim_offsets,
-        )
+    def _make_pipeline(self, words: WordEncoder | None = None, **options: Any) -> Pipeline:
+        settings = {"add_prefix_space": self.add_prefix_space, "trim_offsets": self.trim_offsets}
+        return Pipeline(words or self._bpe, self._added, self._tokens, **settings, **options)
 
     def _warn_of_long_rows(self, rows: Sequence[Row]) -> None:
         """Log, once a tokenizer, that a model will refuse a row. Nothing is wrong yet: the text may be for training."""

@@ -85,7 +85,7 @@ def test_both_ways_to_merge_are_the_definition(table, ids):
 def test_every_merge_of_the_real_vocabulary(ours):
     """Of each of the 50,000 merges: its parts are joined, and its id is its token's."""
     vocab = ours.get_vocab()
-    ranks, joined = ours.engine.bpe.merges
+    ranks, joined = ours.engine.words.merges
     assert len(ours._merges) == len(ranks) == len(joined) == 50_000
     for rank, (left, right) in enumerate(ours._merges):
         assert ranks[vocab[left], vocab[right]] == rank
@@ -139,7 +139,7 @@ def test_cost_is_linear_in_the_length_of_a_piece(ours):
     times = []
     for length in (5_000, 80_000):
         begin = time.process_time()
-        ours.engine.bpe.encode_piece("ab" * length)
+        ours.engine.words.encode_piece("ab" * length)
         times.append(time.process_time() - begin)
     assert times[1] < 80 * times[0]
 
@@ -154,8 +154,8 @@ def test_a_merge_that_the_vocabulary_lacks_is_named():
 def test_a_copy_of_a_tokenizer_remembers_nothing_and_encodes_the_same(tiny):
     text = "the cat sat on the <mask>"
     expected = tiny(text, return_offsets_mapping=True)
-    assert tiny.engine.bpe._words
+    assert tiny.engine.words._words
     for twin in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):  # noqa: S301  (our own bytes)
-        assert not twin.engine.bpe._words
+        assert not twin.engine.words._words
         assert twin(text, return_offsets_mapping=True) == expected
-        assert twin.engine.bpe._words._compute.__self__ is twin.engine.bpe
+        assert twin.engine.words._words._compute.__self__ is twin.engine.words

@@ -198,12 +198,12 @@ def test_words_that_were_given(ours_prefixed):
 def test_what_is_remembered_is_forgotten_with_the_vocabulary():
     tokenizer = RobertaTokenizer({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "<mask>": 5}, [])
     assert tokenizer("ab", return_offsets_mapping=True).offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
-    assert list(tokenizer.engine._aligned_words) == ["ab"]
+    assert list(tokenizer.engine.aligned_words) == ["ab"]
     tokenizer.unk_token = "<pad>"  # noqa: S105  (no password)
     encoding = tokenizer("xa", return_offsets_mapping=True)
     assert encoding.input_ids == [0, 1, 4, 2]
     assert encoding.offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
-    assert list(tokenizer.engine._aligned_words) == ["xa"]
+    assert list(tokenizer.engine.aligned_words) == ["xa"]
 
 
 @settings(derandomize=True, deadline=None)
