@@ -118,10 +118,10 @@ def parity(
     The spec computes in float64. Exit status 1 where an engine exceeds the error that its precision accounts for.
     """
     from .dispatch.checkpoint import DEFAULT_CHECKPOINT
+    from .files.atomic import write_atomically
     from .parity import Report, check, check_gradients, check_variants
     from .parity.checking import engines, require_heads
     from .parity.gradients import trains
-    from .reference.files import write_atomically
 
     chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
     names = engines(_split(backends), dtype)

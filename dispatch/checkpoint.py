@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from ..files.atomic import write_atomically
+from ..files.places import locate as locate
 from ..reference.config import RobertaConfig
-from ..reference.files import write_atomically
 from ..reference.parameters import CLASS_NAMES, Parameter
-from ..reference.places import locate as locate
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"

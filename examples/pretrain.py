@@ -33,10 +33,10 @@ import typer
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from roberta.reference.files import write_atomically
+from roberta.files.atomic import write_atomically
 from roberta.reference.inputs import Inputs
 from roberta.tokenizer import DynamicMasker, pack_full_sentences, stack_rows
-from roberta.tokenizer.masking import IGNORED
+from roberta.tokenizer.data import IGNORED
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel

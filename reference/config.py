@@ -14,7 +14,7 @@ from dataclasses import KW_ONLY, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from .files import write_atomically
+from ..files.atomic import write_atomically
 from .layers import ACTIVATIONS
 
 POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import chain, pairwise
 from typing import NamedTuple, TypeVar, cast
 
-from .pieces import BYTE_TO_SYMBOL, SYMBOL_TO_BYTE, split_pieces, split_words
+from .pieces import BYTE_TO_SYMBOL, SYMBOL_TO_BYTE, WORDS, split_pieces
 
 __all__ = ["ByteLevelBPE", "Memory", "MergeTable", "merge_steps"]
 
@@ -82,7 +82,7 @@ class ByteLevelBPE:
         Returns:
             Its ids.
         """
-        return list(chain.from_iterable(map(self._words.__getitem__, split_words(text))))
+        return list(chain.from_iterable(map(self._words.__getitem__, WORDS.findall(text))))
 
     def encode_piece(self, piece: str) -> list[int]:
         """Encode one piece, without looking into the memory.

@@ -16,6 +16,7 @@ __all__ = [
     "BYTE_TO_SYMBOL",
     "SYMBOL_TO_BYTE",
     "WHITE_SPACE",
+    "WORDS",
     "bytes_to_symbols",
     "character_class",
     "split_pieces",
@@ -144,8 +145,8 @@ WHITE_SPACE = "\t\n\x0b\x0c\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005
 )
 """White space as Unicode has it since version 6.3. (`str.isspace` also holds the separators \\x1c to \\x1f.)"""
 
-# The alternatives above, where letters, numbers and all else that is not white space are one.
-_WORDS = re.compile(rf"[ ]?[^{WHITE_SPACE}]+|[{WHITE_SPACE}]+(?![^{WHITE_SPACE}])|[{WHITE_SPACE}]+")
+WORDS = re.compile(rf"[ ]?[^{WHITE_SPACE}]+|[{WHITE_SPACE}]+(?![^{WHITE_SPACE}])|[{WHITE_SPACE}]+")
+"""Finds words: the alternatives of pieces, where letters, numbers and all else that is not white space are one."""
 
 
 def split_pieces(text: str) -> list[str]:
@@ -182,4 +183,4 @@ def split_words(text: str) -> list[str]:
         >>> split_words("It's  2 o'clock...")
         ["It's", ' ', ' 2', " o'clock..."]
     """
-    return _WORDS.findall(text)
+    return WORDS.findall(text)

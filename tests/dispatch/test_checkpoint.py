@@ -10,7 +10,7 @@ import pytest
 import roberta
 from roberta.dispatch import checkpoint
 from roberta.dispatch.api import FACES
-from roberta.reference import places
+from roberta.files import places
 from roberta.reference.parameters import CLASS_NAMES, HEADS, parameter_table
 from safetensors import safe_open
 from safetensors.numpy import load_file, save_file

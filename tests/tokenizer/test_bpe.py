@@ -121,7 +121,7 @@ def test_a_text_of_another_script_is_merged_once_for_each_character(ours):
 def test_every_merge_of_the_real_vocabulary(ours):
     """Of each of the 50,000 merges: its parts are joined, and its id is its token's."""
     vocab = ours.get_vocab()
-    ranks, joined = ours._pipeline.bpe.merges
+    ranks, joined = ours.engine.words.merges
     assert len(ours._merges) == len(ranks) == len(joined) == 50_000
     for rank, (left, right) in enumerate(ours._merges):
         assert ranks[vocab[left], vocab[right]] == rank
@@ -180,7 +180,7 @@ def test_a_megabyte_of_one_run_takes_seconds(ours, unit):
     """Measured at 1 to 2 s; the limit is that of a machine that is busy with other things."""
     text = unit * (1_000_000 // len(unit.encode()))
     begin = time.process_time()
-    ids = ours._pipeline.encode(text)
+    ids = ours.engine.ids(text)
     assert time.process_time() - begin < 30
     assert ours.decode(ids) == text
 
@@ -199,7 +199,7 @@ def test_cost_is_linear_in_the_length_of_a_piece(ours):
     times = []
     for length in (5_000, 80_000):
         begin = time.process_time()
-        ours._pipeline.bpe.encode_piece("ab" * length)
+        ours.engine.words.encode_piece("ab" * length)
         times.append(time.process_time() - begin)
     assert times[1] < 80 * times[0]
 
@@ -214,8 +214,8 @@ def test_a_merge_that_the_vocabulary_lacks_is_named():
 def test_a_copy_of_a_tokenizer_remembers_nothing_and_encodes_the_same(tiny):
     text = "the cat sat on the <mask>"
     expected = tiny(text, return_offsets_mapping=True)
-    assert tiny._pipeline.bpe._words
+    assert tiny.engine.words._words
     for twin in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):  # noqa: S301  (our own bytes)
-        assert not twin._pipeline.bpe._words
+        assert not twin.engine.words._words
         assert twin(text, return_offsets_mapping=True) == expected
-        assert twin._pipeline.bpe._words._compute.__self__ is twin._pipeline.bpe
+        assert twin.engine.words._words._compute.__self__ is twin.engine.words

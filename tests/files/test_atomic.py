@@ -2,7 +2,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from roberta.reference.files import write_atomically
+from roberta.files.atomic import write_atomically
 
 
 def test_a_file_is_made_with_its_folders_and_then_replaced(tmp_path: Path) -> None:

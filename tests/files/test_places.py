@@ -5,9 +5,10 @@ import subprocess
 import sys
 
 import pytest
-from roberta.reference import places
+from roberta.files import places
 
 SNAPSHOT = "0123456789abcdef0123456789abcdef01234567"
+OTHER = SNAPSHOT[::-1]
 
 
 def cached(cache, repository, files):
@@ -42,10 +43,17 @@ def test_a_file_is_no_folder(tmp_path):
         places.locate(tmp_path / "vocab.json")
 
 
+def test_a_subfolder_is_a_folder_inside(tmp_path):
+    (tmp_path / "half").mkdir()
+    assert places.locate(tmp_path, subfolder="half") == tmp_path / "half"
+    with pytest.raises(FileNotFoundError, match=r"subfolder: .* has no folder 'quarter'; the folders in it are: half"):
+        places.locate(tmp_path, subfolder="quarter")
+
+
 def test_the_cache_of_the_hub_is_enough(tmp_path):
     pytest.importorskip("huggingface_hub", reason="the extra `hub`")
     folder = cached(tmp_path, "some-owner/some-model", {"tokenizer.json": "{}"})
-    code = "from roberta.reference.places import locate; print(locate('some-owner/some-model'))"
+    code = "from roberta.files.places import locate; print(locate('some-owner/some-model'))"
     # In a process of its own: the client reads these two when it is imported.
     environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)  # noqa: S603
@@ -58,3 +66,32 @@ def test_the_cache_of_the_hub_is_enough(tmp_path):
         check=False,
     )
     assert "FileNotFoundError: 'some-owner/other' is neither a folder here nor could it be fetched" in done.stderr
+
+
+def test_the_hub_is_asked_for_what_the_caller_says(tmp_path):
+    pytest.importorskip("huggingface_hub", reason="the extra `hub`")
+    main = cached(tmp_path, "some-owner/some-model", {"config.json": "{}"})
+    other = main.parent / OTHER
+    (other / "half").mkdir(parents=True)
+    (main.parent.parent / "refs" / "v2").write_text(OTHER)
+    here = {"cache_dir": tmp_path, "local_files_only": True}
+    assert places.locate("some-owner/some-model", **here) == main
+    assert places.locate("some-owner/some-model", revision="v2", subfolder="half", **here) == other / "half"
+    assert places.locate("some-owner/some-model", revision=OTHER, **here) == other
+    with pytest.raises(FileNotFoundError, match="neither a folder here nor could it be fetched"):
+        places.locate("some-owner/some-model", revision="v3", **here)
+
+
+def test_every_option_reaches_the_hub_and_only_files_of_the_subfolder_are_fetched(monkeypatch, tmp_path):
+    hub = pytest.importorskip("huggingface_hub", reason="the extra `hub`")
+    asked = {}
+
+    def download(repository, **options):
+        asked.update(options, repository=repository)
+        return tmp_path
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    (tmp_path / "half").mkdir()
+    options = {"revision": "v2", "token": "t", "cache_dir": "c", "local_files_only": False, "force_download": True}
+    places.locate("some-owner/some-model", ("*.json",), subfolder="half", **options)
+    assert asked == {"repository": "some-owner/some-model", "allow_patterns": ["half/*.json"], **options}

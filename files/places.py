@@ -1,0 +1,92 @@
+"""Where a checkpoint is: in a folder, in this package, or on the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+#: Checkpoints that come with the package: name -> folder.
+SHIPPED = {"austen": Path(__file__).parent.parent / "checkpoints" / "austen"}
+#: Files of a checkpoint on the hub that are of use here: no weights of other frameworks, and nothing pickled.
+PATTERNS = ("*.json", "*.txt", "*.safetensors")
+#: The oldest repositories of the hub have no owner in their id.
+WITHOUT_OWNER = frozenset({"roberta-base", "roberta-large", "roberta-large-mnli", "distilroberta-base"})
+
+
+def locate(
+    folder_or_id: str | Path,
+    patterns: Sequence[str] = PATTERNS,
+    *,
+    subfolder: str = "",
+    revision: str | None = None,
+    token: str | bool | None = None,
+    cache_dir: str | Path | None = None,
+    local_files_only: bool = False,
+    force_download: bool = False,
+) -> Path:
+    """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
+
+    Args:
+        folder_or_id: an existing folder, a key of `SHIPPED`, or an id such as "owner/name".
+        patterns: the files that are fetched from the hub, where they are not yet in its cache.
+        subfolder: the folder inside, where the checkpoint is not at the top.
+        revision: on the hub, a branch, a tag or a commit; None: the main branch.
+        token: on the hub, that of a private repository; True: the one that was stored at login, False: none.
+        cache_dir: where what the hub sends is kept; None: the hub's own cache.
+        local_files_only: take what is in that cache, and ask nobody.
+        force_download: fetch what is in that cache once more.
+
+    Returns:
+        The folder.
+
+    Raises:
+        FileNotFoundError: nothing of that name, or no such subfolder; says what would do.
+
+    Example:
+        >>> locate("austen").name
+        'austen'
+    """
+    wanted = [str(PurePosixPath(subfolder) / pattern) for pattern in patterns]
+    options = {
+        "revision": revision,
+        "token": token,
+        "cache_dir": cache_dir,
+        "local_files_only": local_files_only,
+        "force_download": force_download,
+    }
+    top = _on_disk(folder_or_id) or _on_hub(str(folder_or_id), allow_patterns=wanted, **options)
+    if not (top / subfolder).is_dir():
+        inside = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir())) or "none"
+        message = f"subfolder: {str(folder_or_id)!r} has no folder {subfolder!r}; the folders in it are: {inside}"
+        raise FileNotFoundError(message)
+    return top / subfolder
+
+
+def _on_disk(folder_or_id: str | Path) -> Path | None:
+    """A folder, or one that comes with the package; None where the name must be of something else."""
+    path = Path(folder_or_id).expanduser()
+    return path if path.is_dir() else SHIPPED.get(str(folder_or_id))
+
+
+def _on_hub(name: str, **options: Any) -> Path:
+    """Fetch a repository where the name can be one's id."""
+    path = Path(name).expanduser()
+    is_id = name in WITHOUT_OWNER or (name.count("/") == 1 and not name.startswith((".", "/", "~")))
+    if is_id and not path.exists() and find_spec("huggingface_hub"):
+        return _download(name, options)
+    remedy = ' For an id on the hub: pip install "roberta[hub]".' if is_id else ""
+    found = f", and {path} is a file" if path.exists() else ""
+    message = f"no checkpoint {name!r}: give an existing folder or one of {list(SHIPPED)}{found}.{remedy}"
+    raise FileNotFoundError(message)
+
+
+def _download(repository: str, options: Mapping[str, Any]) -> Path:
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(repository, **options))
+    except Exception as error:
+        message = f"{repository!r} is neither a folder here nor could it be fetched from the hub: {error}"
+        raise FileNotFoundError(message) from error
