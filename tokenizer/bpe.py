@@ -152,12 +152,31 @@ class Memory(dict[K, T]):
     def __missing__(self, word: K) -> T:
         value = self._compute(word)
         if len(word) <= self.longest_kept:
-            if len(self) >= self._size:
-                # Another thread may be at the same.
-                for forgotten in list(self)[::8]:
-                    self.pop(forgotten, None)
-            self[word] = value
+            self.keep(word, value)
         return value
+
+    def keep(self, word: K, value: T) -> None:
+        """Remember the value of a word, of whatever length.
+
+        Args:
+            word: the word.
+            value: its value.
+        """
+        if len(self) >= self._size:
+            # Another thread may be at the same.
+            for forgotten in list(self)[::8]:
+                self.pop(forgotten, None)
+        self[word] = value
+
+    def forget_long(self, words: Iterable[K]) -> None:
+        """Forget those words that are too long to be remembered.
+
+        Args:
+            words: any.
+        """
+        for word in words:
+            if len(word) > self.longest_kept:
+                self.pop(word, None)
 
 
 def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> MergeTable:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .bpe import Memory
 from .pieces import WORDS
-from .pipeline import AlignedWord, EncodedText, Pipeline, Source, trimmed
+from .pipeline import AlignedWord, EncodedText, Pipeline, Source, Span, trimmed
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -113,10 +113,13 @@ class LibraryBPE:
         Returns:
             See `AlignedWord`.
         """
-        offsets, pieces = encoding.offsets, cast("list[int]", encoding.word_ids)
-        if self._trim_offsets and " " in word:
-            offsets = [trimmed(word, *span, " ") for span in offsets]
-        return tuple((begin, end, piece) for (begin, end), piece in zip(offsets, pieces, strict=True)), pieces[-1] + 1
+        offsets: list[Span] = cast("Any", encoding.offsets)
+        pieces = cast("list[int]", encoding.word_ids)
+        if self._trim_offsets and (word[0] == " " or word.isspace()):
+            # White space is a word by itself; of any other word only the first token holds the space before it.
+            spaced = len(offsets) if word.isspace() else 1
+            offsets[:spaced] = [trimmed(word, *span, " ") for span in offsets[:spaced]]
+        return AlignedWord(offsets, pieces, pieces[-1] + 1)
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(word).ids)
@@ -143,17 +146,15 @@ class Library:
         words, aligned_words = self.bpe.words, self.pipeline.aligned_words
         new = list(self._words_of(sources) - (aligned_words if aligned else words).keys())
         for word, encoding in zip(new, self.bpe.encode_words(new, aligned), strict=True):
-            words[word] = tuple(encoding.ids)
+            words.keep(word, tuple(encoding.ids))
             if aligned:
-                aligned_words[word] = self.bpe.aligned(word, encoding)
+                aligned_words.keep(word, self.bpe.aligned(word, encoding))
         texts = self.pipeline.encode(sources, split_special_tokens)
         if aligned:
             for text in texts:
                 text.align()
-        for word in new:
-            if len(word) > words.longest_kept:
-                words.pop(word, None)
-                aligned_words.pop(word, None)
+        for memory in (words, aligned_words):
+            memory.forget_long(new)
         return texts
 
     def _words_of(self, sources: Sequence[Source]) -> set[str]:

@@ -111,7 +111,7 @@ def test_parts_of_a_piece_are_merged_as_the_whole_is(vocabulary, piece):
 
 def test_a_text_of_another_script_is_merged_once_for_each_character(ours):
     """Where no merge joins two characters, what is remembered of each is all that a new sentence needs."""
-    fresh = copy.deepcopy(ours._pipeline.bpe)
+    fresh = copy.deepcopy(ours.engine.words)
     for text in ("Все счастливые семьи похожи", "все слова составлены из тех же", "यह एक वाक्य है", "तह यक वाहै"):
         fresh.encode(text)
     assert len(fresh._parts) <= len(set("".join(fresh._words))) * 2
