@@ -27,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from roberta import RobertaTokenizer, RobertaTokenizerFast
 from roberta.tokenizer import AddedToken
-from roberta.tokenizer.pretokenize import split_pieces
+from roberta.tokenizer.pieces import split_pieces
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = Path(os.environ.get("ROBERTA_TOKENIZER_DIR", ROOT.parent / "shared" / "roberta-base-tokenizer"))

@@ -173,7 +173,7 @@ def long_runs(makers: Makers) -> None:
 def memory(makers: Makers, texts: list[str]) -> None:
     """What the pure class remembers, and what that takes: after the novels, and when it is full."""
     tokenizer = makers.pure()
-    words = tokenizer._pipeline.bpe._words
+    words = tokenizer.engine.words._words
     table = Table("after", "words remembered", "MB", title="memory of the pure class")
     tracemalloc.start()
     for name, feed in {"the novels": texts, "200,000 numbers": [" ".join(map(str, range(200_000)))]}.items():

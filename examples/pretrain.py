@@ -36,7 +36,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from roberta.files.atomic import write_atomically
 from roberta.reference.inputs import Inputs
 from roberta.tokenizer import DynamicMasker, pack_full_sentences, stack_rows
-from roberta.tokenizer.masking import IGNORED
+from roberta.tokenizer.data import IGNORED
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel

@@ -1,9 +1,10 @@
-"""Step 18 of the ladder: the record that a call returns."""
+"""The record that a call returns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from .rows import Row, Span
+from .pipeline import Span
+from .rows import Row
 from .tensors import to_tensor
 
 __all__ = ["BatchEncoding", "CharSpan", "TokenSpan"]
@@ -38,9 +39,9 @@ class TokenSpan(NamedTuple):
 class BatchEncoding(dict[str, Any]):
     """Field name -> lists or tensors: a dict, so that ``model(**encoding)`` works; fields are attributes too.
 
-    The record of a call also knows where each token came from. With an integer it gives a row; the methods
-    below take the index of a row first, or leave it out where there is one row:
-    ``encoding.char_to_token(4)``, ``encoding.char_to_token(0, 4)``.
+    The record of a call also knows where each token came from. With an integer it gives a `Row`; the methods of a row
+    are also methods of the record, which take the index of the row first, or leave it out where there is one row:
+    ``encoding[0].char_to_token(4)``, ``encoding.char_to_token(0, 4)``, ``encoding.char_to_token(4)``.
 
     Args:
         fields: the fields.
@@ -91,135 +92,56 @@ class BatchEncoding(dict[str, Any]):
         """The rows, which know where their tokens came from."""
         return list(self._rows)
 
+    # The rows say more about each of these.
+
     def tokens(self, batch_index: int = 0) -> list[str]:
-        """Spell the tokens of a row as the vocabulary does.
-
-        Args:
-            batch_index: index of the row.
-
-        Returns:
-            The tokens, special tokens and padding included.
-        """
+        """Spell the tokens of a row as the vocabulary does, special tokens and padding included."""
         return self._row(batch_index).tokens
 
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
-        """Say which word each token of a row belongs to.
-
-        Args:
-            batch_index: index of the row.
-
-        Returns:
-            Index of its piece of the text, or of its given word; None for special tokens and padding.
-        """
+        """Say which piece of the text, or which given word, each token of a row belongs to."""
         return self._row(batch_index).word_ids
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
-        """Say which text each token of a row belongs to.
-
-        Args:
-            batch_index: index of the row.
-
-        Returns:
-            0 or 1; None for special tokens and padding.
-        """
+        """Say which text each token of a row belongs to: 0, 1, or None for special tokens and padding."""
         return self._row(batch_index).sequence_ids
 
     def char_to_token(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
-        """Find the token that holds a code point of a text.
-
-        Args:
-            row_or_char: index of the row; with nothing after it, the code point in the first row.
-            char_index: code point of the text, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            Place in the row of the first such token; None where no token of the row holds it.
-        """
+        """Find the token that holds a code point of a text: `Row.char_to_token`."""
         row, char = self._at(row_or_char, char_index)
         return row.char_to_token(char, sequence_index)
 
     def char_to_word(self, row_or_char: int, char_index: int | None = None, sequence_index: int = 0) -> int | None:
-        """Find the word that holds a code point of a text.
-
-        Args:
-            row_or_char: index of the row; with nothing after it, the code point in the first row.
-            char_index: code point of the text, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            Index of the word; None where no token of the row holds the code point.
-        """
+        """Find the word that holds a code point of a text: `Row.char_to_word`."""
         row, char = self._at(row_or_char, char_index)
         return row.char_to_word(char, sequence_index)
 
     def token_to_chars(self, row_or_token: int, token_index: int | None = None) -> CharSpan | None:
-        """Say where a token came from.
-
-        Args:
-            row_or_token: index of the row; with nothing after it, the place of the token in the first row.
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            (start, end) in its text, Unicode code points, end-exclusive; None for special tokens and padding.
-        """
+        """Say where a token came from: `Row.token_to_chars`."""
         row, token = self._at(row_or_token, token_index)
         return _span(CharSpan, row.token_to_chars(token))
 
     def token_to_word(self, row_or_token: int, token_index: int | None = None) -> int | None:
-        """Say which word a token belongs to.
-
-        Args:
-            row_or_token: index of the row; with nothing after it, the place of the token in the first row.
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            Index of the word in its text; None for special tokens and padding.
-        """
+        """Say which word a token belongs to: `Row.token_to_word`."""
         row, token = self._at(row_or_token, token_index)
         return row.token_to_word(token)
 
     def token_to_sequence(self, row_or_token: int, token_index: int | None = None) -> int | None:
-        """Say which text a token belongs to.
-
-        Args:
-            row_or_token: index of the row; with nothing after it, the place of the token in the first row.
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            0 or 1; None for special tokens and padding.
-        """
+        """Say which text a token belongs to: `Row.token_to_sequence`."""
         row, token = self._at(row_or_token, token_index)
         return row.token_to_sequence(token)
 
     def word_to_tokens(
         self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0
     ) -> TokenSpan | None:
-        """Find the tokens of a word.
-
-        Args:
-            row_or_word: index of the row; with nothing after it, the index of the word in the first row.
-            word_index: piece of the text, or given word, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            (start, end), places in the row, end-exclusive; None where the row has no token of it.
-        """
+        """Find the tokens of a word: `Row.word_to_tokens`."""
         row, word = self._at(row_or_word, word_index)
         return _span(TokenSpan, row.word_to_tokens(word, sequence_index))
 
     def word_to_chars(
         self, row_or_word: int, word_index: int | None = None, sequence_index: int = 0
     ) -> CharSpan | None:
-        """Say where a word is in its text.
-
-        Args:
-            row_or_word: index of the row; with nothing after it, the index of the word in the first row.
-            word_index: piece of the text, or given word, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            (start, end), Unicode code points, end-exclusive; None where the row has no token of it.
-        """
+        """Say where a word is in its text: `Row.word_to_chars`."""
         row, word = self._at(row_or_word, word_index)
         return _span(CharSpan, row.word_to_chars(word, sequence_index))
 

@@ -1,4 +1,4 @@
-"""Step 19 of the ladder: the whole way of one text to ids, kept as data and written out to be read.
+"""The whole way of one text to ids, kept as data and written out to be read.
 
 `explain` takes the steps that a call takes, one after the other, and keeps what each of them gave: the
 segments between added tokens, the pieces of each, their bytes, every merge, the tokens, and their offsets.
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import islice
 from unicodedata import bidirectional, category
 
-from .alignment import Alignment
 from .bpe import ByteLevelBPE, merge_steps
 from .pipeline import Piece, Pipeline
 from .special import AddedToken
@@ -147,7 +146,7 @@ class Explanation:
 def explain(
     text: str,
     pipeline: Pipeline,
-    alignment: Alignment,
+    bpe: ByteLevelBPE,
     spell: Callable[[int], str],
     split_special_tokens: bool = False,
 ) -> tuple[ExplainedSegment, ...]:
@@ -156,7 +155,7 @@ def explain(
     Args:
         text: any text without lone surrogates.
         pipeline: what encodes it.
-        alignment: where its tokens came from.
+        bpe: the merges by which it does so.
         spell: id -> token.
         split_special_tokens: whether special tokens in it are treated as plain text.
 
@@ -164,20 +163,19 @@ def explain(
         What became of each stretch of it.
 
     Example:
-        >>> from roberta.tokenizer.special import SpecialSplitter
         >>> bpe = ByteLevelBPE({"<unk>": 0, "a": 1, "b": 2, "ab": 3}, [("a", "b")], unk_id=0)
-        >>> pipeline, spell = Pipeline(SpecialSplitter([]), bpe, {}), ["<unk>", "a", "b", "ab"].__getitem__
-        >>> explain("ab", pipeline, Alignment([(0, 2)], [0]), spell)[0].pieces[0].merges
+        >>> spelled = ["<unk>", "a", "b", "ab"]
+        >>> explain("ab", Pipeline(bpe, {}, spelled), bpe, spelled.__getitem__)[0].pieces[0].merges
         (Merge(rank=0, at=0, left='a', right='b', joined='ab'),)
     """
-    offsets = iter(alignment.offsets)
+    offsets = iter(pipeline.align(text, split_special_tokens).offsets)
     explained: list[ExplainedSegment] = []
     plain: list[ExplainedPiece] = []
     for piece in pipeline.pieces(text, split_special_tokens):
         spans = islice(offsets, len(piece.ids))
         tokens = tuple(ExplainedToken(index, spell(index), *span) for index, span in zip(piece.ids, spans, strict=True))
         if piece.token is None:
-            plain.append(_explained_piece(text, piece, tokens, pipeline.bpe, spell))
+            plain.append(_explained_piece(text, piece, tokens, bpe, spell))
         else:
             explained += _plain_segment(plain)
             explained.append(ExplainedSegment(piece.start, piece.end, piece.token, (), tokens))

@@ -1,4 +1,4 @@
-"""Step 5 of the ladder: the files of a tokenizer folder, read without losing a line, never left half written.
+"""The files of a tokenizer folder, read without losing a line, never left half written.
 
 ``vocab.json`` maps symbol strings to ids; ``merges.txt`` holds one merge a line, the lowest rank first, under
 a version line; ``tokenizer_config.json`` and ``special_tokens_map.json`` hold the settings, in the form that
@@ -123,7 +123,7 @@ def write_merges(path: StrPath, merges: Iterable[tuple[str, str]]) -> None:
         path: where to; an older file is replaced at once, never half.
         merges: the pairs, the lowest rank first.
     """
-    write_text(path, "\n".join([_VERSION_LINE, *map(" ".join, merges), ""]))
+    write_atomically(Path(path), "\n".join([_VERSION_LINE, *map(" ".join, merges), ""]).encode())
 
 
 def read_settings(folder: StrPath) -> dict[str, Any]:
@@ -190,17 +190,7 @@ def write_json(path: StrPath, value: Mapping[str, Any], indent: int | None = Non
         value: what to write.
         indent: spaces a level; None for one line.
     """
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=indent) + "\n")
-
-
-def write_text(path: StrPath, text: str) -> None:
-    """Write a file beside its target and rename it, so that whoever reads sees the old one or the new one.
-
-    Args:
-        path: where to.
-        text: the whole content, written as UTF-8 with the line ends as they are.
-    """
-    write_atomically(Path(path), text.encode())
+    write_atomically(Path(path), (json.dumps(value, ensure_ascii=False, indent=indent) + "\n").encode())
 
 
 def _read_text(path: StrPath) -> str:

@@ -1,4 +1,4 @@
-"""Step 23 of the ladder: a tokenizer folder, whichever of its files are there.
+"""A tokenizer folder, whichever of its files are there.
 
 What a tokenizer is stands in ``vocab.json`` and ``merges.txt``, or in ``tokenizer.json``, or in all three, which
 must agree then; how it is set stands in ``tokenizer_config.json``.
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from ..files.places import locate
-from .calls import Encoder
 from .files import (
     ADDED_TOKENS_FILE,
     CONFIG_FILE,
@@ -18,6 +17,7 @@ from .files import (
     TOKENIZER_FILE,
     VOCAB_FILE,
     StrPath,
+    read_json_object,
     read_merges,
     read_settings,
     read_vocab,
@@ -26,6 +26,7 @@ from .files import (
 )
 from .settings import check_types, config_of, constructor_arguments
 from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
+from .vocabulary import Vocabulary
 
 __all__ = ["FILE_NAMES", "read_folder", "write_folder", "write_vocabulary"]
 
@@ -36,20 +37,31 @@ FILE_NAMES = {"vocab_file": VOCAB_FILE, "merges_file": MERGES_FILE, "tokenizer_f
 _PATTERNS = ("*.json", "merges.txt")
 
 
-def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
+# Tokenizers that are RoBERTa's under another name, and the general ones, whose `tokenizer.json` is looked into.
+_CLASSES = {
+    *("RobertaTokenizer", "BartTokenizer", "LongformerTokenizer", "LEDTokenizer"),
+    *("PreTrainedTokenizer", "TokenizersBackend"),
+}
+# Models that have it.
+_MODELS = {"roberta", "roberta-prelayernorm", "data2vec-text", "ibert", "bart", "longformer", "led"}
+
+
+def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
     """Read a tokenizer.
 
     Args:
         folder_or_id: a folder, the name of a checkpoint that comes with the package, or an id on the hub.
+        **hub: ``subfolder``, ``revision``, ``token``, …, as `locate` takes them.
 
     Returns:
         The vocabulary, the merges, and further arguments of `RobertaTokenizer`.
 
     Raises:
         FileNotFoundError: there is no such folder, or the files are not in it.
-        ValueError: a file is damaged, or two contradict each other.
+        ValueError: a file is damaged, two contradict each other, or they are of another kind of tokenizer.
     """
-    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), _PATTERNS)
+    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), _PATTERNS, **hub)
+    _require_roberta(folder)
     is_there = {name: (folder / name).is_file() for name in (VOCAB_FILE, MERGES_FILE, TOKENIZER_FILE)}
     if not is_there[TOKENIZER_FILE] and not (is_there[VOCAB_FILE] and is_there[MERGES_FILE]):
         found = ", ".join(sorted(path.name for path in folder.iterdir())) or "nothing"
@@ -67,6 +79,24 @@ def read_folder(folder_or_id: StrPath) -> StoredTokenizer:
         _require_same_merges(folder, merges, whole)
         _require_same_roles(folder, settings, whole)
     return StoredTokenizer(vocab, merges, {**whole.arguments, **settings, **_added(whole.arguments, settings)})
+
+
+def _require_roberta(folder: Path) -> None:
+    """Refuse the folder of another model, which says in its settings, or in its configuration, which it is."""
+    for file, key, known in (
+        (CONFIG_FILE, "tokenizer_class", _CLASSES),
+        ("config.json", "tokenizer_class", _CLASSES),
+        ("config.json", "model_type", _MODELS),
+    ):
+        name = read_json_object(folder / file).get(key) if (folder / file).is_file() else None
+        if name is not None:
+            if str(name).removesuffix("Fast") not in known:
+                raise ValueError(
+                    f"{folder}: expected the tokenizer of a RoBERTa, got {key} {name!r} in {file}; load it with the "
+                    f"class that is made for it, or, if its tokens are RoBERTa's all the same, correct {key}, or pass "
+                    f"{VOCAB_FILE} and {MERGES_FILE} to RobertaTokenizer"
+                )
+            return
 
 
 def _added(*several: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +141,7 @@ def _require_same_roles(folder: Path, settings: Mapping[str, Any], whole: Stored
             )
 
 
-def write_vocabulary(tokenizer: Encoder, folder: StrPath, prefix: str | None = None) -> tuple[str, str]:
+def write_vocabulary(tokenizer: Vocabulary, folder: StrPath, prefix: str | None = None) -> tuple[str, str]:
     """Write ``vocab.json`` and ``merges.txt``.
 
     Args:
@@ -129,7 +159,7 @@ def write_vocabulary(tokenizer: Encoder, folder: StrPath, prefix: str | None = N
 
 
 def write_folder(
-    tokenizer: Encoder, folder: StrPath, prefix: str | None = None, legacy_format: bool | None = None
+    tokenizer: Vocabulary, folder: StrPath, prefix: str | None = None, legacy_format: bool | None = None
 ) -> tuple[str, ...]:
     """Write all files of a tokenizer.
 
@@ -161,6 +191,6 @@ def _path(folder: StrPath, prefix: str | None, name: str) -> Path:
     return Path(folder) / (f"{prefix}-{name}" if prefix else name)
 
 
-def _has_frame(tokenizer: Encoder) -> bool:
+def _has_frame(tokenizer: Vocabulary) -> bool:
     # tokenizer.json has no way to say that a row begins or ends with nothing.
     return tokenizer.cls_token is not None and tokenizer.sep_token is not None

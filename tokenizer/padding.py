@@ -1,20 +1,42 @@
-"""Step 16 of the ladder: pad features that are encoded already, as a collator does."""
+"""Rows are brought to one length: the one way to pad, and the rows that are encoded already, as a collator has them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
-from .plan import Plan
+from .options import Plan, Side
 
-__all__ = ["pad_features"]
+__all__ = ["pad", "pad_features"]
 
+T = TypeVar("T")
 Features = Mapping[str, Any] | Sequence[Mapping[str, Any]]
-
 
 _FILLERS = {"attention_mask": 0, "token_type_ids": 0, "special_tokens_mask": 1}
 
 
+def pad(values: list[T], length: int, side: Side, filler: T) -> list[T]:
+    """Bring a row to a length.
+
+    Args:
+        values: one for each token.
+        length: the length; a row that is longer stays as it is.
+        side: where padding goes.
+        filler: what it consists of.
+
+    Returns:
+        The row.
+
+    Example:
+        >>> pad([0, 102, 2], 5, "right", filler=1)
+        [0, 102, 2, 1, 1]
+    """
+    if len(values) >= length:
+        return values
+    padding = [filler] * (length - len(values))
+    return padding + values if side == "left" else values + padding
+
+
 def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
-    """Bring rows to one length.
+    """Bring rows that are encoded already to one length, as a collator does.
 
     Args:
         features: a mapping of field -> rows (or field -> one row), or a list of mappings of field -> one row.
@@ -51,11 +73,9 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
         columns["attention_mask"] = [[1] * length for length in lengths]
     fillers = {"input_ids": pad_id, **_FILLERS}
     wanted = plan.padded_length(lengths)
-    padded = {
-        name: [_pad(row, wanted, fillers[name], plan.padding_side) for row in rows] if name in fillers else rows
-        for name, rows in columns.items()
-    }
-    return padded if is_batch or plan.return_tensors else {name: rows[0] for name, rows in padded.items()}
+    for name in fillers.keys() & columns.keys():
+        columns[name] = [pad(list(row), wanted, plan.padding_side, fillers[name]) for row in columns[name]]
+    return columns if is_batch or plan.return_tensors else {name: rows[0] for name, rows in columns.items()}
 
 
 def _columns(features: Features) -> dict[str, Any]:
@@ -73,8 +93,3 @@ def _columns(features: Features) -> dict[str, Any]:
 
 def _as_list(value: Any) -> Any:
     return value.tolist() if hasattr(value, "tolist") else value
-
-
-def _pad(row: Sequence[int], wanted: int, filler: int, side: str) -> list[int]:
-    missing = [filler] * (wanted - len(row))
-    return [*missing, *row] if side == "left" else [*row, *missing]

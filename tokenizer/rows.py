@@ -1,55 +1,79 @@
-"""Step 15 of the ladder: a row, as the model reads it: special tokens, kept tokens of the texts, padding."""
+"""A row, as the model reads it: special tokens around what is kept of one or two texts, and padding beside them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
+from operator import attrgetter
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from .plan import Plan
-from .texts import Part
+from .options import Plan, Side
+from .padding import pad
+from .pipeline import EncodedText, Span
+from .roles import unplayed
+from .truncation import cut
 
-__all__ = ["Frame", "Row", "Span", "gather", "pad_rows", "stack"]
-
-T = TypeVar("T")
-Span = tuple[int, int]
-IntArray = np.ndarray[Any, Any]
+__all__ = ["Frame", "Row", "fields_of", "make_rows"]
 
 
-@dataclass(frozen=True, slots=True)
 class Frame:
     """What all rows of a call have in common.
 
     Args:
-        cls_sep: the ids of ``<s>`` and ``</s>``, or None where none are put in.
-        pad_id: the id of padding, or None where there is none.
+        roles: role -> the id of the token that plays it.
+        plan: the call.
         spell: ids -> tokens.
+
+    Raises:
+        ValueError: the call puts in a token of a role that nobody plays.
     """
 
-    cls_sep: tuple[int, int] | None
-    pad_id: int | None
-    spell: Callable[[list[int]], list[str]]
+    def __init__(self, roles: Mapping[str, int | None], plan: Plan, spell: Callable[[list[int]], list[str]]) -> None:
+        self.specials: tuple[int, ...] = ()
+        """The ids of ``<s>`` and ``</s>``; empty where none are put in."""
+        if plan.add_special_tokens:
+            cls, sep = roles["cls_token"], roles["sep_token"]
+            if cls is None or sep is None:
+                raise unplayed("cls_token" if cls is None else "sep_token")
+            self.specials = cls, sep
+        pad_id = roles["pad_token"]
+        if pad_id is None and plan.padding:
+            raise unplayed("pad_token")
+        self.pad_id = pad_id or 0
+        self.padding_side: Side = plan.padding_side
+        self.spell = spell
 
 
-@dataclass(slots=True)
+_WHOLE = (slice(None), slice(None))
+
+
 class Row:
-    """One row of the batch: ``<s> A </s>``, or ``<s> A </s> </s> B </s>``, and padding.
+    """One row of a batch: ``<s> A </s>``, or ``<s> A </s> </s> B </s>``, and padding.
+
+    Its look-ups go from characters to tokens to words and back. A character is a code point of its text, counted from
+    0; a token is a place in the row, counted from 0, padding included; a word is a piece of its text, or a given word.
+    Spans are end-exclusive. ``sequence_index`` is 0 for the first text, 1 for the second; one that the row lacks is a
+    ValueError, and a place that it lacks an IndexError. What is not there is None: tokens that the call put in have no
+    characters, no word and no text, and what was cut off has no token.
 
     Args:
-        parts: the kept tokens of the one or two texts.
+        texts: the one or two texts.
         frame: what is put around them.
         sample: index of the text or pair in the batch.
-        padding: tokens of padding at the left and at the right.
+        kept: what is kept of each text.
 
     Example:
-        >>> from roberta.tokenizer.alignment import Alignment
-        >>> from roberta.tokenizer.texts import EncodedText
-        >>> a = EncodedText("a", [102], lambda text: Alignment([(0, 1)], [0]))
-        >>> bc = EncodedText("bc", [428], lambda text: Alignment([(0, 2)], [0]))
-        >>> row = Row([Part(a, 0, 1), Part(bc, 0, 1)], Frame((0, 2), pad_id=1, spell=str), padding=(0, 1))
+        >>> from roberta.tokenizer import RobertaTokenizer
+        >>> from roberta.tokenizer.options import resolve
+        >>> from roberta.tokenizer.pipeline import Alignment
+        >>> a = EncodedText([102], lambda: Alignment([(0, 1)], [0]))
+        >>> bc = EncodedText([428], lambda: Alignment([(0, 2)], [0]))
+        >>> plan = resolve(RobertaTokenizer.from_pretrained("austen"), {})
+        >>> row = Row([a, bc], Frame({"cls_token": 0, "sep_token": 2, "pad_token": 1}, plan, str))
+        >>> row.padded_length = 7
         >>> row.ids
         [0, 102, 2, 2, 428, 2, 1]
         >>> row.special_tokens_mask
@@ -62,171 +86,106 @@ class Row:
         4
     """
 
-    parts: Sequence[Part]
-    frame: Frame
-    sample: int = 0
-    padding: tuple[int, int] = (0, 0)
+    def __init__(
+        self, texts: Sequence[EncodedText], frame: Frame, sample: int = 0, kept: Sequence[slice] = _WHOLE
+    ) -> None:
+        self._texts = texts
+        self._frame = frame
+        self.sample = sample
+        self._kept = kept
+        self.length = len(frame.specials) * len(texts)
+        """Tokens without padding."""
+        for text, part in zip(texts, kept, strict=False):
+            self.length += len(text.ids[part])
+        self.padded_length = self.length
+        """Tokens with padding."""
 
     def __len__(self) -> int:
-        """Tokens without padding."""
-        tokens = sum(map(len, self.parts))
-        return tokens + 2 * len(self.parts) if self.frame.cls_sep else tokens
-
-    @property
-    def padded_length(self) -> int:
         """Tokens with padding."""
-        return len(self) + sum(self.padding)
+        return self.padded_length
 
     @property
     def ids(self) -> list[int]:
         """The ids."""
-        return self._padded(self.framed_ids(), self.frame.pad_id or 0)
+        return self._padded("input_ids")
 
     @property
     def attention_mask(self) -> list[int]:
         """1 for every token and 0 for padding."""
-        return self._padded([1] * len(self), 0)
+        return self._padded("attention_mask")
 
     @property
     def type_ids(self) -> list[int]:
         """The token types: RoBERTa has one, 0."""
-        return [0] * self.padded_length
+        return self._padded("token_type_ids")
 
     @property
     def special_tokens_mask(self) -> list[int]:
         """1 for every token that the call put in, padding included, else 0."""
-        return self._padded(self.framed_specials(), 1)
-
-    @property
-    def tokens(self) -> list[str]:
-        """The tokens as the vocabulary spells them."""
-        return self.frame.spell(self.ids)
+        return self._padded("special_tokens_mask")
 
     @property
     def offsets(self) -> list[Span]:
         """Each token's (start, end) in its text, code points, end-exclusive; (0, 0) for special tokens."""
-        return self._padded(self.framed_offsets(), (0, 0))
+        return self._padded("offset_mapping")
 
     @property
     def word_ids(self) -> list[int | None]:
         """The index of each token's piece or given word; None for what the call put in."""
-        words: list[Sequence[int | None]] = [part.alignment.words for part in self.parts]
-        return self._padded(self._framed(words, None, None), None)
+        return self._padded("word_ids")
 
     @property
     def sequence_ids(self) -> list[int | None]:
         """0 or 1 for the tokens of the first and second text; None for what the call put in."""
-        indices: list[Sequence[int | None]] = [[index] * len(part) for index, part in enumerate(self.parts)]
-        return self._padded(self._framed(indices, None, None), None)
+        return self._padded("sequence_ids")
+
+    @property
+    def tokens(self) -> list[str]:
+        """The tokens as the vocabulary spells them."""
+        return self._frame.spell(self.ids)
+
+    # -- look-ups ------------------------------------------------------------------------------------------------------
 
     def char_to_token(self, char_index: int, sequence_index: int = 0) -> int | None:
-        """Find the token that holds a code point of a text.
-
-        Args:
-            char_index: code point of the text, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            Place in the row of the first such token; None where no token of the row holds it, as of a space that
-            was trimmed.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Find the first token that holds a code point; None for a space that was trimmed, too."""
         return next((at for at, (start, end), _ in self._tokens_of(sequence_index) if start <= char_index < end), None)
 
     def char_to_word(self, char_index: int, sequence_index: int = 0) -> int | None:
-        """Find the word that holds a code point of a text.
-
-        Args:
-            char_index: code point of the text, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            Index of the word; None where no token of the row holds the code point.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Find the word that holds a code point."""
         found = (word for _, (start, end), word in self._tokens_of(sequence_index) if start <= char_index < end)
         return next(found, None)
 
     def token_to_chars(self, token_index: int) -> Span | None:
-        """Say where a token came from.
-
-        Args:
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            (start, end) in its text, Unicode code points, end-exclusive; None for what the call put in.
-        """
+        """Say where a token came from: (start, end) in its text."""
         return None if self.token_to_sequence(token_index) is None else self.offsets[token_index]
 
     def token_to_word(self, token_index: int) -> int | None:
-        """Say which word a token belongs to.
-
-        Args:
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            Index of the word in its text; None for what the call put in.
-        """
+        """Say which word a token belongs to."""
         return self.word_ids[self._place(token_index)]
 
     def token_to_sequence(self, token_index: int) -> int | None:
-        """Say which text a token belongs to.
-
-        Args:
-            token_index: place in the row, from 0, padding included.
-
-        Returns:
-            0 or 1; None for what the call put in.
-        """
+        """Say which text a token belongs to: 0 or 1."""
         return self.sequence_ids[self._place(token_index)]
 
     def word_to_tokens(self, word_index: int, sequence_index: int = 0) -> Span | None:
-        """Find the tokens of a word.
-
-        Args:
-            word_index: piece of the text, or given word, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            (first, last + 1), places in the row; None where the row has no token of it.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Find the tokens of a word: (start, end), places in the row."""
         found = [at for at, _, word in self._tokens_of(sequence_index) if word == word_index]
         return (found[0], found[-1] + 1) if found else None
 
     def word_to_chars(self, word_index: int, sequence_index: int = 0) -> Span | None:
-        """Say where a word is in its text.
-
-        Args:
-            word_index: piece of the text, or given word, from 0.
-            sequence_index: 0 for the first text, 1 for the second.
-
-        Returns:
-            (start, end), Unicode code points, end-exclusive; None where the row has no token of it.
-
-        Raises:
-            ValueError: the row has no such text.
-        """
+        """Say where a word is in its text: (start, end)."""
         found = [span for _, span, word in self._tokens_of(sequence_index) if word == word_index]
         return (found[0][0], found[-1][1]) if found else None
 
     def _tokens_of(self, sequence_index: int) -> Iterator[tuple[int, Span, int]]:
         """Yield place in the row, offsets and word of each token of one text."""
-        if not 0 <= sequence_index < len(self.parts):
+        if not 0 <= sequence_index < len(self._texts):
             raise ValueError(
-                f"sequence_index: expected 0 to {len(self.parts) - 1}, got {sequence_index}; the row has "
-                f"{len(self.parts)} text(s)"
+                f"sequence_index: expected 0 to {len(self._texts) - 1}, got {sequence_index}; the row has "
+                f"{len(self._texts)} text(s)"
             )
-        specials = 1 + 2 * sequence_index if self.frame.cls_sep else 0
-        begin = self.padding[0] + specials + sum(map(len, self.parts[:sequence_index]))
-        offsets, words = self.parts[sequence_index].alignment
-        return zip(range(begin, begin + len(words)), offsets, words, strict=True)
+        placed = zip(range(self.padded_length), self.sequence_ids, self.offsets, self.word_ids, strict=True)
+        return ((at, span, word) for at, of, span, word in placed if of == sequence_index and word is not None)
 
     def _place(self, token_index: int) -> int:
         if not -self.padded_length <= token_index < self.padded_length:
@@ -236,106 +195,145 @@ class Row:
             )
         return token_index
 
-    # Without padding.
+    # -- without padding -----------------------------------------------------------------------------------------------
 
-    def framed_ids(self) -> list[int]:
-        """Return the ids."""
-        return self._framed([part.ids for part in self.parts], *(self.frame.cls_sep or (0, 0)))
+    def _padded(self, field: str) -> list[Any]:
+        unpadded, filler = _PER_TOKEN[field]
+        filler = self._frame.pad_id if field == "input_ids" else filler
+        return pad(unpadded(self), self.padded_length, self._frame.padding_side, filler)
 
-    def framed_specials(self) -> list[int]:
-        """Return 1 for every token that the call put in, else 0."""
-        return self._framed([[0] * len(part) for part in self.parts], 1, 1)
+    def _framed_ids(self) -> list[int]:
+        return self._framed("ids", *self._frame.specials)
 
-    def framed_offsets(self) -> list[Span]:
-        """Return each token's offsets."""
-        return self._framed([part.alignment.offsets for part in self.parts], (0, 0), (0, 0))
+    def _framed_offsets(self) -> list[Span]:
+        return self._framed("offsets", (0, 0), (0, 0))
 
-    def _framed(self, inner: Sequence[Sequence[T]], cls: T, sep: T) -> list[T]:
-        """Lay out values of kept tokens, with those of ``<s>`` and ``</s>`` around them."""
-        if self.frame.cls_sep is None:
-            return list(chain.from_iterable(inner))
-        laid = [cls, *inner[0], sep]
-        for values in inner[1:]:
-            laid += [sep, *values, sep]
+    def _framed_words(self) -> list[int | None]:
+        return self._framed("words", None, None)
+
+    def _framed(self, attribute: str, cls: Any = None, sep: Any = None) -> list[Any]:
+        """Lay out what the texts say of the tokens that are kept, with values of special tokens around them."""
+        laid: list[Any] = []
+        for text, part in zip(self._texts, self._kept, strict=False):
+            values = getattr(text, attribute)[part]
+            laid += [sep if laid else cls, *values, sep] if self._frame.specials else values
         return laid
 
-    def _padded(self, laid: list[T], filler: T) -> list[T]:
-        left, right = self.padding
-        return [filler] * left + laid + [filler] * right if left or right else laid
+    def _framed_sequences(self) -> list[int | None]:
+        around = [None] if self._frame.specials else []
+        laid: list[int | None] = []
+        for index, (text, part) in enumerate(zip(self._texts, self._kept, strict=False)):
+            laid += [*around, *[index] * len(text.ids[part]), *around]
+        return laid
+
+    def _framed_specials(self) -> list[int]:
+        return [int(sequence is None) for sequence in self._framed_sequences()]
+
+    def _ones(self) -> list[int]:
+        return [1] * self.length
+
+    def _zeros(self) -> list[int]:
+        return [0] * self.length
 
 
-def pad_rows(rows: Sequence[Row], plan: Plan) -> None:
-    """Give every row its padding.
+# Field -> what a row holds of it without padding, and what padding is. (The ids' is the tokenizer's.)
+_PER_TOKEN: Mapping[str, tuple[Callable[[Row], list[Any]], Any]] = {
+    "input_ids": (Row._framed_ids, None),
+    "token_type_ids": (Row._zeros, 0),
+    "attention_mask": (Row._ones, 0),
+    "special_tokens_mask": (Row._framed_specials, 1),
+    "offset_mapping": (Row._framed_offsets, (0, 0)),
+    "word_ids": (Row._framed_words, None),
+    "sequence_ids": (Row._framed_sequences, None),
+}
+_PER_ROW = {"length": attrgetter("padded_length"), "overflow_to_sample_mapping": attrgetter("sample")}
+
+
+def make_rows(texts: Iterable[EncodedText], text_counts: Iterable[int], frame: Frame, plan: Plan) -> list[Row]:
+    """Cut what is too long, and pad what is too short.
 
     Args:
-        rows: changed in place. A row longer than the wanted length stays as it is.
-        plan: says to which length and at which side.
-    """
-    lengths = list(map(len, rows))
-    wanted = plan.padded_length(lengths)
-    for row, length in zip(rows, lengths, strict=True):
-        missing = max(wanted - length, 0)
-        row.padding = (missing, 0) if plan.padding_side == "left" else (0, missing)
-
-
-def gather(rows: Sequence[Row], attribute: str) -> Any:
-    """Gather one field of all rows.
-
-    Args:
-        rows: the rows, padded.
-        attribute: the attribute that holds the field.
+        texts: the texts of all samples.
+        text_counts: for each sample whether it is one text, or the two of a pair.
+        frame: what is put around them.
+        plan: the call.
 
     Returns:
-        One value a row, in a list.
+        The rows of each sample: one, or one for each window.
 
-    Example:
-        >>> gather([Row([], Frame((0, 2), 1, str))], "sample")
-        [0]
+    Raises:
+        ValueError: a cut that cannot succeed.
     """
-    return [getattr(row, attribute) for row in rows]
+    rows: list[Row] = []
+    remaining = iter(texts)
+    limit = plan.max_length if plan.truncation else None
+    for sample, text_count in enumerate(text_counts):
+        parts = list(islice(remaining, text_count))
+        row = Row(parts, frame, sample)
+        if limit is None or row.length <= limit:
+            rows.append(row)
+        else:
+            budget = limit - len(frame.specials) * text_count
+            rows += [Row(parts, frame, sample, kept) for kept in cut([len(text.ids) for text in parts], budget, plan)]
+    if plan.padding:
+        wanted = plan.padded_length([row.length for row in rows])
+        for row in rows:
+            row.padded_length = max(wanted, row.length)
+    return rows
 
 
-def stack(rows: Sequence[Row], attribute: str) -> Any:
-    """Gather one field of all rows in an array; the same as `gather`, without lists that hold the padding.
+def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
+    """Gather the fields that a call returns.
 
     Args:
-        rows: the rows, padded.
-        attribute: the attribute that holds the field.
+        rows: the rows.
+        frame: what they have in common.
+        plan: names the fields.
 
     Returns:
-        (B, T) int64; (B, T, 2) for offsets; (B,) for a number a row. What `gather` gives, where the rows are
-        of different lengths, or none.
-
-    Example:
-        >>> from roberta.tokenizer.texts import EncodedText
-        >>> part = Part(EncodedText("a", [102], lambda text: ...), 0, 1)
-        >>> rows = [Row([part], Frame((0, 2), pad_id=1, spell=str), padding=padding) for padding in ((0, 1), (1, 0))]
-        >>> stack(rows, "ids").tolist()
-        [[0, 102, 2, 1], [1, 0, 102, 2]]
+        Field -> one list, or one number, a row. Where arrays are wanted and the rows are of one length:
+        (B, T) int64; (B, T, 2) for offsets; (B,) for a number a row.
     """
+    is_token = _token_places(rows, frame) if plan.return_tensors else None
+    fields: dict[str, Any] = {}
+    for name in plan.fields:
+        if name in _PER_ROW:
+            fields[name] = list(map(_PER_ROW[name], rows))
+        elif is_token is not None and name == "attention_mask":
+            fields[name] = is_token.astype(np.int64)
+        else:
+            unpadded, filler = _PER_TOKEN[name]
+            filler = frame.pad_id if name == "input_ids" else filler
+            values = list(map(unpadded, rows))
+            if is_token is not None:
+                values = _scatter(values, is_token, filler)
+            elif plan.padding:
+                side = frame.padding_side
+                values = [pad(row, length, side, filler) for row, length in zip(values, map(len, rows), strict=True)]
+            fields[name] = values
+    return fields
+
+
+def _token_places(rows: Sequence[Row], frame: Frame) -> NDArray[np.bool_] | None:
+    """Say where rows have tokens, and where padding, if they are all of one length."""
     widths = {row.padded_length for row in rows}
     if len(widths) != 1:
-        return gather(rows, attribute)
-    left, right = (np.array([row.padding[side] for row in rows])[:, None] for side in (0, 1))  # B 1
-    place = np.arange(widths.pop())  # T
-    is_token = (place >= left) & (place < len(place) - right)  # B T
-    if attribute == "attention_mask":
-        return is_token.astype(np.int64)
-    if attribute == "type_ids":
-        return np.zeros(is_token.shape, np.int64)
-    if attribute == "ids":
-        return _scatter(map(Row.framed_ids, rows), is_token, rows[0].frame.pad_id or 0)
-    if attribute == "special_tokens_mask":
-        return _scatter(map(Row.framed_specials, rows), is_token, 1)
-    if attribute == "offsets":
-        spans = list(chain.from_iterable(map(Row.framed_offsets, rows)))
-        return np.stack([_scatter([[span[side] for span in spans]], is_token, 0) for side in (0, 1)], axis=-1)  # B T 2
-    return gather(rows, attribute)
+        return None
+    width = widths.pop()
+    lengths = np.array([row.length for row in rows])[:, None]  # B 1
+    begins = width - lengths if frame.padding_side == "left" else np.zeros_like(lengths)  # B 1
+    places = np.arange(width)  # T
+    return (places >= begins) & (places < begins + lengths)  # B T
 
 
-def _scatter(values: Iterable[Sequence[int]], is_token: IntArray, filler: int) -> IntArray:
-    """Put values where there is a token, and a filler where there is none."""
-    flat = np.fromiter(chain.from_iterable(values), np.int64, np.count_nonzero(is_token))
-    stacked = np.full(is_token.shape, filler, np.int64)  # B T
-    stacked[is_token] = flat
+def _scatter(values: Sequence[Sequence[Any]], is_token: NDArray[np.bool_], filler: Any) -> NDArray[np.int64]:
+    """Put values where there is a token, and a filler where there is padding: `pad` for arrays.
+
+    >>> _scatter([[0, 102, 2], [5]], np.array([[True, True, True], [False, False, True]]), filler=1).tolist()
+    [[0, 102, 2], [1, 1, 5]]
+    """
+    flat, depth = chain.from_iterable(values), np.shape(filler)
+    stacked = np.empty((*is_token.shape, *depth), np.int64)  # B T; of offsets B T 2
+    stacked[...] = filler
+    stacked[is_token] = np.fromiter(chain.from_iterable(flat) if depth else flat, np.int64).reshape(-1, *depth)
     return stacked

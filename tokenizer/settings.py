@@ -1,13 +1,12 @@
-"""Step 21 of the ladder: a tokenizer's settings beside its vocabulary, and their form on disk."""
+"""A tokenizer's settings beside its vocabulary, and their form on disk."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
-from .calls import Encoder
-from .slots import SLOTS
+from .roles import ROLES
 from .special import AddedToken
-from .vocabulary import TokenLike
+from .vocabulary import TokenLike, Vocabulary
 
 __all__ = ["Settings", "check_types", "config_of", "constructor_arguments", "renamed_specials"]
 
@@ -83,7 +82,7 @@ def check_types(settings: Mapping[str, Any]) -> None:
             )
 
 
-_CONSTRUCTOR_ARGUMENTS = {"errors", "add_prefix_space", *SLOTS, *Settings.__annotations__}
+_CONSTRUCTOR_ARGUMENTS = {"errors", "add_prefix_space", *ROLES, *Settings.__annotations__}
 
 _STORED = (
     "errors",
@@ -114,7 +113,7 @@ def constructor_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if name in _CONSTRUCTOR_ARGUMENTS}
 
 
-def config_of(tokenizer: Encoder) -> dict[str, Any]:
+def config_of(tokenizer: Vocabulary) -> dict[str, Any]:
     """Return the settings of a tokenizer as ``tokenizer_config.json`` holds them.
 
     Args:
@@ -126,12 +125,12 @@ def config_of(tokenizer: Encoder) -> dict[str, Any]:
     added = {str(index): asdict(token) for index, token in tokenizer.added_tokens_decoder.items()}
     settings = {name: getattr(tokenizer, name) for name in _STORED}
     # A role that nobody plays is written as null: left out, it would come back as its default.
-    roles = dict.fromkeys(SLOTS) | tokenizer.special_tokens_map
+    roles = dict.fromkeys(ROLES) | tokenizer.special_tokens_map
     return settings | roles | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
 
 
 def renamed_specials(
-    tokenizer: Encoder, names: Mapping[str, str], new: Iterable[TokenLike]
+    tokenizer: Vocabulary, names: Mapping[str, str], new: Iterable[TokenLike]
 ) -> tuple[list[AddedToken], dict[str, Any]]:
     """Give the special tokens of a tokenizer other names and other ids, and add some, for another vocabulary.
 
@@ -160,7 +159,7 @@ def renamed_specials(
         raise ValueError(
             f"special_tokens_map, new_special_tokens: expected each special token once, got {contents}; rename one"
         )
-    roles = {role: names.get(str(getattr(tokenizer, role)), getattr(tokenizer, role)) for role in SLOTS}
+    roles = {role: names.get(str(getattr(tokenizer, role)), getattr(tokenizer, role)) for role in ROLES}
     without_role = [names.get(token, token) for token in tokenizer.additional_special_tokens]
     changed = {
         "added_tokens_decoder": dict(enumerate(special)),

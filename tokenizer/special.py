@@ -1,17 +1,17 @@
-"""Step 4 of the ladder: special and added tokens are found in the text before anything else looks at it.
+"""Special and added tokens are found in the text before anything else looks at it.
 
 The leftmost match wins, and of several that begin at one place the longest. A token may swallow the white
 space at its sides (``<mask>`` does so at its left) and may insist on being a whole word.
 """
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple, Self
 
 import regex
 
-from .pretokenize import character_class
+from .pieces import character_class
 
 __all__ = ["AddedToken", "Segment", "SpecialSplitter"]
 
@@ -108,6 +108,8 @@ class SpecialSplitter:
         tokens = [token for token in tokens if token.content]
         groups = [[token for token in tokens if token.normalized is late] for late in (False, True)]
         self._matchers = [_Matcher(group) for group in groups if group]
+        self.find_candidate: Callable[[str], re.Match[str] | None] = _beginnings(tokens).search
+        """Finds where a token may begin; where it finds nothing, the text holds none."""
 
     def split(self, text: str, split_special_tokens: bool = False) -> list[Segment]:
         """Cut a text.
@@ -138,12 +140,10 @@ class _Matcher:
         # Longest first: an alternation takes the first alternative that matches.
         contents = sorted(self._tokens, key=len, reverse=True)
         self._pattern = regex.compile("|".join(map(regex.escape, contents)))
-        self._beginnings = re.compile("|".join(sorted({re.escape(content[0]) for content in contents})))
 
     def occurs_in(self, text: str) -> bool:
-        # Most texts hold no such token, not even its first character; plain searches are many times faster than
-        # the pattern.
-        return self._beginnings.search(text) is not None and any(content in text for content in self._tokens)
+        # Plain searches are many times faster than the pattern.
+        return any(content in text for content in self._tokens)
 
     def split(self, text: str, within: Segment, split_special_tokens: bool) -> list[Segment]:
         segments: list[Segment] = []
@@ -168,10 +168,15 @@ class _Matcher:
         return segments
 
 
+def _beginnings(tokens: Iterable[AddedToken]) -> re.Pattern[str]:
+    characters = {token.content[0] for token in tokens}
+    return re.compile("|".join(sorted(map(re.escape, characters))) or r"(?!)")  # without tokens nothing is found
+
+
 # By \s `regex` means Unicode's White_Space; str.isspace also holds the separators \x1c to \x1f, which do not
 # count here.
 _SPACE = regex.compile(r"\s")
-# As `pretokenize` has it for letters: what Unicode 17 and later made word characters counts for none.
+# As `pieces` has it for letters: what Unicode 17 and later made word characters counts for none.
 _LATER = character_class("""
     557-558 589-590 5C8-5CF 88F-896 B4E-B54 C5B-C5C CD7-CDC 1ACF-1AFF 2080-208F 209D-20CF A7CE-A7CF A7D2-A7D2
     A7D4-A7D4 A7DD-A7F1 AB6A-AB6F 107BB-107FF 1093A-1097F 10EC5-10EFB 11AF9-11BBF 11DAA-11EDF 1246F-1247F

@@ -1,4 +1,4 @@
-"""Step 17 of the ladder: lists become the arrays of a framework, which is imported only when asked for."""
+"""Lists become the arrays of a framework, which is imported only when asked for."""
 
 import importlib
 from typing import Any
@@ -21,11 +21,11 @@ def to_tensor(name: str, rows: Any, framework: str) -> Any:
 
     Args:
         name: the field's name, for messages.
-        rows: nested lists of integers.
+        rows: nested lists of integers; or of floats, such as labels of a regression.
         framework: ``"np"``, ``"pt"``, ``"tf"`` or ``"jax"``.
 
     Returns:
-        An integer tensor: int64 for NumPy and PyTorch, int32 for TensorFlow and JAX.
+        An integer tensor: int64 for NumPy and PyTorch, int32 for TensorFlow and JAX. Of floats a float32 tensor.
 
     Raises:
         ValueError: rows of different lengths, or an unknown framework.
@@ -42,7 +42,8 @@ def to_tensor(name: str, rows: Any, framework: str) -> Any:
         )
     module_name, package, dtype = _FRAMEWORKS[framework]
     try:
-        array = np.asarray(rows, dtype=dtype)
+        array = np.asarray(rows)
+        array = array.astype(np.float32 if array.dtype.kind == "f" and array.size else dtype, copy=False)
     except ValueError:
         raise ValueError(_ragged(name, rows)) from None
     module = _import(module_name, package, framework)

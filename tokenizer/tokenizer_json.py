@@ -1,4 +1,4 @@
-"""Step 22 of the ladder: ``tokenizer.json``, which holds a whole tokenizer in one file.
+"""``tokenizer.json``, which holds a whole tokenizer in one file.
 
 The file could describe tokenizers of many kinds. What is read here is a byte-level BPE between ``<s>`` and
 ``</s>``; whatever else a file asks for is refused, since ids would come out otherwise than it says.
@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, NamedTuple, cast
 
-from .alphabet import BYTE_TO_SYMBOL
-from .calls import Encoder
 from .files import StrPath, checked_ids, read_json_object, write_json
+from .pieces import BYTE_TO_SYMBOL
 from .special import AddedToken
+from .vocabulary import Vocabulary
 
 __all__ = ["StoredTokenizer", "read_tokenizer_json", "tokenizer_json", "write_tokenizer_json"]
 
@@ -55,7 +55,7 @@ def read_tokenizer_json(path: StrPath) -> StoredTokenizer:
     return StoredTokenizer(reader.vocab(), reader.merges(), {**reader.split(), **reader.frame(), **reader.added()})
 
 
-def tokenizer_json(tokenizer: Encoder) -> dict[str, Any]:
+def tokenizer_json(tokenizer: Vocabulary) -> dict[str, Any]:
     """Return a tokenizer as ``tokenizer.json`` holds it, without truncation and padding.
 
     Args:
@@ -67,7 +67,7 @@ def tokenizer_json(tokenizer: Encoder) -> dict[str, Any]:
     Raises:
         ValueError: one of the two is None.
     """
-    cls, sep = tokenizer._required("cls_token"), tokenizer._required("sep_token")
+    cls, sep = tokenizer._ids_of_roles("cls_token", "sep_token")
     byte_level = {
         "type": "ByteLevel",
         "add_prefix_space": tokenizer.add_prefix_space,
@@ -93,7 +93,7 @@ def tokenizer_json(tokenizer: Encoder) -> dict[str, Any]:
     }
 
 
-def write_tokenizer_json(path: StrPath, tokenizer: Encoder) -> None:
+def write_tokenizer_json(path: StrPath, tokenizer: Vocabulary) -> None:
     """Write ``tokenizer.json``.
 
     Args:
@@ -103,7 +103,7 @@ def write_tokenizer_json(path: StrPath, tokenizer: Encoder) -> None:
     write_json(path, tokenizer_json(tokenizer))
 
 
-def _model(tokenizer: Encoder) -> dict[str, Any]:
+def _model(tokenizer: Vocabulary) -> dict[str, Any]:
     base, merges = tokenizer._base, tokenizer._merges
     lacks_bytes = any(symbol not in base for symbol in BYTE_TO_SYMBOL)
     # Programs that read the file number added tokens from the vocabulary's size on. Where ours have other ids, or

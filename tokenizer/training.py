@@ -1,4 +1,4 @@
-"""Step 6 of the ladder: learn the merges from text.
+"""Learn the merges from text.
 
 Count the pieces; then join the most frequent pair of neighbours, again and again, until the vocabulary is
 full. Counts are kept up to date with each merge, only in the words that hold the pair, so the cost does not
@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import TypedDict
 
-from .alphabet import BYTE_TO_SYMBOL, bytes_to_symbols
-from .pretokenize import split_pieces, split_words
+from .pieces import BYTE_TO_SYMBOL, bytes_to_symbols, split_pieces, split_words
 
 __all__ = ["SPECIAL_TOKENS", "TrainerOptions", "train"]
 

@@ -1,50 +1,44 @@
-"""Step 14 of the ladder: what is kept of texts that are too long, and in which windows the rest comes."""
+"""What is kept of texts that are too long, and in which windows the rest comes."""
 
 from collections.abc import Sequence
 
-from .plan import Plan, Truncation
-from .texts import EncodedText, Part
+from .options import Plan, Truncation
+from .pipeline import Span
 
 __all__ = ["cut", "kept_lengths", "windows"]
 
 
-def cut(texts: Sequence[EncodedText], special_count: int, plan: Plan) -> list[list[Part]]:
+def cut(lengths: Sequence[int], budget: int, plan: Plan) -> list[list[slice]]:
     """Cut one or two texts so that a row holds them.
 
     Args:
-        texts: the text, or both of a pair.
-        special_count: special tokens that will be put around them.
-        plan: the limit, the strategy, the side, and whether windows of what is cut off are wanted.
+        lengths: tokens of the text, or of both of a pair.
+        budget: tokens that a row may keep of them, special tokens not included.
+        plan: the strategy, the side, and whether windows of what is cut off are wanted.
 
     Returns:
-        The parts of each row: one row, or one for each window. For a pair each window of the first text meets
-        each of the second; the row of both first windows comes first.
+        For each row what it keeps of each text: one row, or one for each window. For a pair each window
+        of the first text meets each of the second; the row of both first windows comes first.
 
     Raises:
-        ValueError: the strategy cannot reach the limit, or windows would not advance.
+        ValueError: the strategy cannot reach the budget, or windows would not advance.
     """
-    lengths = [len(text.ids) for text in texts]
-    if plan.truncation is None or plan.max_length is None or sum(lengths) + special_count <= plan.max_length:
-        return [[Part(text, 0, len(text.ids)) for text in texts]]
-    second = lengths[1] if len(texts) > 1 else None
-    kept = kept_lengths(lengths[0], second, plan.max_length - special_count, plan.truncation)
-    parts = [
-        [Part(text, begin, end) for begin, end in _spans(length, keep, plan)]
-        for text, length, keep in zip(texts, lengths, kept, strict=False)
-    ]
-    return [[part] for part in parts[0]] if second is None else _meetings(*parts)
+    second = lengths[1] if len(lengths) > 1 else None
+    kept = kept_lengths(lengths[0], second, budget, plan.truncation or "longest_first")
+    parts = [_parts(length, keep, plan) for length, keep in zip(lengths, kept, strict=False)]
+    return [[part] for part in parts[0]] if second is None else _pairs_of_windows(*parts)
 
 
-def _spans(length: int, keep: int, plan: Plan) -> list[tuple[int, int]]:
+def _parts(length: int, keep: int, plan: Plan) -> list[slice]:
     if plan.windows:
-        return windows(length, keep, plan.stride, plan.truncation_side)
-    return [(0, keep) if plan.truncation_side == "right" else (length - keep, length)]
+        return [slice(*window) for window in windows(length, keep, plan.stride, plan.truncation_side)]
+    return [slice(0, keep) if plan.truncation_side == "right" else slice(length - keep, length)]
 
 
-def _meetings(firsts: list[Part], seconds: list[Part]) -> list[list[Part]]:
+def _pairs_of_windows(firsts: list[slice], seconds: list[slice]) -> list[list[slice]]:
     """Let each window of the first text meet each of the second, in the order of the peer."""
     (first, *more_firsts), (second, *more_seconds) = firsts, seconds
-    later = [[part, other] for part in more_firsts for other in seconds]
+    later = [[one, other] for one in more_firsts for other in seconds]
     return [[first, second], *later, *([first, other] for other in more_seconds)]
 
 
@@ -106,7 +100,7 @@ def _shortened(which: str, length: int | None, excess: int, budget: int) -> int:
     )
 
 
-def windows(length: int, kept: int, stride: int, side: str) -> list[tuple[int, int]]:
+def windows(length: int, kept: int, stride: int, side: str) -> list[Span]:
     """Cover a text with windows of ``kept`` tokens, of which two neighbours share ``stride``.
 
     Args:

@@ -1,22 +1,21 @@
-"""Step 11 of the ladder: tokens, ids and text, each turned into the others, one text at a time.
+"""Tokens, ids and text, each turned into the others; tokens are added, and given roles.
 
-The base vocabulary is what the files hold. Added tokens, the special ones among them, lie over it.
+The base vocabulary is what the files hold, and never changes. Added tokens, the special ones among them, lie over it.
 """
 
-import codecs
+from __future__ import annotations
+
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-from .alignment import Aligner, Alignment, align_words
-from .alphabet import BYTE_TO_SYMBOL, symbols_to_bytes
 from .bpe import ByteLevelBPE
+from .decoding import clean_up_spaces, known_handler, read_ids, read_tokens
 from .files import StrPath, checked_ids, read_merges, read_vocab
-from .inputs import Source, read_ids, read_tokens
-from .pipeline import Pipeline
-from .slots import SLOTS, SpecialTokenSlots
-from .special import AddedToken, SpecialSplitter
+from .pieces import BYTE_TO_SYMBOL, symbols_to_bytes
+from .roles import ROLES, IdSlot, TokenSlot, unplayed
+from .special import AddedToken
 
 __all__ = ["TokenLike", "Vocabulary"]
 
@@ -24,8 +23,10 @@ TokenLike = str | AddedToken | Mapping[str, Any]
 """A token: its text; its text and how it is matched; or the latter as a JSON file holds it."""
 
 
-class Vocabulary(SpecialTokenSlots):
+class Vocabulary:
     """Tokens, ids, and the text that they spell.
+
+    ``pad_token`` and ``pad_token_id``, and so for each role, are two views of one slot: either may be read and set.
 
     Args:
         vocab: ``vocab.json``, or what it holds: symbol string -> id.
@@ -47,12 +48,24 @@ class Vocabulary(SpecialTokenSlots):
         'aba'
     """
 
+    bos_token, bos_token_id = TokenSlot(), IdSlot()
+    eos_token, eos_token_id = TokenSlot(), IdSlot()
+    unk_token, unk_token_id = TokenSlot(), IdSlot()
+    sep_token, sep_token_id = TokenSlot(), IdSlot()
+    pad_token, pad_token_id = TokenSlot(), IdSlot()
+    cls_token, cls_token_id = TokenSlot(), IdSlot()
+    mask_token, mask_token_id = TokenSlot(), IdSlot()
+
+    pad_token_type_id = 0
+    """The token type of padding."""
     errors: str
     """What decoding does with bytes that are no UTF-8."""
-    trim_offsets: bool = True
-    """Whether spaces at both ends of a token are left out of its offsets."""
     clean_up_tokenization_spaces: bool = False
     """Whether decoding drops spaces before punctuation."""
+    add_prefix_space: bool = False
+    """Whether plain text that begins without a space gets one."""
+    trim_offsets: bool = True
+    """Whether spaces at both ends of a token are left out of its offsets."""
 
     def __init__(
         self,
@@ -65,29 +78,22 @@ class Vocabulary(SpecialTokenSlots):
     ) -> None:
         self._base = checked_ids("vocab", vocab) if isinstance(vocab, Mapping) else read_vocab(vocab)
         self._merges = read_merges(merges) if isinstance(merges, (str, os.PathLike)) else list(merges)
-        self.errors = _known_handler(errors)
+        self.errors = known_handler(errors)
         self._ids = dict(self._base)
         self._tokens = {index: token for token, index in self._base.items()}
+        self._next_id = max(self._tokens, default=-1) + 1
         self._added: dict[int, AddedToken] = {}
-        self._roles = dict.fromkeys(SLOTS)
-        self._additional_special_tokens = []
+        self._roles: dict[str, int | None] = dict.fromkeys(ROLES)
+        self._additional_special_tokens: list[str] = []
+        self._change_count = 0
         for index, token in sorted((int(index), AddedToken.read(token)) for index, token in (added or {}).items()):
-            self._lay(index, token)
+            self._put(index, token)
         for role, token in roles.items():
             if token is not None:
-                self._play(role, token)
-        splitter = SpecialSplitter(self._added.values())
-        self._pipeline = Pipeline(splitter, self._make_bpe(), self._ids)
-        self._aligners = {trim: Aligner(self._pipeline, self._byte_count, trim) for trim in (False, True)}
+                self._give_role(role, token)
+        self._bpe = self._make_bpe()
 
-    @property
-    def add_prefix_space(self) -> bool:
-        """Whether plain text that begins without a space gets one."""
-        return self._pipeline.add_prefix_space
-
-    @add_prefix_space.setter
-    def add_prefix_space(self, value: bool) -> None:
-        self._pipeline.add_prefix_space = value
+    # -- the tokens there are ------------------------------------------------------------------------------------------
 
     @property
     def vocab_size(self) -> int:
@@ -102,14 +108,55 @@ class Vocabulary(SpecialTokenSlots):
         """Return token -> id, added tokens included."""
         return dict(self._ids)
 
+    @property
+    def vocab(self) -> dict[str, int]:
+        """Token -> id, added tokens included."""
+        return self.get_vocab()
+
     def get_added_vocab(self) -> dict[str, int]:
         """Return token -> id of the added tokens, the special ones among them, in the order of ids."""
         return {token.content: index for index, token in sorted(self._added.items())}
 
     @property
+    def added_tokens_encoder(self) -> dict[str, int]:
+        """Token -> id of the added tokens."""
+        return self.get_added_vocab()
+
+    @property
     def added_tokens_decoder(self) -> dict[int, AddedToken]:
         """Id -> added token, in the order of ids."""
         return dict(sorted(self._added.items()))
+
+    @property
+    def additional_special_tokens(self) -> list[str]:
+        """Special tokens without a role, in the order in which they were added."""
+        return list(self._additional_special_tokens)
+
+    @property
+    def additional_special_tokens_ids(self) -> list[int]:
+        """The ids of `additional_special_tokens`."""
+        return [self._ids[token] for token in self._additional_special_tokens]
+
+    @property
+    def special_tokens_map(self) -> dict[str, str | list[str]]:
+        """Role -> token, for the roles that are played, and the additional tokens where there are some."""
+        played = {role: index for role, index in self._roles.items() if index is not None}
+        roles: dict[str, str | list[str]] = {role: self._tokens[index] for role, index in played.items()}
+        more = self.additional_special_tokens
+        return roles | {"additional_special_tokens": more} if more else roles
+
+    @property
+    def all_special_tokens(self) -> list[str]:
+        """The special tokens, each once, in the order of `ROLES`."""
+        played = [self._tokens[index] for index in self._roles.values() if index is not None]
+        return list(dict.fromkeys(played + self._additional_special_tokens))
+
+    @property
+    def all_special_ids(self) -> list[int]:
+        """The ids of `all_special_tokens`."""
+        return [self._ids[token] for token in self.all_special_tokens]
+
+    # -- adding tokens -------------------------------------------------------------------------------------------------
 
     def add_tokens(self, new_tokens: TokenLike | Iterable[TokenLike], special_tokens: bool = False) -> int:
         """Add tokens that are matched as a whole.
@@ -126,13 +173,11 @@ class Vocabulary(SpecialTokenSlots):
             TypeError: a token that is neither str nor `AddedToken`.
         """
         single = isinstance(new_tokens, (str, Mapping)) or not isinstance(new_tokens, Iterable)
-        tokens = cast("Iterable[TokenLike]", [new_tokens] if single else new_tokens)
         before = len(self._added)
-        for token in tokens:
+        for token in cast("Iterable[TokenLike]", [new_tokens] if single else new_tokens):
             added = AddedToken.read(token, normalized=not special_tokens)
             if added.content and self._ids.get(added.content) not in self._added:
                 self._add(replace(added, special=added.special or special_tokens))
-        self._pipeline.splitter = SpecialSplitter(self._added.values())
         return len(self._added) - before
 
     def add_special_tokens(
@@ -158,13 +203,15 @@ class Vocabulary(SpecialTokenSlots):
                 if replace_additional_special_tokens:
                     self._additional_special_tokens.clear()
                 self._add_without_role(token)
-            elif role in SLOTS:
-                self._play(role, AddedToken.read(token, normalized=False, special=True))
+            elif role in ROLES:
+                self._give_role(role, AddedToken.read(token, normalized=False, special=True))
             else:
-                roles = ", ".join((*SLOTS, "additional_special_tokens"))
+                roles = ", ".join((*ROLES, "additional_special_tokens"))
                 raise ValueError(f"special_tokens_dict: expected the roles {roles}, got {role!r}; pass one of these")
-        self._refresh()
+        self._renew_bpe()
         return len(self._added) - before
+
+    # -- tokens, ids, text ---------------------------------------------------------------------------------------------
 
     def convert_tokens_to_ids(self, tokens: Any) -> Any:
         """Look up tokens as the vocabulary spells them.
@@ -234,28 +281,18 @@ class Vocabulary(SpecialTokenSlots):
         clean_up = clean_up_tokenization_spaces
         return clean_up_spaces(text) if (self.clean_up_tokenization_spaces if clean_up is None else clean_up) else text
 
-    def _align(self, source: Source, split_special_tokens: bool) -> Alignment:
-        """Say where the tokens of a text, or of its words, came from."""
-        if isinstance(source, str):
-            return self._aligners[self.trim_offsets].align(source, split_special_tokens)
-        return align_words(self._align(word, split_special_tokens) for word in source)
+    def batch_decode(self, sequences: Iterable[Any], skip_special_tokens: bool = False, **options: Any) -> list[str]:
+        """Decode several rows.
 
-    def _byte_count(self, index: int) -> int:
-        # Within plain text <unk> stands for a byte that the vocabulary lacks.
-        return 1 if index == self._pipeline.bpe.unk_id else len(self._tokens[index])
+        Args:
+            sequences: rows of ids: lists, or a (B, T) array or tensor.
+            skip_special_tokens: as in `decode`.
+            **options: further options of `decode`.
 
-    def _make_bpe(self) -> ByteLevelBPE:
-        lacking = [symbol for symbol in BYTE_TO_SYMBOL if symbol not in self._base]
-        if lacking and self.unk_token_id is None:
-            raise ValueError(
-                "vocab: expected all 256 byte symbols, or an unk_token for those that are lacking, got "
-                f"{256 - len(lacking)} of them ({lacking[0]!r} is the first that is lacking); pass unk_token='<unk>'"
-            )
-        return ByteLevelBPE(self._base, self._merges, self._id_of_lacking_byte())
-
-    def _id_of_lacking_byte(self) -> int:
-        # Without unk_token no byte is lacking, and -1 never comes out.
-        return -1 if self.unk_token_id is None else self.unk_token_id
+        Returns:
+            One text a row.
+        """
+        return [self.decode(ids, skip_special_tokens, **options) for ids in sequences]
 
     def _checked(self, ids: Any, skip_special_tokens: bool) -> list[int]:
         """Return ids as a list of int, all in the vocabulary, without the special ones if so wanted."""
@@ -270,9 +307,14 @@ class Vocabulary(SpecialTokenSlots):
 
     def _unknown_id(self, index: int, position: int) -> str:
         return (
-            f"ids: expected ids of the vocabulary, 0 to {max(self._tokens, default=-1)}, got {index} at position "
+            f"ids: expected ids of the vocabulary, 0 to {self._next_id - 1}, got {index} at position "
             f"{position}; take out labels such as -100, and decode with the tokenizer that encoded"
         )
+
+    def _token_of_id(self, index: int) -> str:
+        if index not in self._tokens:
+            raise ValueError(self._unknown_id(index, 0))
+        return self._tokens[index]
 
     def _bytes_of_token(self, token: str) -> bytes:
         # An added token is text, even where its letters look like symbols (ñ).
@@ -291,60 +333,58 @@ class Vocabulary(SpecialTokenSlots):
             )
         return index
 
-    def _required(self, role: str) -> int:
-        token = self._roles[role]
-        if token is None:
-            raise ValueError(
-                f"{role}: expected a token for this call, got None; set tokenizer.{role} to a token of the vocabulary"
-            )
-        return self._ids[token]
+    # -- how tokens are laid over the base vocabulary ------------------------------------------------------------------
 
-    # What SpecialTokenSlots asks for.
-
-    def _id_of_token(self, token: str) -> int:
-        return self._ids[token]
-
-    def _token_of_id(self, index: int) -> str:
-        if index not in self._tokens:
-            raise ValueError(self._unknown_id(index, 0))
-        return self._tokens[index]
+    def _ids_of_roles(self, *roles: str) -> list[int]:
+        """Return the ids of roles that have to be played."""
+        found: list[int] = []
+        for role in roles:
+            index = self._roles[role]
+            if index is None:
+                raise unplayed(role)
+            found.append(index)
+        return found
 
     def _assign_role(self, role: str, token: Any) -> None:
+        """Give a role to a token that there is, or to none."""
         if token is None:
             self._roles[role] = None
         elif str(token) in self._ids:
-            self._play(role, token)
+            self._give_role(role, token)
         else:
             raise ValueError(
                 f"{role}: expected a token of the vocabulary, got {str(token)!r}; add it with "
                 f"add_special_tokens({{{role!r}: {str(token)!r}}}), and resize the model's embeddings"
             )
-        self._refresh()
+        self._renew_bpe()
 
-    # How tokens are laid over the base vocabulary.
-
-    def _play(self, role: str, token: TokenLike) -> None:
-        """Give a role to a token. One given as text keeps how it is matched, where that is known."""
-        known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
+    def _give_role(self, role: str, token: TokenLike) -> None:
         is_mask = role == "mask_token"
-        added = known or AddedToken.read(token, lstrip=is_mask, normalized=not is_mask)
-        self._add(replace(added, special=True))
-        self._roles[role] = added.content
+        added = replace(self._read(token, lstrip=is_mask, normalized=not is_mask), special=True)
+        self._roles[role] = self._add(added)
 
-    def _add_without_role(self, tokens: Iterable[TokenLike]) -> None:
+    def _add_without_role(self, tokens: TokenLike | Iterable[TokenLike]) -> None:
         """Add special tokens that play no role."""
-        for token in [tokens] if isinstance(tokens, str) else tokens:
-            known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
-            added = replace(known or AddedToken.read(token, normalized=False), special=True)
+        listed = set(self.all_special_tokens)
+        for token in cast("Iterable[TokenLike]", [tokens] if isinstance(tokens, str) else tokens):
+            added = replace(self._read(token, normalized=False), special=True)
             self._add(added)
-            if added.content not in self.all_special_tokens:
+            if added.content not in listed:
+                listed.add(added.content)
                 self._additional_special_tokens.append(added.content)
 
-    def _add(self, token: AddedToken) -> None:
-        """Lay a token over the vocabulary, at its place if it has one, else at the end."""
-        self._lay(self._ids.get(token.content, max(self._tokens, default=-1) + 1), token)
+    def _read(self, token: TokenLike, **flags: bool) -> AddedToken:
+        """Read a token. One given as text keeps how it is matched, where that is known."""
+        known = self._added.get(self._ids.get(token, -1)) if isinstance(token, str) else None
+        return known or AddedToken.read(token, **flags)
 
-    def _lay(self, index: int, token: AddedToken) -> None:
+    def _add(self, token: AddedToken) -> int:
+        """Lay a token over the vocabulary, at its place if it has one, else at the end."""
+        index = self._ids.get(token.content, self._next_id)
+        self._put(index, token)
+        return index
+
+    def _put(self, index: int, token: AddedToken) -> None:
         there = self._tokens.get(index, token.content)
         if index < 0 or self._ids.get(token.content, index) != index or there != token.content:
             raise ValueError(
@@ -354,41 +394,28 @@ class Vocabulary(SpecialTokenSlots):
         self._ids[token.content] = index
         self._tokens[index] = token.content
         self._added[index] = token
+        self._next_id = max(self._next_id, index + 1)
+        self._change_count += 1
 
-    def _refresh(self) -> None:
-        """Let the pipeline know of changed tokens."""
-        self._pipeline.splitter = SpecialSplitter(self._added.values())
-        if self._pipeline.bpe.unk_id != self._id_of_lacking_byte():
-            self._pipeline.bpe = self._make_bpe()
+    def _make_bpe(self) -> ByteLevelBPE:
+        lacking = self._lacking_symbols()
+        if lacking and self.unk_token_id is None:
+            raise ValueError(
+                "vocab: expected all 256 byte symbols, or an unk_token for those that are lacking, got "
+                f"{256 - len(lacking)} of them ({lacking[0]!r} is the first that is lacking); pass unk_token='<unk>'"
+            )
+        return ByteLevelBPE(self._base, self._merges, self._id_of_lacking_byte())
 
+    def _renew_bpe(self) -> None:
+        """Follow a change of roles."""
+        self._change_count += 1
+        if self._bpe.unk_id != self._id_of_lacking_byte():
+            self._bpe = self._make_bpe()
 
-def clean_up_spaces(text: str) -> str:
-    """Drop the spaces that English typography does not put before punctuation and contractions.
+    def _id_of_lacking_byte(self) -> int:
+        # Without unk_token no byte is lacking, and -1 never comes out.
+        return -1 if self.unk_token_id is None else self.unk_token_id
 
-    Args:
-        text: a decoded text.
-
-    Returns:
-        The text without them.
-
-    Example:
-        >>> clean_up_spaces("Yes , it is n't mine .")
-        "Yes, it isn't mine."
-    """
-    for mark in (".", "?", "!", ","):
-        text = text.replace(" " + mark, mark)
-    text = text.replace(" ' ", "'")
-    for ending in ("n't", "'m", "'s", "'ve", "'re"):
-        text = text.replace(" " + ending, ending)
-    return text
-
-
-def _known_handler(errors: str) -> str:
-    try:
-        codecs.lookup_error(errors)
-    except (LookupError, TypeError):
-        raise ValueError(
-            f"errors: expected the name of an error handler, got {errors!r}; "
-            "use 'replace', 'ignore', 'strict' or 'backslashreplace'"
-        ) from None
-    return errors
+    def _lacking_symbols(self) -> list[str]:
+        """Return the symbols of the bytes that the base vocabulary lacks."""
+        return [symbol for symbol in BYTE_TO_SYMBOL if symbol not in self._base]

@@ -1,12 +1,14 @@
 import copy
 import pickle
 import time
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer.bpe import ByteLevelBPE, Memory, MergeTable, _merge_long, _merge_short, merge_steps
+from roberta.tokenizer.pieces import BYTE_TO_SYMBOL, split_pieces
 
 LETTERS = {"<unk>": 0, "a": 1, "b": 2, "c": 3}
 
@@ -82,10 +84,44 @@ def test_both_ways_to_merge_are_the_definition(table, ids):
     assert list(merge_steps(list(ids), merges)) == steps
 
 
+@st.composite
+def vocabularies(draw):
+    """Few bytes, of which some are in the vocabulary, and merges of any two of its symbols, crossing characters."""
+    bytes_known = draw(st.sets(st.sampled_from("aé日本😀 ".encode()), min_size=1))
+    symbols = [BYTE_TO_SYMBOL[byte] for byte in sorted(bytes_known)]
+    merges = []
+    for _ in range(draw(st.integers(0, 12))):
+        pair = draw(st.sampled_from(symbols)), draw(st.sampled_from(symbols))
+        merges.append(pair)
+        symbols += [joined] if (joined := "".join(pair)) not in symbols else []
+    vocab = {symbol: index for index, symbol in enumerate(symbols)}
+    return vocab, list(dict.fromkeys(merges)), draw(st.sampled_from([*vocab.values(), len(vocab)]))
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(vocabulary=vocabularies(), piece=st.text("aé日本語😀😃", min_size=1, max_size=8))
+def test_parts_of_a_piece_are_merged_as_the_whole_is(vocabulary, piece):
+    """Also where unk is a symbol of some byte, so that what stands for a missing byte can be merged."""
+    encoder = ByteLevelBPE(*vocabulary)
+    pieces = map(encoder.byte_ids, split_pieces(piece))
+    whole = [index for ids in pieces for index in merged_by_definition(ids, encoder.merges)[0]]
+    assert encoder.encode(piece) == whole
+    assert encoder.encode(piece) == whole  # from memory
+
+
+def test_a_text_of_another_script_is_merged_once_for_each_character(ours):
+    """Where no merge joins two characters, what is remembered of each is all that a new sentence needs."""
+    fresh = copy.deepcopy(ours.engine.words)
+    for text in ("Все счастливые семьи похожи", "все слова составлены из тех же", "यह एक वाक्य है", "तह यक वाहै"):
+        fresh.encode(text)
+    assert len(fresh._parts) <= len(set("".join(fresh._words))) * 2
+    assert all(len(part.decode()) <= 2 for part in fresh._parts)
+
+
 def test_every_merge_of_the_real_vocabulary(ours):
     """Of each of the 50,000 merges: its parts are joined, and its id is its token's."""
     vocab = ours.get_vocab()
-    ranks, joined = ours._pipeline.bpe.merges
+    ranks, joined = ours.engine.words.merges
     assert len(ours._merges) == len(ranks) == len(joined) == 50_000
     for rank, (left, right) in enumerate(ours._merges):
         assert ranks[vocab[left], vocab[right]] == rank
@@ -112,7 +148,31 @@ def test_what_is_remembered_is_computed_once():
     memory = Memory(lambda word: seen.append(word) or len(word), size=2)
     assert [memory[word] for word in ("a", "bb", "a", "c" * 65, "c" * 65)] == [1, 2, 1, 65, 65]
     assert seen == ["a", "bb", "c" * 65, "c" * 65]
-    assert (memory["ddd"], list(memory)) == (3, ["ddd"])  # full: it starts afresh
+    assert (memory["ddd"], list(memory)) == (3, ["bb", "ddd"])  # full: it forgets, but not all
+
+
+def test_more_words_than_are_remembered_do_not_drive_each_other_out():
+    """Every word is new again, pass after pass, where what is full starts afresh."""
+    seen = []
+    memory = Memory(lambda word: seen.append(word), size=65_536)
+    for _ in range(3):
+        seen.clear()
+        for number in range(100_000):
+            memory[str(number)]
+        assert len(memory) <= 65_536
+    assert len(seen) < 70_000
+
+
+def test_threads_may_forget_at_the_same_time():
+    memory = Memory(len, size=64)
+
+    def look_up(begin):
+        return [memory[str(number)] for number in range(begin, begin + 20_000)]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(look_up, [10_000] * 4))
+    assert found == [[5] * 20_000] * 4
+    assert len(memory) <= 64 + 4
 
 
 @pytest.mark.parametrize("unit", ["a", "😀"])
@@ -120,7 +180,7 @@ def test_a_megabyte_of_one_run_takes_seconds(ours, unit):
     """Measured at 1 to 2 s; the limit is that of a machine that is busy with other things."""
     text = unit * (1_000_000 // len(unit.encode()))
     begin = time.process_time()
-    ids = ours._pipeline.encode(text)
+    ids = ours.engine.ids(text)
     assert time.process_time() - begin < 30
     assert ours.decode(ids) == text
 
@@ -139,7 +199,7 @@ def test_cost_is_linear_in_the_length_of_a_piece(ours):
     times = []
     for length in (5_000, 80_000):
         begin = time.process_time()
-        ours._pipeline.bpe.encode_piece("ab" * length)
+        ours.engine.words.encode_piece("ab" * length)
         times.append(time.process_time() - begin)
     assert times[1] < 80 * times[0]
 
@@ -154,8 +214,8 @@ def test_a_merge_that_the_vocabulary_lacks_is_named():
 def test_a_copy_of_a_tokenizer_remembers_nothing_and_encodes_the_same(tiny):
     text = "the cat sat on the <mask>"
     expected = tiny(text, return_offsets_mapping=True)
-    assert tiny._pipeline.bpe._words
+    assert tiny.engine.words._words
     for twin in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):  # noqa: S301  (our own bytes)
-        assert not twin._pipeline.bpe._words
+        assert not twin.engine.words._words
         assert twin(text, return_offsets_mapping=True) == expected
-        assert twin._pipeline.bpe._words._compute.__self__ is twin._pipeline.bpe
+        assert twin.engine.words._words._compute.__self__ is twin.engine.words

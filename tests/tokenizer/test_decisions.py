@@ -232,7 +232,7 @@ def _() -> None:
 
 @row("letters that Unicode has had since version 17")
 def _() -> None:
-    from roberta.tokenizer.pretokenize import split_pieces
+    from roberta.tokenizer.pieces import split_pieces
 
     slow, fast, _ = plain()
     text = "a\u088fb"

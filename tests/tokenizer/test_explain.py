@@ -54,7 +54,7 @@ def test_the_merges_replayed_give_exactly_the_tokens(ours, text):
         assert (segment.added is None) == bool(segment.pieces)
         for piece in segment.pieces:
             first, *later = piece.ladder()
-            assert first == tuple(map(ours.convert_ids_to_tokens, ours._pipeline.bpe.byte_ids(piece.spelled)))
+            assert first == tuple(map(ours.convert_ids_to_tokens, ours.engine.words.byte_ids(piece.spelled)))
             assert piece.data == piece.spelled.encode()
             assert len(later) == len(piece.merges)
             assert [*piece.ladder()][-1] == tuple(token.token for token in piece.tokens)

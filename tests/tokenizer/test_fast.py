@@ -5,14 +5,11 @@ import copy
 import inspect
 import json
 import pickle
-import threading
-import time
 
 import numpy as np
 import pytest
 import roberta
 from roberta.tokenizer import AddedToken, RobertaTokenizer, RobertaTokenizerFast
-from roberta.tokenizer.engine import can_serve
 
 pytestmark = pytest.mark.tokenizers
 TEXTS = ["the cat <mask> sat", "", "  on\tthe mat é日 ", "<s>the</s>"]
@@ -149,54 +146,6 @@ def test_the_backend_is_a_copy_with_everything_in_it(fast, tiny):
     assert backend.decode(fast("the cat").input_ids) == "the cat"
     backend.add_tokens(["the"])
     assert fast("the").input_ids == tiny("the").input_ids
-
-
-def test_the_library_is_not_asked_where_it_would_be_wrong(tiny):
-    swallowing = RobertaTokenizerFast.from_tokenizer(tiny)
-    swallowing.add_tokens([AddedToken("<r>", rstrip=True), AddedToken(" x")])
-    base = {token: index for token, index in tiny._base.items() if token not in {"é"}}
-    lacking = RobertaTokenizerFast(base, tiny._merges)
-    lacking.add_tokens(["é"])
-    for tokenizer, text in ((swallowing, "<r>  x x"), (lacking, "été \xe9 日")):
-        assert not can_serve(tokenizer)
-        pure = RobertaTokenizer.from_tokenizer(tokenizer)
-        assert encoded(tokenizer, [text]) == encoded(pure, [text])
-    assert can_serve(RobertaTokenizerFast.from_tokenizer(tiny))
-
-
-def test_alignment_may_be_asked_for_later(fast, tiny):
-    for options in ({}, {"return_offsets_mapping": True}, {"split_special_tokens": True}):
-        mine, pure = fast(TEXTS, **options), tiny(TEXTS, **options)
-        for row in range(len(TEXTS)):
-            assert mine.encodings[row].offsets == pure.encodings[row].offsets
-            assert mine.word_ids(row) == pure.word_ids(row)
-            assert mine.char_to_token(row, 0) == pure.char_to_token(row, 0)
-
-
-@pytest.mark.parametrize("unit", ["a", "😀", " ", "\n", "é", ".", "<mask>", "ab "])
-def test_a_long_run_costs_no_more_than_its_length(fast, tiny, unit):
-    text = unit * (100_000 // len(unit.encode()))
-    begin = time.process_time()
-    ids = fast(text).input_ids
-    assert time.process_time() - begin < 5  # seconds; quadratic cost would be minutes
-    assert ids == tiny(text).input_ids
-
-
-def test_threads_may_share_one(fast, tiny):
-    texts = [f"the cat {index} <mask> sat" for index in range(200)]
-    wanted = {split: tiny(texts, split_special_tokens=split).input_ids for split in (False, True)}
-    found = []
-
-    def encode(split):
-        found.extend((split, fast(texts, split_special_tokens=split).input_ids) for _ in range(10))
-
-    threads = [threading.Thread(target=encode, args=(split,)) for split in (False, True, False, True)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(found) == 40
-    assert all(ids == wanted[split] for split, ids in found)
 
 
 def test_arrays_are_those_of_the_pure_class(fast, tiny):

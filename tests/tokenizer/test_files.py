@@ -1,7 +1,7 @@
 import json
 
 import pytest
-from roberta.tokenizer.files import read_merges, read_settings, read_vocab, write_json, write_merges, write_text
+from roberta.tokenizer.files import read_merges, read_settings, read_vocab, write_json, write_merges
 
 PAIRS = [("Ġ", "t"), ("Ġt", "he"), ("#", "#")]
 
@@ -93,11 +93,11 @@ def test_a_file_is_replaced_at_once_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr("pathlib.Path.replace", lambda *_: (_ for _ in ()).throw(OSError("no room")))
         with pytest.raises(OSError, match="no room"):
-            write_text(target, "new")
+            write_merges(target, PAIRS)
     assert target.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["merges.txt"]
-    write_text(target, "new")
-    assert target.read_text() == "new"
+    write_merges(target, PAIRS)
+    assert read_merges(target) == PAIRS
     assert [path.name for path in tmp_path.iterdir()] == ["merges.txt"]
 
 

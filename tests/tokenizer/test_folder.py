@@ -138,22 +138,83 @@ def test_roles_of_release_4_beside_the_seven_are_special_tokens(folder):
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("file", "key", "name"),
+    [
+        ("tokenizer_config.json", "tokenizer_class", "CLIPTokenizer"),
+        ("tokenizer_config.json", "tokenizer_class", "GPT2TokenizerFast"),
+        ("tokenizer_config.json", "tokenizer_class", "XLMRobertaTokenizer"),
+        ("config.json", "tokenizer_class", "BertweetTokenizer"),
+        ("config.json", "model_type", "gpt2"),
+        ("config.json", "model_type", "xlm-roberta"),
+    ],
+)
+def test_the_folder_of_another_model_is_refused(folder, kind, file, key, name):
+    keep(folder, PAIR | {"tokenizer_config.json"})
+    change(folder / "tokenizer_config.json", lambda config: config.pop("tokenizer_class"))
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    change(folder / file, lambda config: config.update({key: name}))
+    message = rf"expected the tokenizer of a RoBERTa, got {key} '{name}' in {file}; load it with the class .* correct"
+    with pytest.raises(ValueError, match=message):
+        kind.from_pretrained(folder)
+
+
+def test_a_sentencepiece_of_another_model_is_not_said_to_be_damaged(folder):
+    """As XLM-RoBERTa's folder is: of the files that a RoBERTa has it holds none."""
+    keep(folder, set())
+    (folder / "sentencepiece.bpe.model").write_bytes(b"\n\x0e")
+    (folder / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}', encoding="utf-8")
+    (folder / "config.json").write_text('{"model_type": "xlm-roberta"}', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"got model_type 'xlm-roberta' in config\.json; load it with the class"):
+        RobertaTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("file", "key", "name"),
+    [
+        ("tokenizer_config.json", "tokenizer_class", "RobertaTokenizerFast"),
+        ("tokenizer_config.json", "tokenizer_class", "BartTokenizer"),
+        ("tokenizer_config.json", "tokenizer_class", "PreTrainedTokenizerFast"),
+        ("tokenizer_config.json", "tokenizer_class", None),
+        ("config.json", "model_type", "longformer"),
+    ],
+)
+def test_other_names_of_its_tokenizer_are_known(tiny, folder, file, key, name):
+    change(folder / "tokenizer_config.json", lambda config: config.pop("tokenizer_class"))
+    (folder / "config.json").write_text("{}", encoding="utf-8")
+    change(folder / file, lambda config: config.update({key: name}))
+    assert RobertaTokenizer.from_pretrained(folder)(TEXT).input_ids == tiny(TEXT).input_ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_tokenizer_that_comes_with_the_package(kind):
     assert kind.from_pretrained("austen").decode(kind.from_pretrained("austen")("Emma <mask>").input_ids)
 
 
-def test_an_id_on_the_hub(tiny, tmp_path):
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_id_on_the_hub(tiny, tmp_path, kind):
     pytest.importorskip("huggingface_hub", reason="the extra `hub`")
     home = tmp_path / "models--some-owner--some-model"
-    tiny.save_pretrained(home / "snapshots" / "0123456789abcdef0123456789abcdef01234567")
-    (home / "refs").mkdir()
-    (home / "refs" / "main").write_text("0123456789abcdef0123456789abcdef01234567")
-    code = "from roberta import RobertaTokenizer as T; t = T.from_pretrained('some-owner/some-model'); "
-    code += f"print(t({TEXT!r}).input_ids, t.name_or_path)"
-    # In a process of its own: the client reads these two when it is imported.
-    environment = {**os.environ, "HF_HUB_CACHE": str(tmp_path), "HF_HUB_OFFLINE": "1", "PYTHONIOENCODING": "utf-8"}
+    commits = {"main": "0123456789abcdef0123456789abcdef01234567", "v2": "89abcdef0123456789abcdef0123456789abcdef"}
+    (home / "refs").mkdir(parents=True)
+    for name, commit in commits.items():
+        (home / "refs" / name).write_text(commit)
+    tiny.save_pretrained(home / "snapshots" / commits["main"])
+    RobertaTokenizer.train(["x"], 261).save_pretrained(home / "snapshots" / commits["v2"] / "inside")
+    options = {"cache_dir": str(tmp_path), "local_files_only": True, "token": False}
+    code = f"from roberta import {kind.__name__} as T; options = {options}; name = 'some-owner/some-model'; "
+    code += f"main = T.from_pretrained(name, **options); print(main({TEXT!r}).input_ids, main.name_or_path); "
+    code += "print(T.from_pretrained(name, revision='v2', subfolder='inside', **options).vocab_size)"
+    # In a process of its own, so that no other test has told the client to be offline.
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)  # noqa: S603
-    assert done.stdout.strip() == f"{tiny(TEXT).input_ids} some-owner/some-model"
+    assert done.stdout.splitlines() == [f"{tiny(TEXT).input_ids} some-owner/some-model", "261"]
+
+
+def test_what_the_hub_is_asked_for_changes_nothing_for_a_folder(tiny, folder):
+    options = {"revision": "main", "token": True, "cache_dir": folder.parent, "local_files_only": True}
+    found = RobertaTokenizer.from_pretrained(folder.parent, subfolder="folder", **options, force_download=True)
+    assert found(TEXT).input_ids == tiny(TEXT).input_ids
 
 
 SETS_FOR_THE_PEER = {

@@ -1,7 +1,8 @@
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer import RobertaTokenizer
+from roberta.tokenizer import AddedToken, RobertaTokenizer
+from roberta.tokenizer.pipeline import Alignment, EncodedText
 
 TEXT = st.lists(st.sampled_from(["<mask>", " <mask>", "<s>", "the", " cat", " ", "\n", "é", "日", "a1", "'s"])).map(
     "".join
@@ -23,7 +24,7 @@ TEXT = st.lists(st.sampled_from(["<mask>", " <mask>", "<s>", "the", " cat", " ",
     ],
 )
 def test_golden_ids(ours, text, ids):
-    assert ours._pipeline.encode(text) == ids
+    assert ours.engine.ids(text) == ids
 
 
 @pytest.mark.parametrize(
@@ -37,16 +38,16 @@ def test_golden_ids(ours, text, ids):
     ],
 )
 def test_golden_ids_with_prefix_space(ours_prefixed, text, ids):
-    assert ids is None or ours_prefixed._pipeline.encode(text) == ids
+    assert ids is None or ours_prefixed.engine.ids(text) == ids
 
 
 @pytest.mark.parametrize("prefixed", [False, True])
 @settings(derandomize=True, deadline=None)
 @given(text=TEXT, split=st.booleans())
 def test_the_long_way_and_the_short_way_agree(tiny, prefixed, text, split):
-    pipeline = RobertaTokenizer(tiny._base, tiny._merges, add_prefix_space=prefixed)._pipeline
+    pipeline = RobertaTokenizer(tiny._base, tiny._merges, add_prefix_space=prefixed).engine
     pieces = list(pipeline.pieces(text, split))
-    assert [index for piece in pieces for index in piece.ids] == pipeline.encode(text, split)
+    assert [index for piece in pieces for index in piece.ids] == pipeline.ids(text, split)
     assert "".join(text[piece.start : piece.end] for piece in pieces) == text
     ends = [0] + [piece.end for piece in pieces]
     assert [piece.start for piece in pieces] == ends[:-1]
@@ -54,7 +55,7 @@ def test_the_long_way_and_the_short_way_agree(tiny, prefixed, text, split):
 
 def test_a_whole_novel(ours, novels):
     text = (novels / "persuasion.txt").read_text()
-    assert ours.decode(ours._pipeline.encode(text)) == text
+    assert ours.decode(ours.engine.ids(text)) == text
 
 
 @pytest.mark.hf
@@ -68,4 +69,146 @@ def test_a_whole_novel_has_the_peers_ids_and_offsets(ours, fast, novels):
 @pytest.mark.parametrize(("unit", "count"), [("a", 300_000), ("😀", 80_000), (" ", 300_000), ("<mask>", 20_000)])
 def test_long_runs_are_done_in_seconds(ours, unit, count):
     text = unit * count
-    assert ours.decode(ours._pipeline.encode(text)) == text
+    assert ours.decode(ours.engine.ids(text)) == text
+
+
+def test_alignment_is_found_once_and_only_when_someone_asks():
+    asked = []
+    text = EncodedText([7, 8], lambda: asked.append("once") or Alignment([(0, 1), (1, 3)], [0, 0]))
+    assert (text.ids, asked) == ([7, 8], [])
+    assert (text.offsets, text.words, text.offsets) == ([(0, 1), (1, 3)], [0, 0], [(0, 1), (1, 3)])
+    assert asked == ["once"]
+
+
+# -- alignment: a token's offsets are the code points whose bytes it holds, less the spaces at both ends ---------------
+
+ALIGNED_TEXT = st.lists(
+    st.sampled_from(
+        ["<mask>", " <mask>", "<s>", "the", " cat", " ", "  ", "\n", "é", "日本", "😀", "a1", "'s", "\xa0"]
+    ),
+    max_size=8,
+).map("".join)
+
+
+@pytest.mark.parametrize(
+    ("text", "trimmed", "untrimmed"),
+    [
+        ("Hello world", [(0, 5), (6, 11)], [(0, 5), (5, 11)]),
+        (" Hello  world", [(1, 6), (7, 7), (8, 13)], [(0, 6), (6, 7), (7, 13)]),
+        (
+            "日本 語",
+            [(0, 1), (0, 1), (1, 2), (1, 2), (3, 4), (3, 4), (3, 4)],
+            [(0, 1), (0, 1), (1, 2), (1, 2), (2, 4), (3, 4), (3, 4)],
+        ),
+        ("Hello <mask> world", [(0, 5), (6, 12), (13, 18)], [(0, 5), (5, 12), (12, 18)]),
+        ("a\n", [(0, 1), (1, 2)], [(0, 1), (1, 2)]),  # a line end is not trimmed
+    ],
+)
+def test_golden_offsets(ours, text, trimmed, untrimmed):
+    assert ours.engine.align(text).offsets == trimmed
+    ours.trim_offsets = False
+    try:
+        assert ours.engine.align(text).offsets == untrimmed
+    finally:
+        ours.trim_offsets = True
+
+
+@pytest.mark.parametrize(
+    ("text", "offsets"),
+    [
+        (" Hello", [(1, 6)]),  # a real space is trimmed; the peer leaves it in
+        ("Hello", [(0, 5)]),
+        ("a  <mask>b", [(0, 1), (3, 9), (9, 10)]),  # the peer puts b at (10, 10)
+        ("\xa0a", [(0, 0), (0, 1), (1, 2)]),  # the inserted space is a piece of its own, of no width
+    ],
+)
+def test_golden_offsets_with_prefix_space(ours_prefixed, text, offsets):
+    assert ours_prefixed.engine.align(text).offsets == offsets
+
+
+@pytest.mark.hf
+@settings(derandomize=True, deadline=None)
+@given(text=ALIGNED_TEXT)
+def test_offsets_with_prefix_space_are_the_peers_where_it_inserts_none_after_a_token(
+    ours_prefixed, fast_prefixed, text
+):
+    # With a letter first, and a space behind each special token, there is nowhere else that one would be put in.
+    text = "a" + text.replace("<mask>", "<mask> ").replace("<s>", "<s> ")
+    offsets = fast_prefixed(text, return_offsets_mapping=True).offset_mapping
+    assert ours_prefixed(text, return_offsets_mapping=True).offset_mapping == offsets
+
+
+@pytest.mark.parametrize("trim", [False, True])
+@pytest.mark.parametrize("prefixed", [False, True])
+@settings(derandomize=True, deadline=None)
+@given(text=ALIGNED_TEXT)
+def test_the_law(tiny, trim, prefixed, text):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, add_prefix_space=prefixed, trim_offsets=trim)
+    ids = tokenizer.encode(text, add_special_tokens=False)
+    offsets, words = tokenizer.engine.align(text)
+    assert len(offsets) == len(words) == len(ids)
+    assert words == sorted(words)
+    assert all(0 <= start <= end <= len(text) for start, end in offsets)
+    assert offsets == sorted(offsets)
+    for index, (start, end) in zip(ids, offsets, strict=True):
+        spelled = tokenizer._bytes_of_token(tokenizer.convert_ids_to_tokens(index))
+        held = text[start:end]
+        if index in tokenizer.all_special_ids:
+            assert held.strip() == spelled.decode()
+        else:
+            # What the token spells lies within the characters that it points at, and begins and ends in the outermost.
+            assert spelled.strip(b" ") in held.encode()
+            assert len(held.strip()) <= len(spelled)
+        if trim and held:
+            assert not held.startswith(" ")
+            assert not held.endswith(" ")
+    if not trim:
+        covered = {place for start, end in offsets for place in range(start, end)}
+        assert covered == set(range(len(text)))
+
+
+def test_a_byte_that_the_vocabulary_lacks_has_its_character():
+    tokenizer = RobertaTokenizer({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "<mask>": 5}, [])
+    encoding = tokenizer("aéa", return_offsets_mapping=True)
+    assert encoding.input_ids == [0, 4, 3, 3, 4, 2]
+    assert encoding.offset_mapping == [(0, 0), (0, 1), (1, 2), (1, 2), (2, 3), (0, 0)]
+
+
+def test_white_space_that_a_token_swallowed_is_trimmed_at_both_sides(tiny):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
+    tokenizer.add_tokens([AddedToken("<r>", lstrip=True, rstrip=True)])
+    assert tokenizer.engine.align("a \t<r>\n b").offsets == [(0, 1), (3, 6), (8, 9)]
+    tokenizer.trim_offsets = False
+    assert tokenizer.engine.align("a \t<r>\n b").offsets == [(0, 1), (1, 8), (8, 9)]
+
+
+def test_words_are_pieces(ours):
+    assert ours("It's 2, ok").word_ids() == [None, 0, 1, 2, 3, 4, None]
+
+
+def test_words_that_were_given(ours_prefixed):
+    encoding = ours_prefixed(
+        ["unbelievable", "", "<mask>.", "x y"], is_split_into_words=True, return_offsets_mapping=True
+    )
+    assert encoding.tokens() == ["<s>", "Ġunbelievable", "<mask>", "Ġ.", "Ġx", "Ġy", "</s>"]
+    assert encoding.word_ids() == [None, 0, 2, 2, 3, 3, None]
+    assert encoding.offset_mapping == [(0, 0), (0, 12), (0, 6), (6, 7), (0, 1), (2, 3), (0, 0)]
+
+
+def test_what_is_remembered_is_forgotten_with_the_vocabulary():
+    tokenizer = RobertaTokenizer({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "<mask>": 5}, [])
+    assert tokenizer("ab", return_offsets_mapping=True).offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
+    assert list(tokenizer.engine.aligned_words) == ["ab"]
+    tokenizer.unk_token = "<pad>"  # noqa: S105  (no password)
+    encoding = tokenizer("xa", return_offsets_mapping=True)
+    assert encoding.input_ids == [0, 1, 4, 2]
+    assert encoding.offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
+    assert list(tokenizer.engine.aligned_words) == ["xa"]
+
+
+@settings(derandomize=True, deadline=None)
+@given(texts=st.lists(ALIGNED_TEXT, max_size=6))
+def test_what_is_remembered_changes_nothing(tiny, texts):
+    tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
+    for text in texts * 2:
+        assert tokenizer.engine.align(text) == RobertaTokenizer(tiny._base, tiny._merges).engine.align(text)

@@ -14,6 +14,13 @@ def test_numpy():
     assert to_tensor("offset_mapping", [[(0, 1), (1, 2)]], "np").shape == (1, 2, 2)
 
 
+def test_floats_stay_floats():
+    """Labels of a regression are not cut off, and a batch without rows is one of integers."""
+    assert to_tensor("labels", [0.5, 2], "np").tolist() == [0.5, 2]
+    assert to_tensor("labels", [0.5, 2], "np").dtype == "float32"
+    assert to_tensor("input_ids", [], "np").dtype == "int64"
+
+
 @pytest.mark.torch
 def test_torch():
     torch = pytest.importorskip("torch", reason="PyTorch is not installed")

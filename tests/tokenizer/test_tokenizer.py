@@ -1,12 +1,17 @@
+import copy
 import json
+import pickle
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer import AddedToken, RobertaTokenizer
-from roberta.tokenizer.plan import UNLIMITED
+from roberta.tokenizer import AddedToken, RobertaTokenizer, RobertaTokenizerFast
+from roberta.tokenizer.options import UNLIMITED
 
+KINDS = [RobertaTokenizer, pytest.param(RobertaTokenizerFast, marks=pytest.mark.tokenizers)]
 TEXT = st.lists(
     st.sampled_from(["<mask>", " <mask>", "<new>", "the", " cat", " ", "é", "日", "\n", "Xy"]), max_size=8
 ).map("".join)
@@ -138,3 +143,65 @@ def test_a_role_that_nobody_plays_stays_so(tiny, tmp_path):
     tokenizer.save_pretrained(tmp_path)
     assert RobertaTokenizer.from_pretrained(tmp_path).mask_token is None
     assert RobertaTokenizer.from_tokenizer(tokenizer).mask_token is None
+
+
+# -- what a copy shares ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tokenizer: tokenizer.add_tokens(["the"]),
+        lambda tokenizer: tokenizer.add_special_tokens({"additional_special_tokens": ["<x>", "the"]}),
+        lambda tokenizer: setattr(tokenizer, "pad_token", "<unk>"),
+        lambda tokenizer: setattr(tokenizer, "cls_token_id", 3),
+        lambda tokenizer: tokenizer.model_input_names.append("token_type_ids"),
+    ],
+)
+@pytest.mark.parametrize("changes_the_copy", [True, False])
+def test_a_copy_and_its_original_go_their_own_ways(tiny, kind, change, changes_the_copy):
+    original = kind.from_tokenizer(tiny)
+    before = state_of(original)
+    twin = copy.copy(original)
+    assert state_of(twin) == before
+    change(twin if changes_the_copy else original)
+    assert state_of(original if changes_the_copy else twin) == before
+    assert state_of(twin if changes_the_copy else original) != before
+
+
+def state_of(tokenizer):
+    ids = dict(tokenizer(["the cat<x>", "a"], padding=True)), tokenizer.tokenize("the cat")
+    return ids, tokenizer.get_vocab(), tokenizer.added_tokens_decoder, tokenizer.special_tokens_map
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_calls_leave_nothing_behind_that_is_pickled(tiny, kind):
+    """`datasets` tells by the bytes whether it has seen a tokenizer before."""
+    tokenizer = kind(tiny._base, tiny._merges, model_max_length=4)
+    before = pickle.dumps(tokenizer)
+    tokenizer(["the cat sat", "on <mask>"], return_offsets_mapping=True)
+    tokenizer.explain("the mat")
+    assert pickle.dumps(tokenizer) == before
+    twin = pickle.loads(before)  # noqa: S301  # our own
+    assert twin("the cat sat").input_ids == tokenizer("the cat sat").input_ids
+
+
+# -- the walk of a call ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_call_is_short(kind):
+    """A warm call of one text: 25 functions of Python in six files, which a reader can follow."""
+    tokenizer = kind.from_pretrained("austen")
+    walk = []
+    for _ in range(2):
+        walk.clear()
+        sys.setprofile(lambda frame, event, _: event == "call" and walk.append(frame.f_code))
+        try:
+            tokenizer("I dare say")
+        finally:
+            sys.setprofile(None)
+    files = {Path(code.co_filename).name for code in walk if code.co_filename.endswith(".py")}
+    assert len(walk) <= 25, [code.co_qualname for code in walk]
+    assert len(files) <= 6, files

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import RobertaTokenizer
-from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL
+from roberta.tokenizer.pieces import BYTE_TO_SYMBOL
 from roberta.tokenizer.training import SPECIAL_TOKENS, train
 
 

@@ -19,15 +19,18 @@ def test_longest_first_cuts_the_longer(first, second, budget):
         assert kept[longer] - kept[shorter] in (0, 1)
 
 
-@given(first=SIZE, second=SIZE, budget=st.integers(0, 40))
-def test_only_first_cuts_only_the_first(first, second, budget):
-    try:
-        kept = kept_lengths(first, second, budget, "only_first")
-    except ValueError:
-        assert first + second - budget >= first  # it would have to be cut to nothing, or more
-        return
-    assert kept == (min(first, budget - second), second)
-    assert kept == kept_lengths(second, first, budget, "only_second")[::-1]
+@given(kept=st.integers(1, 30), gone=SIZE, second=SIZE)
+def test_only_first_cuts_only_the_first(kept, gone, second):
+    assert kept_lengths(kept + gone, second, kept + second, "only_first") == (kept, second)
+    assert kept_lengths(second, kept + gone, kept + second, "only_second") == (second, kept)
+    assert kept_lengths(kept, second, kept + second + gone, "only_first") == (kept, second)
+
+
+@given(first=st.integers(1, 30), second=st.integers(1, 30), lacking=SIZE)
+def test_a_text_is_not_cut_to_nothing_or_more_where_the_other_one_takes_the_room(first, second, lacking):
+    budget = max(second - lacking, 0)
+    with pytest.raises(ValueError, match="only_first expects a first text of more than"):
+        kept_lengths(first, second, budget, "only_first")
 
 
 @given(length=SIZE, budget=st.integers(0, 40), strategy=st.sampled_from(["longest_first", "only_first"]))
@@ -73,13 +76,19 @@ def test_what_cannot_succeed_is_said(first, second, budget, strategy, message):
         kept_lengths(first, second, budget, strategy)
 
 
-@given(length=SIZE, kept=st.integers(1, 12), stride=st.integers(0, 11), side=st.sampled_from(["left", "right"]))
-def test_windows_cover_the_text_with_the_wanted_overlap(length, kept, stride, side):
-    if stride >= kept:
-        if length > kept:
-            with pytest.raises(ValueError, match=rf"stride: expected windows of more than stride = {stride} tokens"):
-                windows(length, kept, stride, side)
-        return
+SIDE = st.sampled_from(["left", "right"])
+
+
+@given(kept=st.integers(0, 11), more_stride=st.integers(0, 5), more_length=st.integers(1, 20), side=SIDE)
+def test_windows_that_would_not_advance_are_refused(kept, more_stride, more_length, side):
+    stride = kept + more_stride
+    with pytest.raises(ValueError, match=rf"stride: expected windows of more than stride = {stride} tokens"):
+        windows(kept + more_length, kept, stride, side)
+
+
+@given(length=SIZE, stride=st.integers(0, 11), step=st.integers(1, 12), side=SIDE)
+def test_windows_cover_the_text_with_the_wanted_overlap(length, stride, step, side):
+    kept = stride + step
     found = windows(length, kept, stride, side)
     assert found[0] == ((0, min(kept, length)) if side == "right" else (max(length - kept, 0), length))
     in_order = found if side == "right" else found[::-1]

@@ -1,5 +1,6 @@
 """Both tokenizer classes are one law: the same fields, alignments and errors, whatever is asked."""
 
+import itertools
 import os
 
 import numpy as np
@@ -96,12 +97,14 @@ def require_same(pure, fast, *inputs, **options):
 
 @pytest.fixture(scope="module")
 def theirs(ours):
-    return RobertaTokenizerFast.from_tokenizer(ours)
+    yield RobertaTokenizerFast.from_tokenizer(ours)
+    ours.trim_offsets = True  # as it was
 
 
 @pytest.fixture(scope="module")
 def theirs_prefixed(ours_prefixed):
-    return RobertaTokenizerFast.from_tokenizer(ours_prefixed)
+    yield RobertaTokenizerFast.from_tokenizer(ours_prefixed)
+    ours_prefixed.trim_offsets = True  # as it was
 
 
 @QUIET
@@ -191,3 +194,38 @@ def test_lone_surrogates_are_the_same_error(ours, theirs):
         require_same(ours, theirs, *inputs)
         with pytest.raises(ValueError, match="lone surrogate"):
             theirs(*inputs)
+
+
+# -- arrays ------------------------------------------------------------------------------------------------------------
+
+SHORT = ["the cat sat on the mat", "", "the <mask>", "a"]
+
+
+@pytest.fixture(scope="module")
+def tiny_on_library(tiny):
+    return RobertaTokenizerFast.from_tokenizer(tiny)
+
+
+@pytest.mark.parametrize("side", ["left", "right"])
+@pytest.mark.parametrize("cut", ["left", "right"])
+@pytest.mark.parametrize("padding", [True, "max_length", False])
+@pytest.mark.parametrize("limit", [None, 1, 2, 3, 5, 99])
+@pytest.mark.parametrize("add_special_tokens", [True, False])
+def test_every_way_to_cut_and_pad_an_array(tiny, tiny_on_library, side, cut, padding, limit, add_special_tokens):
+    options = {
+        "padding": padding, "padding_side": side, "truncation_side": cut, "max_length": limit, "return_tensors": "np",
+        "add_special_tokens": add_special_tokens, "return_token_type_ids": True, "verbose": False,
+    }  # fmt: skip
+    for texts, truncation in itertools.product((SHORT, SHORT[:1], SHORT[1:2], []), (True, False, "only_first")):
+        mine, pure = (
+            arrays_of(tokenizer, texts, truncation=truncation, **options) for tokenizer in (tiny_on_library, tiny)
+        )
+        assert mine == pure
+
+
+def arrays_of(tokenizer, texts, **options):
+    """Field -> dtype and values; or the message of the error."""
+    try:
+        return {name: (array.dtype, array.tolist()) for name, array in tokenizer(texts, **options).items()}
+    except ValueError as error:
+        return str(error)

@@ -1,9 +1,11 @@
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
-from roberta.tokenizer.alphabet import BYTE_TO_SYMBOL
+from roberta.tokenizer.pieces import BYTE_TO_SYMBOL
 
 BYTES = {symbol: index for index, symbol in enumerate(BYTE_TO_SYMBOL, 4)}
 SPECIAL = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3}
@@ -129,6 +131,19 @@ def test_added_tokens(tokenizer):
     assert tokenizer.tokenize("a <new>s") == ["a", "Ġ", "<new>", "s"]
     assert tokenizer.decode(tokenizer.encode("x  añb", add_special_tokens=False)) == "xañb"  # ñ is no symbol here
     assert list(tokenizer.added_tokens_decoder)[-2:] == [273, 274]
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+def test_adding_many_tokens_costs_no_more_than_their_number(ours, one_by_one):
+    tokenizer = RobertaTokenizer.from_tokenizer(ours)
+    tokens = [f"<{index}>" for index in range(10_000)]
+    begin = time.process_time()
+    added = sum(map(tokenizer.add_tokens, tokens)) if one_by_one else tokenizer.add_tokens(tokens)
+    listed = tokenizer.add_special_tokens({"additional_special_tokens": [f"[{token}]" for token in tokens]})
+    assert time.process_time() - begin < 3  # seconds; looking through the vocabulary for each would be 20
+    assert (added, listed) == (10_000, 10_000)
+    assert tokenizer.convert_tokens_to_ids(["<0>", "<9999>", "[<0>]"]) == [50265, 60264, 60265]
+    assert tokenizer.all_special_tokens[-1] == "[<9999>]"
 
 
 def test_added_special_tokens_are_skipped_in_decoding(tokenizer):

@@ -2,7 +2,7 @@
 
 import pytest
 from roberta.tokenizer import RobertaTokenizer
-from roberta.tokenizer.slots import SLOTS
+from roberta.tokenizer.roles import ROLES
 
 
 @pytest.fixture
@@ -11,7 +11,7 @@ def tokenizer(tiny):
 
 
 def test_roles_of_the_real_vocabulary(ours):
-    assert {role: getattr(ours, f"{role}_id") for role in SLOTS} == {
+    assert {role: getattr(ours, f"{role}_id") for role in ROLES} == {
         "bos_token": 0,
         "cls_token": 0,
         "pad_token": 1,

@@ -1,11 +1,14 @@
 """Masking. Counts are held to binomial bounds whose false alarm probability is stated; the seeds are fixed on top."""
 
+import pickle
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer import DynamicMasker, mask_tokens
-from roberta.tokenizer.masking import IGNORED, starts_by_spelling, starts_by_word_ids
+from roberta.tokenizer import DynamicMasker, RobertaTokenizer, mask_tokens
+from roberta.tokenizer.data.masking import IGNORED, starts_by_spelling, starts_by_word_ids
 
 MASK, SIZE, SPECIAL = 999, 1000, (0, 1, 2, 3, 999)
 OPTIONS = {"mask_id": MASK, "vocab_size": SIZE, "special_ids": SPECIAL}
@@ -100,6 +103,73 @@ def test_laws_that_hold_for_every_draw(rows, seed, probability):
         assert (chosen == ~np.isin(ids, SPECIAL)).all()
     if probability == 0.0:
         assert not chosen.any()
+
+
+def test_masking_costs_no_more_with_a_larger_vocabulary():
+    ids, options = np.full((2, 8), 7), {"mask_id": 4, "special_ids": SPECIAL}
+    peaks = []
+    for vocab_size in (1000, 10**7):
+        tracemalloc.start()
+        masked, _ = mask_tokens(ids, np.random.default_rng(0), vocab_size=vocab_size, probability=1, **options)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        assert masked.max() < vocab_size
+    assert peaks[1] < 2 * peaks[0]
+
+
+@settings(derandomize=True, deadline=None)
+@given(special=st.sets(st.integers(0, 19), max_size=18), seed=st.integers(0, 99))
+def test_random_tokens_are_drawn_as_from_a_list_of_the_ordinary_ones(special, seed):
+    """Whatever the special ids are given as; ids beyond the vocabulary do not count."""
+    ordinary = np.setdiff1d(np.arange(20), list(special))
+    for kind in (set, tuple, np.array, lambda ids: [*ids, *ids, 20, 99]):
+        rng = np.random.default_rng(seed)
+        ids = np.full((3, 5), ordinary[0])
+        options = {"mask_id": 0, "vocab_size": 20, "special_ids": kind(list(special))}
+        masked, _ = mask_tokens(ids, rng, probability=1, mask_share=0, random_share=1, **options)
+        rng = np.random.default_rng(seed)
+        rng.random((2, 3, 5))
+        assert (masked == ordinary[rng.integers(ordinary.size, size=(3, 5))]).all()
+
+
+def test_a_mask_protects_what_it_marks():
+    ids, marked = batch(9, 30), np.arange(30) % 2 == 0
+    _, labels = mask_tokens(
+        ids, np.random.default_rng(0), **OPTIONS, probability=1, special_tokens_mask=np.broadcast_to(marked, ids.shape)
+    )
+    assert (labels[:, marked] == IGNORED).all()
+    assert ((labels != IGNORED) == (~np.isin(ids, SPECIAL) & ~marked)).all()
+    with pytest.raises(
+        ValueError, match=r"special_tokens_mask: expected the shape of input_ids, \(9, 30\), got \(30,\)"
+    ):
+        mask_tokens(ids, np.random.default_rng(0), **OPTIONS, special_tokens_mask=marked)
+
+
+@pytest.mark.parametrize("ids", [[[4.0, 7.9]], [[True, False]], [["4", "7"]], [[4, None]], [[4, 7], [4]], {"a": 1}])
+def test_what_is_no_array_of_ids_is_refused(ids, tiny):
+    message = "input_ids: expected integers in rows of one length, got an array of .*; pass the input_ids of"
+    with pytest.raises(TypeError, match=message):
+        mask_tokens(ids, np.random.default_rng(0), **OPTIONS)
+    with pytest.raises(TypeError, match=message):
+        starts_by_spelling(ids, tiny)
+
+
+@pytest.mark.parametrize("index", [-1, 10**6])
+def test_the_spelling_of_ids_outside_the_vocabulary_is_not_made_up(index, tiny):
+    with pytest.raises(ValueError, match=f"input_ids: expected 0 to vocab_size - 1 = {len(tiny) - 1}, got .*{index}"):
+        starts_by_spelling([[4, index]], tiny)
+
+
+@pytest.mark.torch
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8"])
+def test_tensors_are_masked_as_arrays_are_and_left_untouched(dtype, tiny):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    ids = np.tile(tiny.encode("the cat sat on the mat"), (20, 1)).clip(max=255)
+    tensor = torch.tensor(ids, dtype=getattr(torch, dtype))
+    expected = DynamicMasker(tiny, 1, whole_words=True)(ids, epoch=0, index=0)
+    found = DynamicMasker(tiny, 1, whole_words=True)(tensor, epoch=0, index=0)
+    assert all((one == other).all() and one.dtype == np.int64 for one, other in zip(found, expected, strict=True))
+    assert (tensor.numpy() == ids).all()
 
 
 # -- whole words -------------------------------------------------------------------------------------------------------
@@ -210,6 +280,38 @@ def test_a_new_mask_each_epoch_and_batch_and_the_same_for_the_same(tiny):
     assert len(set(drawn.values())) == len(drawn)
 
 
+def test_a_masker_counts_where_it_is_not_told_and_goes_on_when_it_is_copied(tiny):
+    ids = np.tile(tiny.encode("the cat sat on the mat" * 9), (4, 1))
+    masker = DynamicMasker(tiny, 3)
+    for index in range(3):
+        expected = DynamicMasker(tiny, 3)(ids, epoch=0, index=index)
+        masker = pickle.loads(pickle.dumps(masker))  # noqa: S301  # our own
+        assert all((one == other).all() for one, other in zip(masker(ids), expected, strict=True))
+        masker(ids, epoch=5, index=5)  # to be told changes nothing
+    for place in ({"epoch": 1}, {"index": 0}):
+        with pytest.raises(
+            ValueError, match=r"epoch, index: expected both or neither, got .*None.*; pass both, or let"
+        ):
+            masker(ids, **place)
+
+
+def test_a_masker_knows_the_tokens_that_its_tokenizer_is_given_later(tiny):
+    grown = RobertaTokenizer(tiny._base, tiny._merges)
+    masker = DynamicMasker(grown, 3, probability=1.0, whole_words=True)
+    grown.add_special_tokens({"additional_special_tokens": ["<one>"]})
+    grown.add_tokens(["two"])
+    one, two = grown.convert_tokens_to_ids(["<one>", "two"])
+    _, labels = masker([[0, one, two, 2]], epoch=0, index=0)
+    assert labels.tolist() == [[IGNORED, IGNORED, two, IGNORED]]
+
+
+def test_a_masker_of_another_kind_of_words_is_refused(tiny):
+    with pytest.raises(TypeError, match="whole_words: expected True or False, got 'word_ids'; pass word_starts"):
+        DynamicMasker(tiny, 0, whole_words="word_ids")
+    with pytest.raises(ValueError, match="probability: expected 0 to 1, got 15; the paper"):
+        DynamicMasker(tiny, 0, probability=15)
+
+
 def test_a_masker_knows_its_tokenizer(tiny):
     ids = np.tile(tiny.encode("the cat<unk> <mask>"), (300, 1))
     masked, labels = DynamicMasker(tiny, 5, probability=1.0)(ids, epoch=0, index=0)
@@ -227,6 +329,8 @@ def test_a_masker_knows_its_tokenizer(tiny):
         ({"probability": float("nan")}, "probability: expected 0 to 1, got nan"),
         ({"mask_share": -0.1}, r"mask_share, random_share: expected .*, got \(-0.1, 0.1\)"),
         ({"mask_share": 0.8, "random_share": 0.3}, r"mask_share, random_share: .* sum of at most 1, got \(0.8, 0.3\)"),
+        ({"mask_id": 1000}, "mask_id: expected 0 to vocab_size - 1 = 999, got 1000; pass"),
+        ({"mask_id": -1}, "mask_id: expected 0 to .*, got -1; pass"),
         ({"vocab_size": 5}, r"input_ids: expected 0 to vocab_size - 1 = 4, got 4 to 7; pass"),
         (
             {"special_ids": range(1000)},
@@ -240,7 +344,5 @@ def test_what_makes_no_sense_is_said(changes, message):
 
 
 def test_a_tokenizer_without_mask_is_refused(tiny):
-    from roberta.tokenizer import RobertaTokenizer
-
     with pytest.raises(ValueError, match="tokenizer: expected one with a mask token, got one without; load"):
         DynamicMasker(RobertaTokenizer(tiny._base, tiny._merges, mask_token=None), 0)

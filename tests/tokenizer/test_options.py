@@ -1,9 +1,10 @@
 import re
 import warnings
+from collections.abc import Sequence
 
 import pytest
 from roberta.tokenizer import RobertaTokenizer
-from roberta.tokenizer.plan import UNLIMITED, CallOptions, reject_unknown, resolve
+from roberta.tokenizer.options import UNLIMITED, CallOptions, read_texts, reject_unknown, resolve
 
 
 class Defaults:
@@ -119,12 +120,12 @@ def test_names_that_do_not_exist():
 
 
 def test_fields():
-    assert list(plan().fields) == ["input_ids", "attention_mask"]
-    assert list(plan(return_attention_mask=False, return_token_type_ids=True).fields) == ["input_ids", "token_type_ids"]
+    assert plan().fields == ["input_ids", "attention_mask"]
+    assert plan(return_attention_mask=False, return_token_type_ids=True).fields == ["input_ids", "token_type_ids"]
     every = {
         f"return_{name}": True for name in ("special_tokens_mask", "offsets_mapping", "length", "overflowing_tokens")
     }
-    assert list(plan(**every).fields)[2:] == [
+    assert plan(**every).fields[2:] == [
         "special_tokens_mask",
         "offset_mapping",
         "length",
@@ -156,3 +157,114 @@ def test_padded_length(lengths, options, wanted):
 def test_a_wrong_side_is_reported_when_the_tokenizer_is_made(tiny):
     with pytest.raises(ValueError, match="padding_side: expected 'left' or 'right', got 'up'"):
         RobertaTokenizer(tiny._base, tiny._merges, padding_side="up")
+
+
+# -- texts -------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "samples", "is_batch"),
+    [
+        ("a", None, [["a"]], False),
+        ("a", "b", [["a", "b"]], False),
+        ("a", "", [["a", ""]], False),  # an empty second text is a second text
+        (["a", "b"], None, [["a"], ["b"]], True),
+        (("a", "b"), None, [["a"], ["b"]], True),
+        (["a", "b"], ["c", "d"], [["a", "c"], ["b", "d"]], True),
+        ([("a", "b"), ["c", "d"]], None, [["a", "b"], ["c", "d"]], True),
+        ([("a", "b"), "c"], None, [["a", "b"], ["c"]], True),
+        ([], None, [], True),
+        ([], [], [], True),
+    ],
+)
+def test_forms_of_texts(text, pair, samples, is_batch):
+    assert read_texts(text, pair, False) == (samples, is_batch)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "samples", "is_batch"),
+    [
+        (["a", "b"], None, [[["a", "b"]]], False),
+        ([], None, [[[]]], False),
+        (["a"], ["b", "c"], [[["a"], ["b", "c"]]], False),
+        ([["a", "b"], ["c"]], None, [[["a", "b"]], [["c"]]], True),
+        ([["a"]], [["b"]], [[["a"], ["b"]]], True),
+    ],
+)
+def test_forms_of_words(text, pair, samples, is_batch):
+    assert read_texts(text, pair, True) == (samples, is_batch)
+
+
+@pytest.mark.parametrize("wrong", [7, b"a", None, 1.5, {"a": 1}, object()])
+def test_what_is_no_text_is_named(wrong):
+    with pytest.raises(ValueError, match=rf"text: expected a str, got {type(wrong).__name__} .* index 0; pass"):
+        read_texts(wrong, None, False)
+    with pytest.raises(ValueError, match=rf"text: expected a str, got {type(wrong).__name__} .* index 1; pass"):
+        read_texts(["a", wrong], None, False)
+    with pytest.raises(ValueError, match="text: expected a list of words"):
+        read_texts(["a", wrong], None, True)
+
+
+@pytest.mark.parametrize("wrong", [[["a", "b", "c"]], [["a"]], [[]], [[1, 2]], [("a", 7)]])
+def test_what_is_no_pair_is_named(wrong):
+    with pytest.raises(ValueError, match="expected a str, got"):
+        read_texts(wrong, None, False)
+
+
+def test_a_text_where_words_should_be():
+    with pytest.raises(ValueError, match=r"text: expected a list of words \(str\), got str 'a b'"):
+        read_texts("a b", None, True)
+
+
+def test_batches_must_match():
+    with pytest.raises(ValueError, match="text_pair: expected as many texts as in text, 2, got 1; pass"):
+        read_texts(["a", "b"], ["c"], False)
+    with pytest.raises(TypeError, match="text_pair: expected a list like text, got str; pass"):
+        read_texts(["a"], "b", False)
+    with pytest.raises(TypeError, match="text_pair: expected one text like text, got list; pass"):
+        read_texts("a", ["b"], False)
+
+
+@pytest.mark.parametrize(
+    ("text", "pair", "is_split", "message"),
+    [
+        ("ab\ud800", None, False, r"text: .*lone surrogate '\\ud800' at code point 2 of batch index 0; repair"),
+        (["a", "é\udfff"], None, False, r"text: .*'\\udfff' at code point 1 of batch index 1"),
+        ("a", "\ud800", False, r"text_pair: .*'\\ud800'"),
+        (["a", "\ud800"], None, True, r"text: .*'\\ud800'"),
+    ],
+)
+def test_a_lone_surrogate_is_named(text, pair, is_split, message):
+    with pytest.raises(ValueError, match=message):
+        read_texts(text, pair, is_split)
+
+
+class Column(Sequence):
+    """A sequence that is no list, as a column of `datasets` is: rows come one at a time, from a file."""
+
+    def __init__(self, rows):
+        self._rows = rows
+
+    def __len__(self):
+        return len(self._rows)
+
+    def __getitem__(self, index):
+        return self._rows[index]
+
+
+def test_a_column_is_a_list(tiny, ours_prefixed):
+    texts, words = ["the cat", "a <mask>"], [["the", "cat"], ["a"]]
+    assert read_texts(Column(texts), Column(texts), False) == read_texts(texts, texts, False)
+    assert tiny(Column(texts), padding=True) == tiny(texts, padding=True)
+    assert tiny(Column([Column(texts)])) == tiny([tuple(texts)])
+    for given in (Column(words), [Column(row) for row in words], Column([Column(row) for row in words])):
+        assert ours_prefixed(given, is_split_into_words=True) == ours_prefixed(words, is_split_into_words=True)
+    assert ours_prefixed(Column(words[0]), is_split_into_words=True) == ours_prefixed(
+        words[0], is_split_into_words=True
+    )
+
+
+@pytest.mark.parametrize("wrong", [b"abc", bytearray(b"abc"), memoryview(b"abc")])
+def test_bytes_are_no_list(tiny, wrong):
+    with pytest.raises(ValueError, match=f"text: expected a str, got {type(wrong).__name__}"):
+        tiny(wrong)

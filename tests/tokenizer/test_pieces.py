@@ -2,12 +2,48 @@ import pytest
 import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from roberta.tokenizer import pretokenize
-from roberta.tokenizer.pretokenize import split_pieces, split_words
+from roberta.tokenizer import pieces
+from roberta.tokenizer.pieces import (
+    BYTE_TO_SYMBOL,
+    SYMBOL_TO_BYTE,
+    bytes_to_symbols,
+    split_pieces,
+    split_words,
+    symbols_to_bytes,
+)
+
+
+def test_256_different_printable_symbols():
+    assert len(BYTE_TO_SYMBOL) == len(SYMBOL_TO_BYTE) == 256
+    assert all(len(symbol) == 1 and symbol.isprintable() and not symbol.isspace() for symbol in BYTE_TO_SYMBOL)
+
+
+def test_printable_latin_1_stands_for_itself_and_the_rest_is_counted_from_256():
+    moved = [byte for byte, symbol in enumerate(BYTE_TO_SYMBOL) if symbol != chr(byte)]
+    assert moved == [*range(33), *range(127, 161), 173]
+    assert [BYTE_TO_SYMBOL[byte] for byte in moved] == [chr(256 + index) for index in range(68)]
+    assert (BYTE_TO_SYMBOL[ord(" ")], BYTE_TO_SYMBOL[ord("\n")]) == ("Ġ", "Ċ")
+
+
+def test_every_byte_comes_back():
+    every = bytes(range(256))
+    assert symbols_to_bytes(bytes_to_symbols(every)) == every
+
+
+@pytest.mark.hf
+def test_the_library_has_the_same_alphabet(transformers):
+    from tokenizers import pre_tokenizers
+
+    assert set(BYTE_TO_SYMBOL) == set(pre_tokenizers.ByteLevel.alphabet())
+
+
+def test_a_character_outside_the_alphabet_is_named():
+    with pytest.raises(ValueError, match=r"symbols: expected .*256.* got ' ' in 'a b'; spell"):
+        symbols_to_bytes("a b")
 
 
 @pytest.mark.parametrize(
-    ("text", "pieces"),
+    ("text", "expected"),
     [
         ("", []),
         ("Hello world", ["Hello", " world"]),
@@ -23,8 +59,8 @@ from roberta.tokenizer.pretokenize import split_pieces, split_words
         ("e\u0301", ["e", "\u0301"]),  # a combining mark is no letter
     ],
 )
-def test_pieces(text, pieces):
-    assert split_pieces(text) == pieces
+def test_pieces(text, expected):
+    assert split_pieces(text) == expected
 
 
 @pytest.mark.parametrize("contraction", ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d"])
@@ -42,7 +78,13 @@ def test_nothing_is_lost(text):
 @settings(derandomize=True, deadline=None)
 @given(st.text(st.characters(max_codepoint=127)))
 def test_the_ascii_pattern_is_the_unicode_pattern(text):
-    assert pretokenize._ASCII.findall(text) == pretokenize._UNICODE.findall(text)
+    assert pieces._ASCII.findall(text) == pieces._UNICODE_16.findall(text)
+
+
+@settings(derandomize=True, deadline=None, max_examples=500)
+@given(st.text("aé日1²½ \u3000.'s\u088f\u208f\U00010940\U0001d6a6\U000323b0😀\u0301"))
+def test_the_plain_pattern_is_the_pinned_one_wherever_it_is_taken(text):
+    assert split_pieces(text) == (pieces._ASCII if text.isascii() else pieces._UNICODE_16).findall(text)
 
 
 ROUGH = st.lists(
@@ -82,6 +124,6 @@ def test_every_code_point_is_cut_as_the_library_cuts_it(transformers, context, l
         text = "".join(map(context.format, points[begin : begin + 8192]))
         cuts = [end for _, (_, end) in peer.pre_tokenize_str(text)]
         starts = [0, *cuts[:-1]]
-        pieces = [text[start:end] for start, end in zip(starts, cuts, strict=True)]
-        assert split_pieces(text) == pieces
-        assert [piece for word in split_words(text) for piece in split_pieces(word)] == pieces
+        expected = [text[start:end] for start, end in zip(starts, cuts, strict=True)]
+        assert split_pieces(text) == expected
+        assert [piece for word in split_words(text) for piece in split_pieces(word)] == expected

@@ -1,0 +1,206 @@
+"""The corpus, checked as it is read: documents of sentences of ids, or examples with fields.
+
+What looks like one and is none would go through in silence: a text is a sequence of letters, and a record of the
+tokenizer one of the names of its fields.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from operator import index
+from reprlib import repr as shortened
+from typing import Any, TypeVar
+
+__all__ = [
+    "DOCUMENTS",
+    "Document",
+    "Example",
+    "Sentence",
+    "as_integers",
+    "as_rows",
+    "as_texts",
+    "column",
+    "optional_column",
+    "read_from",
+]
+
+Sentence = Sequence[int]
+"""Ids without special tokens."""
+
+Document = Iterable[Sentence]
+"""Sentences that follow each other."""
+
+Example = Mapping[str, Any]
+"""Field -> value: a row of a data set."""
+
+T = TypeVar("T")
+
+DOCUMENTS = "pass tokenizer(sentences, add_special_tokens=False)['input_ids'] for each document"
+"""What to do where documents are something else."""
+
+# Named, since a checker would take `isinstance(x, list)` for a list of unknown.
+_WHOLE: tuple[type, ...] = (str, bytes, Mapping)
+_LIST: tuple[type, ...] = (list, tuple)
+
+
+def as_rows(items: Any, what: str, remedy: str) -> Any:
+    """Require what can be iterated over, but no text and no mapping.
+
+    Args:
+        items: documents, sentences or examples.
+        what: their name, for the message.
+        remedy: what to do where they are something else.
+
+    Returns:
+        The items as they are.
+
+    Raises:
+        TypeError: a text, a mapping, or a single item.
+
+    Example:
+        >>> as_rows({"input_ids": [7]}, "examples", "pass rows")
+        Traceback (most recent call last):
+        TypeError: examples: expected a list, got dict {'input_ids': [7]}; pass rows
+    """
+    can_iterate = hasattr(items, "__iter__") or hasattr(items, "__getitem__")
+    if isinstance(items, _WHOLE) or not can_iterate:
+        raise TypeError(f"{what}: expected a list, got {type(items).__name__} {shortened(items)}; {remedy}")
+    return items
+
+
+def as_integers(values: Any, what: str, remedy: str) -> list[int]:
+    """Read a row of integers.
+
+    Args:
+        values: a list, a tuple, an array or a tensor of one dimension.
+        what: their name, for the message.
+        remedy: what to do where they are something else.
+
+    Returns:
+        Python's integers.
+
+    Raises:
+        TypeError: a text, a mapping, or something else than integers, such as floats.
+
+    Example:
+        >>> as_integers(range(7, 9), "labels", "give the numbers of classes")
+        [7, 8]
+        >>> as_integers([0.5], "labels", "give the numbers of classes")
+        Traceback (most recent call last):
+        TypeError: labels: expected integers, got [0.5]; give the numbers of classes
+    """
+    items = values
+    if not isinstance(values, _LIST):  # which most are, and a corpus has many
+        items = as_rows(values.tolist() if hasattr(values, "tolist") else values, what, remedy)
+    try:
+        return list(map(index, items))
+    except TypeError:
+        raise TypeError(f"{what}: expected integers, got {shortened(values)}; {remedy}") from None
+
+
+def as_texts(values: Any, what: str, remedy: str) -> list[str]:
+    """Read a list of texts.
+
+    Args:
+        values: a list, a tuple or an array.
+        what: their name, for the message.
+        remedy: what to do where they are something else.
+
+    Returns:
+        The texts.
+
+    Raises:
+        TypeError: a single text, a mapping, or something else than texts.
+
+    Example:
+        >>> as_texts(("the", "cat"), "words", "split them")
+        ['the', 'cat']
+        >>> as_texts("the cat", "words", "split them")
+        Traceback (most recent call last):
+        TypeError: words: expected a list, got str 'the cat'; split them
+    """
+    texts = list(as_rows(values, what, remedy))
+    for at, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(
+                f"{what}: expected str, got {type(text).__name__} {shortened(text)} at place {at}; {remedy}"
+            )
+    return texts
+
+
+def read_from(items: Iterable[T], count: int, what: str) -> Iterator[T]:
+    """Pass over documents, or sentences of one, that were read before an interruption.
+
+    Args:
+        items: documents or sentences.
+        count: how many to pass over.
+        what: their name, for the message.
+
+    Returns:
+        The others.
+
+    Raises:
+        TypeError: something else than a list of them.
+        ValueError: there are fewer.
+
+    Example:
+        >>> list(read_from([[10], [11], [12]], 2, "sentences"))
+        [[12]]
+    """
+    iterator = iter(as_rows(items, what, DOCUMENTS))
+    passed = sum(1 for _ in islice(iterator, count))
+    if passed < count:
+        raise ValueError(
+            f"load_state_dict: expected at least {count} {what}, which were read before, found {passed}; give the "
+            "stream what it had"
+        )
+    return iterator
+
+
+def optional_column(examples: Sequence[Any], name: str) -> list[Any] | None:
+    """Take a field that all examples have, or none.
+
+    Args:
+        examples: mappings, at least one.
+        name: the field.
+
+    Returns:
+        Its values, or None.
+
+    Raises:
+        TypeError: an example that is no mapping.
+        ValueError: some have it and others do not.
+    """
+    for row, example in enumerate(examples):
+        if not isinstance(example, Mapping):
+            raise TypeError(
+                f"examples: expected mappings, got {type(example).__name__} {shortened(example)} in example {row}; "
+                f"pass a dict with {name!r} for each"
+            )
+    values = [example[name] for example in examples if name in example]
+    if 0 < len(values) < len(examples):
+        raise ValueError(
+            f"examples: expected {name!r} in all {len(examples)} or in none, got it in {len(values)}; split the batch"
+        )
+    return values or None
+
+
+def column(examples: Sequence[Any], name: str) -> list[Any]:
+    """Take a field of all examples.
+
+    Args:
+        examples: mappings, at least one.
+        name: the field.
+
+    Returns:
+        Its values.
+
+    Raises:
+        TypeError: an example that is no mapping.
+        ValueError: an example without the field.
+    """
+    values = optional_column(examples, name)
+    if values is None:
+        raise ValueError(
+            f"examples: expected each to be a mapping with {name!r}, got {list(examples[0])}; rename the field"
+        )
+    return values
