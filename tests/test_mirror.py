@@ -62,7 +62,7 @@ LACKING: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "masked_heads": "the spec's, on the path that keeps the probabilities",
             "keys_and_values": "one product with the query: split_heads",
         },
-        "encoder": {"call_context": "the spec's, whose masks are those of this engine"},
+        "encoder": {"call_context": "the spec's: masks"},
         "losses": dict.fromkeys(("mean_squared_error", "binary_cross_entropy", "within"), "the spec's: one array each"),
         "weights": dict.fromkeys(
             ("state_dict_numpy", "to_native", "to_numpy", "dtype_name", "is_tracing", "devices", "device_of",

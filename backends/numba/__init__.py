@@ -2,8 +2,8 @@
 
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
 then `kernels`, the loops, which stand on `scalars`, functions of one number, and on `tiles`, the one loop that is
-written for registers; `compiler` compiles them. It computes forward only, on the cpu. A
-model keeps its dense layers twice: as the checkpoint has them, and packed for their products.
+written for registers; `compiler` compiles them. It computes forward only, on the cpu. A model keeps its dense layers
+twice: as the checkpoint has them, and packed for their products.
 
 Numba's threads do it (`NUMBA_NUM_THREADS`, `numba.set_num_threads`), and results do not depend on how many there are. A
 model may be called from several Python threads at once. A process that is forked after a call may be ended by GNU's

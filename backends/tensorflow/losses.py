@@ -14,7 +14,7 @@ from .layers import sizes, widened
 
 def cross_entropy(logits: Tensor, labels: Tensor, ignore_index: int = IGNORE_INDEX) -> Tensor:
     """The mean negative log-likelihood of the labels that count; 0, with gradient 0, where none does."""
-    logits, labels = tf.reshape(logits, [-1, logits.shape[-1]]), tf.reshape(labels, [-1])  # n C, n
+    logits, labels = tf.reshape(logits, [-1, sizes(logits)[-1]]), tf.reshape(labels, [-1])  # n C, n
     is_counted = labels != ignore_index  # n
     chosen = tf.where(is_counted, labels, 0)  # n
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=chosen, logits=widened(logits))  # n

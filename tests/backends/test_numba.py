@@ -17,7 +17,7 @@ from roberta.parity.cases import draw_inputs
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets, flat_outputs
 from roberta.reference import layers
-from roberta.reference.inputs import SIGNATURES
+from roberta.reference.inputs import LABELS, SIGNATURES
 from roberta.reference.parameters import HEADS
 from roberta.reference.weights import flatten
 from scipy import stats
@@ -31,9 +31,10 @@ DTYPE = pytest.mark.parametrize("dtype", U)
 KINDS = {"encoder": {}, "decoder": {"is_decoder": True}, "cross": {"is_decoder": True, "add_cross_attention": True}}
 
 
-def inputs_of(model: Any, **drawn: Any) -> dict[str, Any]:
+def inputs_of(model: Any, has_labels: bool = True, **drawn: Any) -> dict[str, Any]:
     given = draw_inputs(model.head, model.config, seed=0, length=7, **drawn)
-    return {name: value for name, value in given.items() if name in SIGNATURES[model.head]}
+    left_out = set() if has_labels else set(LABELS[model.head])
+    return {name: value for name, value in given.items() if name in SIGNATURES[model.head] and name not in left_out}
 
 
 def require_within_budget(model: Any, inputs: Any, dtype: str, **asked: Any) -> None:
@@ -78,6 +79,53 @@ def test_the_fused_path_keeps_no_scores_and_says_so(make_config: Any, make_model
         missing = model.tape(input_ids=IDS, output_attentions=asked).missing
         ours = {name.partition("layer.0.")[2] for name in missing if "layer.0." in name and "LayerNorm" not in name}
         assert ours == never | {f"attention.{name}" for name in ("output.dense", "output.sum")} | more
+
+
+CONTEXT = "roberta.encoder.layer.0.attention.self.context"
+RELATIVE = {"is_decoder": True, "position_embedding_type": "relative_key_query"}
+
+
+@pytest.mark.parametrize("is_explicit", [False, True], ids=["fused", "explicit"])
+@pytest.mark.parametrize(
+    ("head", "fields"),
+    [*((head, {}) for head in HEADS), ("causal_lm", RELATIVE), ("causal_lm", KINDS["cross"])],
+)
+def test_a_batch_of_no_rows_gives_empty_results_as_in_the_spec(
+    head: str, fields: dict[str, Any], is_explicit: bool, make_config: Any, make_model: Any
+) -> None:
+    config = make_config(**fields)
+    asked = {"output_attentions": is_explicit, "output_hidden_states": True}
+    shapes = []
+    for backend in ("numpy", "numba"):
+        model = make_model(head, config, backend)
+        inputs = {name: value[:0] for name, value in inputs_of(model, has_labels=False).items()}
+        found = flat_outputs(model(**inputs, **asked))
+        shapes.append({name: (value.shape, str(value.dtype)) for name, value in found.items()})
+    assert shapes[0] == shapes[1]
+    assert all(0 in shape for shape, _ in shapes[0].values())
+
+
+def test_no_rows_cost_nothing(make_config: Any, make_model: Any) -> None:
+    ids = np.zeros((0, 5), int)
+    assert make_model("masked_lm", make_config(), "numba")(ids, labels=ids).loss == 0
+
+
+@pytest.mark.parametrize("is_explicit", [False, True], ids=["fused", "explicit"])
+@pytest.mark.parametrize("size", [1e38, 3e38])
+def test_values_near_the_largest_number_stay_finite_where_they_do_in_the_spec(
+    size: float, is_explicit: bool, make_config: Any, make_state: Any
+) -> None:
+    """A mean of values is as large as they are; their weighted sum before the division by the weights is larger."""
+    state = make_state("masked_lm", make_config())
+    bias = "roberta.encoder.layer.0.attention.self.value.bias"
+    state[bias] = np.full_like(state[bias], size)
+    found = []
+    for backend in ("numpy", "numba"):
+        model = FACES["masked_lm"](make_config(), backend=backend, state=state).eval()
+        with np.errstate(all="ignore"):
+            found.append(np.isfinite(model.tape(input_ids=IDS, output_attentions=is_explicit)[CONTEXT]))
+    assert found[0].all()
+    assert found[1].all()
 
 
 @DTYPE
