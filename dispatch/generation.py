@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -346,7 +346,7 @@ def _ends(eos_token_id: Any, config: RobertaConfig) -> list[int]:
     if hasattr(chosen, "dtype"):
         chosen = arguments.visible("eos_token_id", chosen).tolist()
     several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
-    ends: list[Any] = list(chosen) if several else [] if chosen is None else [chosen]
+    ends: list[Any] = list(cast("Iterable[Any]", chosen)) if several else [] if chosen is None else [chosen]
     return [_token("eos_token_id", end, config) for end in ends]
 
 

@@ -87,10 +87,10 @@ class PublicModel:
         dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
         where = f"{CLASS_NAMES[self.head]}: state"
-        found, report = matching.match({} if state is None else state, table, self.head, where=where)
-        if state is not None and strict:
-            lenient = "To draw what it lacks, and pass over what is of no use: strict=False"
-            matching.require_exact(report, table, where, lenient)
+        lenient = "To draw what it lacks, and pass over what is of no use: strict=False"
+        given: Mapping[str, Any] = {} if state is None else state
+        exact = strict and state is not None
+        found, report = matching.admit(given, table, self.head, dtype, where=where, strict=exact, lenient=lenient)
         self._assemble(config, table, found, seed, options, dtype, device)
         self.load_report = report
         self.checks_inputs = True
@@ -106,7 +106,6 @@ class PublicModel:
         device: Any,
     ) -> None:
         """Build the native head and fill in its weights; called again when its sizes change."""
-        matching.require_representable(state, dtype)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
         lacking = {name: parameter for name, parameter in table.items() if (parameter.tied_to or name) not in state}
@@ -187,11 +186,8 @@ class PublicModel:
                 model's dtype. Then nothing is changed.
         """
         table, where = self.table, "load_state_dict_numpy"
-        found, report = matching.match(state, table, self.head, where=where)
-        if strict:
-            lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
-            matching.require_exact(report, table, where, lenient)
-        matching.require_representable(found, self.dtype)
+        lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
+        found, report = matching.admit(state, table, self.head, self.dtype, where=where, strict=strict, lenient=lenient)
         ties = {name: p.tied_to for name, p in table.items() if p.tied_to in found}
         whole = {**found, **{name: found[source] for name, source in ties.items()}}
         self.engine.load_state_dict_numpy(self, whole, self.dtype)
@@ -348,10 +344,7 @@ class PublicModel:
         if not is_main_process:
             return
         state, dtype = self.state_dict_numpy() if state_dict is None else state_dict, self.dtype
-        where = "save_pretrained: state_dict"
-        found, report = matching.match(state, self.table, self.head, where=where)
-        matching.require_exact(report, self.table, where)
-        matching.require_representable(found, dtype)
+        found, _ = matching.admit(state, self.table, self.head, dtype, where="save_pretrained: state_dict")
         config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=dtype)
         writing.write_checkpoint(Path(save_directory), config, found, dtype, most)
 
