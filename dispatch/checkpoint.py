@@ -6,7 +6,7 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..files.places import locate as locate
 from ..reference.parameters import CLASS_NAMES, Parameter
@@ -82,8 +82,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        opened: Any = safe_open(path, framework="numpy")  # which has no types
-        with opened as file:
+        with cast("Any", safe_open)(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
         message = f"{path} is damaged or no safetensors file ({error}); save or download it again"

@@ -345,10 +345,8 @@ def _ends(eos_token_id: Any, config: RobertaConfig) -> list[int]:
     chosen: Any = config.eos_token_id if eos_token_id is None else eos_token_id  # the config's may be None as well
     if hasattr(chosen, "dtype"):
         chosen = arguments.visible("eos_token_id", chosen).tolist()
-    if isinstance(chosen, Iterable) and not isinstance(chosen, str):
-        ends = list(cast("Iterable[Any]", chosen))
-    else:
-        ends = [] if chosen is None else [cast("Any", chosen)]
+    several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
+    ends: list[Any] = list(cast("Iterable[Any]", chosen)) if several else [] if chosen is None else [chosen]
     return [_token("eos_token_id", end, config) for end in ends]
 
 

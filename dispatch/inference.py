@@ -12,11 +12,6 @@ from typing import Protocol
 class Switched(Protocol):
     """A model whose dropout is switched as PyTorch has it."""
 
-    @property
-    def training(self) -> bool:
-        """Whether dropout is on."""
-        ...
-
     def train(self, mode: bool = True) -> object:
         """Switch it."""
         ...
@@ -49,10 +44,11 @@ def dropout_off(model: Switched) -> Generator[None]:
         True
     """
     with _lock:
-        use = _uses.setdefault(id(model), _Use(0, model.training))
-        use.count += 1
-        if use.count == 1:
+        use = _uses.get(id(model)) or _Use(0, getattr(model, "training", False))
+        if not use.count:
             model.train(False)
+        use.count += 1
+        _uses[id(model)] = use
     try:
         yield
     finally:

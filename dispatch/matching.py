@@ -68,9 +68,8 @@ class LoadReport:
 
     def __str__(self) -> str:
         lines = [f"loaded {len(self.loaded)} parameters"]
-        for label in ("tied", "converted"):
-            names: Mapping[str, str] = getattr(self, label) or {}
-            lines += [f"{label}: {name} = {other}" for name, other in names.items()]
+        for label, pairs in (("tied", self.tied), ("converted", self.converted)):
+            lines += [f"{label}: {name} = {other}" for name, other in (pairs or {}).items()]
         for label in ("missing", "mismatched", "unexpected", "kept"):
             lines += [f"{label}: {name}" for name in getattr(self, label)]
         if self.random_outputs:
@@ -92,6 +91,41 @@ class LoadReport:
             kept=kept,
             random_outputs=_dependent_outputs([*lacking, *self.mismatched], head),
         )
+
+
+def admit(
+    state: Mapping[str, Any],
+    table: Mapping[str, Parameter],
+    head: str,
+    dtype: str,
+    *,
+    where: str,
+    strict: bool = True,
+    lenient: str = "",
+) -> tuple[State, LoadReport]:
+    """`match`, `require_exact` if `strict`, and `require_representable`: what a state in memory passes.
+
+    Args:
+        state: name -> array, of any framework.
+        table: the head's parameters.
+        head: for the names of the outputs in the report.
+        dtype: of the model.
+        where: what errors begin with.
+        strict: whether it must have each parameter and nothing else.
+        lenient: what to type where a part, or more, is meant.
+
+    Returns:
+        As `match`.
+
+    Raises:
+        TypeError: as `match`.
+        ValueError: as all three.
+    """
+    found, report = match(state, table, head, where=where)
+    if strict:
+        require_exact(report, table, where, lenient)
+    require_representable(found, dtype)
+    return found, report
 
 
 def match(
@@ -203,35 +237,31 @@ def require_representable(state: Mapping[str, Array], dtype: str) -> None:
 
     Numerics: looks at the numbers only where the dtype has a smaller range than the array's.
     """
-    import ml_dtypes
-
-    info: Any = ml_dtypes.finfo  # which has no types
-    limit = float(info(np.dtype(dtype)).max)
+    limit = _largest(dtype)
     for name, array in state.items():
-        if float(info(array.dtype).max) > limit and not _is_within(array, limit):
+        if _largest(array.dtype) > limit and not _is_within(array, limit):
             _require_finite(name, array, dtype, limit)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _spellings(tensors: Any, table: Mapping[str, Parameter], where: str) -> dict[str, str]:
+def _spellings(tensors: Mapping[str, Any], table: Mapping[str, Parameter], where: str) -> dict[str, str]:
     """Each name as the table has it; buffers are passed over."""
-    if not isinstance(tensors, Mapping):
+    if not isinstance(tensors, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # whatever a caller gives
         required = "a mapping of HF's names to arrays"
         message = f"{where}: required {required}, got {type(tensors).__name__}; such as model.state_dict_numpy()"
         raise TypeError(message)
-    given = cast("Mapping[Any, Any]", tensors)
-    for name, value in given.items():
-        if not isinstance(name, str):
+    for name, value in tensors.items():
+        kind = type(value).__name__
+        if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             message = f"{where}: required names, got the {type(name).__name__} {name!r}; such as 'pooler.dense.bias'"
             raise TypeError(message)
         if isinstance(value, Mapping):
             remedy = "flatten it: roberta.reference.weights.flatten(state)"
-            kind = type(cast("object", value)).__name__
             message = f"{where}: required an array under each name, got a {kind} at {name!r}; {remedy}"
             raise TypeError(message)
-    spelled = {name: _spelling(name, table) for name in given if not name.endswith(BUFFERS)}
+    spelled = {name: _spelling(name, table) for name in tensors if not name.endswith(BUFFERS)}
     first: dict[str, str] = {}
     for name, own in spelled.items():
         if first.setdefault(own, name) != name:
@@ -251,11 +281,11 @@ def _spelling(name: str, table: Mapping[str, Parameter]) -> str:
 
 def _floating(where: str, value: Any) -> Array:
     """An array of any framework, or a list, as NumPy's."""
-    required, kind = f"{where}: required floating-point numbers", type(value).__name__
+    required = f"{where}: required floating-point numbers"
     try:
-        array: Array = cast("Array", value) if isinstance(value, np.ndarray) else to_numpy(value)
+        array: Array = value if issubclass(type(value), np.ndarray) else to_numpy(value)
     except ValueError as error:  # nested lists, which NumPy calls inhomogeneous
-        message = f"{required}, got a {kind} ({error}); give rows of one length"
+        message = f"{required}, got a {type(value).__name__} ({error}); give rows of one length"
         raise TypeError(message) from error
     if not (np.issubdtype(array.dtype, np.floating) or array.dtype.name == "bfloat16"):
         remedy = CONVERSIONS.get(array.dtype.kind, "give an array of numbers")
@@ -294,6 +324,14 @@ def _dependent_outputs(names: Sequence[str], head: str) -> tuple[str, ...]:
     return (*logits, "hidden_states") if any(is_body) else logits
 
 
+def _largest(dtype: Any) -> float:
+    """The largest finite number of a dtype."""
+    import ml_dtypes  # makes bfloat16 known to NumPy
+
+    finfo = cast("Any", ml_dtypes.finfo)  # whose stubs leave the type of its numbers open
+    return float(finfo(np.dtype(dtype)).max)
+
+
 def _is_within(array: Array, limit: float) -> bool:
     """Whether every number lies in [-limit, limit]; false as well where one is NaN."""
     # in blocks that stay in the cache, so that memory is read once
@@ -302,7 +340,7 @@ def _is_within(array: Array, limit: float) -> bool:
 
 
 def _require_finite(name: str, array: Array, dtype: str, limit: float) -> None:
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         is_lost = np.isfinite(array) & ~np.isfinite(array.astype(dtype))
     if is_lost.any():
         index = tuple(np.argwhere(is_lost)[0].tolist())

@@ -123,10 +123,10 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
         where = f"{CLASS_NAMES[self.head]}: state"
-        found, report = matching.match({} if state is None else state, table, self.head, where=where)
-        if state is not None and strict:
-            lenient = "To draw what it lacks, and pass over what is of no use: strict=False"
-            matching.require_exact(report, table, where, lenient)
+        lenient = "To draw what it lacks, and pass over what is of no use: strict=False"
+        given: Mapping[str, Any] = {} if state is None else state
+        exact = strict and state is not None
+        found, report = matching.admit(given, table, self.head, dtype, where=where, strict=exact, lenient=lenient)
         self._assemble(config, table, found, seed, options, dtype, device)
         self.load_report = report
         self.checks_inputs = True
@@ -142,7 +142,6 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         device: Any,
     ) -> None:
         """Build the native head and fill in its weights; called again when its sizes change."""
-        matching.require_representable(state, dtype)
         vars(self).pop("config", None)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
@@ -262,6 +261,14 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         cls = origin(type(self)).on(name)
         state, dtype = self.state_dict_numpy(), self.dtype if dtype is None else dtype
         model = cls._made(self.config, self.options, dtype=dtype, device=device, state=state, strict=False)
+        lost = [name for name in self.added if name not in model.added]
+        if lost:
+            message = (
+                f"to_backend: {type(self).__name__} has parameters of its own, which {cls.__name__} on {name} lacks"
+            )
+            raise TypeError(f"{message} ({', '.join(lost)}); convert the plain model, and add them there")
+        if self.added:
+            model.load_state_dict_numpy({name: state[name] for name in self.added}, strict=False)
         model.load_report = self.load_report
         return model.train(getattr(self, "training", False))
 

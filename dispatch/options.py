@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 
 from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES
@@ -37,7 +37,7 @@ UNSAVED: Mapping[str, tuple[Any, str]] = {
 }
 
 
-def require_config(config: Any, name: str) -> None:
+def require_config(config: object, name: str) -> None:
     """A configuration of ours.
 
     Raises:
@@ -45,12 +45,12 @@ def require_config(config: Any, name: str) -> None:
     """
     if isinstance(config, RobertaConfig):
         return
+    kind = type(config)
     remedy = f"To load a checkpoint: {name}.from_pretrained(folder)"
     if isinstance(config, Mapping):
         remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"
     elif hasattr(config, "to_dict"):
         remedy = f"Of another library's: {name}(roberta.RobertaConfig.from_dict(config.to_dict())). {remedy}"
-    kind: type[Any] = type(cast("object", config))
     shown = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     message = f"{name}: required a RobertaConfig, got {shown}. {remedy}"
     raise TypeError(message)

@@ -46,36 +46,42 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
         def __new__(
             cls, config: RobertaConfig, backend: Literal["numpy", "np"], *, seed: int = 0,
             dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> N: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["numba"], *, seed: int = 0,
             dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> B: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["torch", "pytorch", "pt"], *, seed: int = 0,
             dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> T: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["tensorflow", "tf", "keras"], *, seed: int = 0,
             dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> K: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["flax", "jax"], *, seed: int = 0,
             dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> F: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: str | None = None, *, seed: int = 0,
             dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> Self: ...
 
         def __new__(cls, *args: Any, **options: Any) -> Any: ...
@@ -176,37 +182,43 @@ class FacedBody(Faced[A, N, B, T, K, F]):
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["numpy", "np"], *, seed: int = 0,
-            dtype: Any = None, device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> N: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["numba"], *, seed: int = 0,
-            dtype: Any = None, device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> B: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["torch", "pytorch", "pt"], *, seed: int = 0,
-            dtype: Any = None, device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> T: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["tensorflow", "tf", "keras"], *, seed: int = 0,
-            dtype: Any = None, device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> K: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: Literal["flax", "jax"], *, seed: int = 0,
-            dtype: Any = None, device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> F: ...
 
         @overload
         def __new__(
             cls, config: RobertaConfig, backend: str | None = None, *, seed: int = 0,
-            dtype: Any = None, device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            dtype: Any = None, device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> Self: ...
 
         def __new__(cls, *args: Any, **options: Any) -> Any: ...
@@ -277,6 +289,7 @@ class Native:
         def __new__(
             cls, config: RobertaConfig, backend: str | None = None, *, seed: int = 0, dtype: Any = None,
             device: Any = None, state: State = None,
+            strict: bool = True,
         ) -> Self: ...
 
         @classmethod
@@ -295,7 +308,8 @@ class NativeBody(Native):
 
         def __new__(
             cls, config: RobertaConfig, backend: str | None = None, *, seed: int = 0, dtype: Any = None,
-            device: Any = None, state: State = None, add_pooling_layer: bool = True,
+            device: Any = None, state: State = None,
+            strict: bool = True, add_pooling_layer: bool = True,
         ) -> Self: ...
 
         @classmethod

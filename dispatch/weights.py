@@ -61,11 +61,8 @@ class Weights:
                 model's dtype. Then nothing is changed.
         """
         table, where = self.table, "load_state_dict_numpy"
-        found, report = matching.match(state, table, self.head, where=where)
-        if strict:
-            lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
-            matching.require_exact(report, table, where, lenient)
-        matching.require_representable(found, self.dtype)
+        lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
+        found, report = matching.admit(state, table, self.head, self.dtype, where=where, strict=strict, lenient=lenient)
         ties = {name: p.tied_to for name, p in table.items() if p.tied_to in found}
         whole = {**found, **{name: found[source] for name, source in ties.items()}}
         self.engine.load_state_dict_numpy(self, whole, self.dtype)
@@ -170,10 +167,7 @@ class Weights:
         if hasattr(self.engine, "require_nameable"):
             self.engine.require_nameable(self)
         state, dtype = self.state_dict_numpy() if state_dict is None else state_dict, self.dtype
-        where = "save_pretrained: state_dict"
-        found, report = matching.match(state, self.table, self.head, where=where)
-        matching.require_exact(report, self.table, where)
-        matching.require_representable(found, dtype)
+        found, _ = matching.admit(state, self.table, self.head, dtype, where="save_pretrained: state_dict")
         config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=dtype)
         writing.write_checkpoint(Path(save_directory), config, found, dtype, most)
 

@@ -16,6 +16,7 @@ from ..reference.config import RobertaConfig
 from ..reference.layers import Array
 from .checkpoint import INDEX, WEIGHTS
 
+CONFIG = "config.json"
 #: The names of shards, as HF has them.
 SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 #: How many bytes a letter stands for: of "5GB", 10^9 each.
@@ -82,8 +83,8 @@ def write_checkpoint(
             write_atomically(Path(beside) / name, save(tensors, metadata={"format": "pt"}))
         if len(shards) > 1:
             write_atomically(Path(beside) / INDEX, _index(shards))
+        config.save_pretrained(beside)
         _take_places(Path(beside), folder, list(shards))
-    config.save_pretrained(folder)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -134,6 +135,7 @@ def _take_places(beside: Path, folder: Path, names: list[str]) -> None:
         (folder / WEIGHTS).unlink(missing_ok=True)  # readers prefer it to an index
     else:
         (folder / INDEX).unlink(missing_ok=True)
+    (beside / CONFIG).replace(folder / CONFIG)
     for path in folder.iterdir():
         if SHARD.fullmatch(path.name) and path.name not in names:
             path.unlink()

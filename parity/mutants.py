@@ -77,6 +77,11 @@ def _weights(ending: str, change: Callable[[Array, RobertaConfig], Array]) -> Ca
     return changed
 
 
+def _without_last_layer(state: State, config: RobertaConfig) -> State:
+    last = f"encoder.layer.{config.num_hidden_layers - 1}."
+    return {name: value for name, value in state.items() if last not in name}
+
+
 def _swapped(one: str, other: str) -> Callable[[State, RobertaConfig], State]:
     def changed(state: State, config: RobertaConfig) -> State:
         names = {name: name.replace(one, "\0").replace(other, one).replace("\0", other) for name in state}
@@ -194,6 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "one layer less",
         "a loop that stops early",
         config=lambda config: config.replace(num_hidden_layers=config.num_hidden_layers - 1),
+        state=_without_last_layer,
     ),
     Mutant(
         "layer norms swapped",

@@ -446,20 +446,21 @@ def test_an_interrupt_between_two_files_never_mixes_generations(
         assert same(found, first) or same(found, second)
 
 
-def test_a_failure_while_shards_are_written_leaves_the_old_checkpoint(
-    folder: Path, config: Any, make_model: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("size", "at"), [("7KB", 3), ("5GB", 2)], ids=["the third shard", "the config"])
+def test_a_failure_while_one_of_the_files_is_written_leaves_the_old_checkpoint(
+    size: str, at: int, folder: Path, config: Any, make_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     calls: list[int] = []
 
     def fail(handle: int) -> None:
         calls.append(handle)
-        if len(calls) == 3:
+        if len(calls) == at:
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("os.fsync", fail)
     with pytest.raises(OSError, match="No space left"):
-        make_model("masked_lm", config, "numpy", seed=1).save_pretrained(folder, max_shard_size="7KB")
+        make_model("masked_lm", config, "numpy", seed=1).save_pretrained(folder, max_shard_size=size)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 

@@ -95,6 +95,8 @@ def test_what_a_subclass_adds_is_saved_and_loaded_on_pytorch(make_config: Any, t
     assert torch.equal(loaded.extra.weight, mine.extra.weight)
     with pytest.raises(TypeError, match=r"extra\.weight, extra\.bias"):
         mine.resize_token_embeddings(60)
+    with pytest.raises(TypeError, match=r"to_backend: .*extra\.weight, extra\.bias"):
+        mine.to_backend("numpy")
 
 
 @pytest.mark.flax
