@@ -475,7 +475,7 @@ def interrupted(name: str, module: str, place: str, tmp_path: Path) -> list[str]
     return in_a_new_process(without(*hidden) + INTERRUPTED.format(**locals()), tmp_path).splitlines()
 
 
-@pytest.mark.parametrize("part", ["", ".weights"])
+@pytest.mark.parametrize("part", ["", ".heads"])
 def test_an_engine_whose_first_import_is_interrupted_is_whole_the_next_time(
     part: str, backend: str, tmp_path: Path
 ) -> None:
