@@ -168,16 +168,6 @@ class Memory(dict[K, T]):
                 self.pop(forgotten, None)
         self[word] = value
 
-    def forget_long(self, words: Iterable[K]) -> None:
-        """Forget those words that are too long to be remembered.
-
-        Args:
-            words: any.
-        """
-        for word in words:
-            if len(word) > self.longest_kept:
-                self.pop(word, None)
-
 
 def _ranked(vocab: Mapping[str, int], merges: Iterable[tuple[str, str]]) -> MergeTable:
     """Turn merges of strings into merges of ids; of a pair that comes twice, the later rank counts."""

@@ -1,7 +1,8 @@
-"""Words by the `tokenizers` library, which is imported only when it is used: it merges those that were not seen before.
+"""The other engine: the same law with the `tokenizers` library, which is imported only when it is used.
 
-All else is the pure `Pipeline`: added tokens, the cut at white space, and the memory of words. (The library by itself
-keeps track of every character of every text, and remembers less.)
+The library merges the words that were not seen before. All else is the pure `Pipeline`: added tokens, the cut at white
+space, and the memory of words, by which running text is read several times faster than the library alone would read it.
+Only text with hardly a space, such as Chinese, has no words that come again, and is the library's from end to end.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from .bpe import Memory
 from .pieces import WORDS
-from .pipeline import AlignedWord, EncodedText, Pipeline, Source, Span, trimmed
+from .pipeline import AlignedWord, Alignment, EncodedText, Pipeline, Source, Span, trimmed
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
 
-__all__ = ["LibraryBPE", "library"]
+__all__ = ["Library", "LibraryBPE", "library"]
+
+_SHORT = Memory.longest_kept
 
 
 def library() -> Any:
@@ -67,7 +70,10 @@ class LibraryBPE:
         entries = {**vocab, unk_token: unk_id} if unk_token else dict(vocab)
         self._tokenizer = library().Tokenizer(library().models.BPE(entries, list(merges), unk_token=unk_token))
         self._tokenizer.pre_tokenizer = library().pre_tokenizers.ByteLevel(add_prefix_space=False)
-        self._trim_offsets = trim_offsets
+        self.aligns_texts = not trim_offsets or "Ġ" in vocab
+        """Whether the library trims as the pipeline does: it knows a space by its symbol."""
+        if trim_offsets and self.aligns_texts:
+            self._tokenizer.post_processor = library().processors.ByteLevel(add_prefix_space=False)
 
     def encode(self, text: str) -> list[int]:
         """Encode a text without special tokens.
@@ -80,17 +86,19 @@ class LibraryBPE:
         """
         return list(chain.from_iterable(map(self.words.__getitem__, WORDS.findall(text))))
 
-    def encode_words(self, words: list[str], aligned: bool) -> list[Encoding]:
-        """Encode words that are not remembered.
+    def encode_batch(self, texts: list[str], aligned: bool) -> list[Encoding]:
+        """Encode words, or whole texts, without looking into the memory.
 
         Args:
-            words: as `encode` cuts them.
+            texts: plain texts.
             aligned: whether the offsets will be asked for.
 
         Returns:
             The library's record of each.
         """
-        return (self._tokenizer.encode_batch if aligned else self._tokenizer.encode_batch_fast)(words)
+        if len(texts) < 2:
+            return list(map(self._tokenizer.encode, texts))
+        return (self._tokenizer.encode_batch if aligned else self._tokenizer.encode_batch_fast)(texts)
 
     def align_word(self, word: str) -> AlignedWord:
         """Say where the tokens of a word come from.
@@ -115,11 +123,9 @@ class LibraryBPE:
         """
         offsets: list[Span] = cast("Any", encoding.offsets)
         pieces = cast("list[int]", encoding.word_ids)
-        if self._trim_offsets and (word[0] == " " or word.isspace()):
-            # White space is a word by itself; of any other word only the first token holds the space before it.
-            spaced = len(offsets) if word.isspace() else 1
-            offsets[:spaced] = [trimmed(word, *span, " ") for span in offsets[:spaced]]
-        return AlignedWord(offsets, pieces, pieces[-1] + 1)
+        if not self.aligns_texts:
+            offsets = [trimmed(word, *span, " ") for span in offsets]
+        return tuple((begin, end, piece) for (begin, end), piece in zip(offsets, pieces, strict=True)), pieces[-1] + 1
 
     def _encode_word(self, word: str) -> tuple[int, ...]:
         return tuple(self._tokenizer.encode(word).ids)
@@ -136,29 +142,46 @@ class Library:
     def __init__(self, bpe: LibraryBPE, pipeline: Pipeline) -> None:
         self.bpe = bpe
         self.pipeline = pipeline
+        # To the library a space that was put before a text is a part of it.
+        self._takes_texts = bpe.aligns_texts and not pipeline.add_prefix_space
 
     def encode(
         self, sources: Sequence[Source], split_special_tokens: bool = False, aligned: bool = False
     ) -> list[EncodedText]:
         """Encode texts, as `Engine.encode` says."""
-        if len(sources) < 2:
-            return self.pipeline.encode(sources, split_special_tokens)
+        whole: set[str] = set()
+        if max(map(len, sources), default=0) > _SHORT and self._takes_texts:
+            whole = {text for text in cast("Sequence[str]", sources) if self._has_hardly_a_space(text)}
+        others = [text for text in sources if text not in whole] if whole else sources
+        if len(others) > 1:
+            self._meet(others, aligned)
+        texts = self.pipeline.encode(others, split_special_tokens)
+        if not whole:
+            return texts
+        records = dict(zip(whole, self.bpe.encode_batch(list(whole), aligned=True), strict=True))
+        remaining = iter(texts)
+        return [_encoded(records[str(text)]) if text in whole else next(remaining) for text in sources]
+
+    def _has_hardly_a_space(self, text: str) -> bool:
+        is_long = len(text) > _SHORT * (text.count(" ") + 1)
+        return is_long and self.pipeline.splitter.find_candidate(text) is None
+
+    def _meet(self, sources: Sequence[Source], aligned: bool) -> None:
+        """Remember the new words of texts."""
         words, aligned_words = self.bpe.words, self.pipeline.aligned_words
         new = list(self._words_of(sources) - (aligned_words if aligned else words).keys())
-        for word, encoding in zip(new, self.bpe.encode_words(new, aligned), strict=True):
+        for word, encoding in zip(new, self.bpe.encode_batch(new, aligned), strict=True):
             words.keep(word, tuple(encoding.ids))
             if aligned:
                 aligned_words.keep(word, self.bpe.aligned(word, encoding))
-        texts = self.pipeline.encode(sources, split_special_tokens)
-        if aligned:
-            for text in texts:
-                text.align()
-        for memory in (words, aligned_words):
-            memory.forget_long(new)
-        return texts
 
     def _words_of(self, sources: Sequence[Source]) -> set[str]:
-        """Find nearly all words of texts: at added tokens there may be others, which will be encoded one by one."""
+        """Find nearly all words that can be remembered: beside added tokens there may be others."""
         texts = cast("Iterable[str]", sources if isinstance(sources[0], str) else chain.from_iterable(sources))
         # With a line end before each, and the space that is put before a text.
-        return set(WORDS.findall(("\n " if self.pipeline.add_prefix_space else "\n").join(("", *texts))))
+        words = WORDS.findall(("\n " if self.pipeline.add_prefix_space else "\n").join(("", *texts)))
+        return {word for word in set(words) if len(word) <= _SHORT}
+
+
+def _encoded(encoding: Encoding) -> EncodedText:
+    return EncodedText(encoding.ids, lambda: Alignment(encoding.offsets, cast("list[int]", encoding.word_ids)))

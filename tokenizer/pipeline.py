@@ -89,18 +89,8 @@ class Engine(Protocol):
         ...
 
 
-class AlignedWord(NamedTuple):
-    """Where the tokens of a word of plain text came from.
-
-    Args:
-        offsets: (start, end), counted from where the word begins.
-        pieces: the piece of each, counted from 0.
-        piece_count: how many pieces there are.
-    """
-
-    offsets: Sequence[Span]
-    pieces: Sequence[int]
-    piece_count: int
+AlignedWord = tuple[tuple[tuple[int, int, int], ...], int]
+"""Begin, end and piece of each token of a word, counted from where the word begins; and how many pieces it has."""
 
 
 class WordEncoder(Protocol):
@@ -287,13 +277,15 @@ class Pipeline:
 
     def _align_plain(self, plain: str, start: int, piece: int, found: Alignment) -> int:
         """Add the tokens of plain text that begins at ``start`` with piece number ``piece``; return the next."""
+        add_offset, add_word = found.offsets.append, found.words.append
         first = len(found.offsets)
         whole = self.with_prefix(plain)
         at = start - (len(whole) - len(plain))
         for word in WORDS.findall(whole):
-            offsets, pieces, piece_count = self.aligned_words[word]
-            found.offsets.extend([(at + begin, at + end) for begin, end in offsets] if at else offsets)
-            found.words.extend([piece + index for index in pieces] if piece_count > 1 else [piece] * len(pieces))
+            tokens, piece_count = self.aligned_words[word]
+            for begin, end, index in tokens:
+                add_offset((at + begin, at + end))
+                add_word(piece + index)
             at += len(word)
             piece += piece_count
         # An inserted space stands before the text, where there is nothing to point at.
@@ -307,10 +299,10 @@ class Pipeline:
         ends = accumulate((self._byte_count(token) for token, _ in tokens), initial=0)
         # The place of every byte's character.
         places = [at for at, character in enumerate(word) for _ in character.encode()]
-        offsets = [(places[begin], places[end - 1] + 1) for begin, end in pairwise(ends)]
+        spans = ((places[begin], places[end - 1] + 1) for begin, end in pairwise(ends))
         if self.trim_offsets:
-            offsets = [trimmed(word, *span, " ") for span in offsets]
-        return AlignedWord(offsets, [index for _, index in tokens], len(pieces))
+            spans = (trimmed(word, *span, " ") for span in spans)
+        return tuple((*span, piece) for span, (_, piece) in zip(spans, tokens, strict=True)), len(pieces)
 
     def _byte_count(self, index: int) -> int:
         # Within plain text <unk> stands for a byte that the vocabulary lacks.

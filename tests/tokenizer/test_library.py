@@ -49,9 +49,9 @@ def test_words_are_remembered_if_they_are_not_too_long(fast, tiny, texts, option
 def test_the_library_is_asked_once_for_all_new_words_of_a_batch(tiny, monkeypatch):
     tokenizer = RobertaTokenizerFast.from_tokenizer(tiny)
     asked = []
-    encode_words = tokenizer.engine.bpe.encode_words
+    encode_batch = tokenizer.engine.bpe.encode_batch
     monkeypatch.setattr(
-        tokenizer.engine.bpe, "encode_words", lambda words, aligned: asked.append(words) or encode_words(words, aligned)
+        tokenizer.engine.bpe, "encode_batch", lambda words, aligned: asked.append(words) or encode_batch(words, aligned)
     )
     monkeypatch.setattr(tokenizer.engine.bpe.words, "_compute", lambda word: pytest.fail(f"asked for {word!r} alone"))
     for texts in (["the cat", "a cat sat"], ["a cat", "on the mat"]):
