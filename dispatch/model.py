@@ -14,9 +14,9 @@ from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, Unpack
 
+from ..files.places import HubOptions
 from ..reference.arrays import A
 from ..reference.config import RobertaConfig
-from ..reference.fields import ConfigOverrides
 from ..reference.inputs import LABELS
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
@@ -24,7 +24,7 @@ from ..reference.taps import Recorder, Tap, silent, symbols
 from . import arguments, checkpoint, checks, matching, surgery
 from .faces import Face, bind, origin
 from .inference import dropout_off
-from .options import require_config, require_dtype, require_options
+from .options import LoadOptions, require_config, require_dtype, require_options
 from .weights import Weights
 
 #: What a subclass's constructor, which may take the configuration only, is not asked to pass on: see `_made`.
@@ -285,7 +285,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         ignore_mismatched_sizes: bool = False,
         config: RobertaConfig | None = None,
         add_pooling_layer: bool | None = None,
-        **config_overrides: Unpack[ConfigOverrides],
+        **overrides: Unpack[LoadOptions],
     ) -> Self:
         """Load a checkpoint: a folder, the name of a shipped one ("austen"), or an id on the hub.
 
@@ -300,7 +300,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             ignore_mismatched_sizes: draw tensors of another shape anew, instead of raising.
             config: in place of the checkpoint's.
             add_pooling_layer: of the bare model.
-            **config_overrides: fields of the config to replace.
+            **overrides: fields of the config to replace; and `subfolder`, `revision`, `token`, `cache_dir`,
+                `local_files_only` and `force_download`, as `roberta.files.places.HubOptions` says.
 
         Returns:
             The model, dropout off, with `load_report`.
@@ -312,10 +313,10 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             TypeError: weights that are no floating-point numbers.
         """
         native = cls.on(backend)
-        folder = checkpoint.locate(folder_or_hub_id)
-        config = (
-            config.replace(**config_overrides) if config else RobertaConfig.from_pretrained(folder, **config_overrides)
-        )
+        given: dict[str, Any] = {**overrides}
+        hub = {name: given.pop(name) for name in HubOptions.__annotations__ if name in given}
+        folder = checkpoint.locate(folder_or_hub_id, **hub)
+        config = config.replace(**given) if config else RobertaConfig.from_pretrained(folder, **given)
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
         tensors = checkpoint.read_tensors(folder)
 

@@ -6,8 +6,15 @@ import difflib
 from collections.abc import Mapping
 from typing import Any
 
+from ..files.places import HubOptions
 from ..reference.config import RobertaConfig
+from ..reference.fields import ConfigOverrides
 from ..reference.parameters import CLASS_NAMES
+
+
+class LoadOptions(ConfigOverrides, HubOptions, total=False):
+    """What `from_pretrained` of a model takes by name besides: fields of the configuration, and of the place."""
+
 
 #: Options of every model.
 KNOWN = ("seed", "dtype", "device", "state", "strict")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeAlias, Unpack
 
 from ..reference.arrays import A
 from ..reference.config import RobertaConfig
-from ..reference.fields import ConfigOverrides
 from .model import PublicModel
+from .options import LoadOptions
 
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
@@ -92,7 +92,7 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["numpy", "np"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> N: ...
 
         @overload
@@ -101,7 +101,7 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["numba"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> B: ...
 
         @overload
@@ -110,7 +110,7 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["torch", "pytorch", "pt"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> T: ...
 
         @overload
@@ -119,7 +119,7 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["tensorflow", "tf", "keras"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> K: ...
 
         @overload
@@ -128,7 +128,7 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["flax", "jax"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> F: ...
 
         @overload
@@ -137,7 +137,7 @@ class Faced(PublicModel[A], Generic[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: str | None = None, dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> Self: ...
 
         @classmethod
@@ -229,7 +229,7 @@ class FacedBody(Faced[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["numpy", "np"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> N: ...
 
         @overload
@@ -238,7 +238,7 @@ class FacedBody(Faced[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["numba"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> B: ...
 
         @overload
@@ -247,7 +247,7 @@ class FacedBody(Faced[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["torch", "pytorch", "pt"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> T: ...
 
         @overload
@@ -256,7 +256,7 @@ class FacedBody(Faced[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["tensorflow", "tf", "keras"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> K: ...
 
         @overload
@@ -265,7 +265,7 @@ class FacedBody(Faced[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: Literal["flax", "jax"], dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> F: ...
 
         @overload
@@ -274,7 +274,7 @@ class FacedBody(Faced[A, N, B, T, K, F]):
             cls, folder_or_hub_id: str | Path, *, backend: str | None = None, dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> Self: ...
 
         @classmethod
@@ -297,7 +297,7 @@ class Native:
             cls, folder_or_hub_id: str | Path, *, backend: str | None = None, dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> Self: ...
 
 
@@ -317,5 +317,5 @@ class NativeBody(Native):
             cls, folder_or_hub_id: str | Path, *, backend: str | None = None, dtype: Any = None,
             device: Any = None, seed: int = 0, strict: bool = False, ignore_mismatched_sizes: bool = False,
             config: RobertaConfig | None = None, add_pooling_layer: bool | None = None,
-            **config_overrides: Unpack[ConfigOverrides],
+            **overrides: Unpack[LoadOptions],
         ) -> Self: ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 #: Checkpoints that come with the package: name -> folder.
 SHIPPED = {"austen": Path(__file__).parent.parent / "checkpoints" / "austen"}
@@ -16,28 +16,33 @@ PATTERNS = ("*.json", "*.txt", "*.safetensors")
 WITHOUT_OWNER = frozenset({"roberta-base", "roberta-large", "roberta-large-mnli", "distilroberta-base"})
 
 
-def locate(
-    folder_or_id: str | Path,
-    patterns: Sequence[str] = PATTERNS,
-    *,
-    subfolder: str = "",
-    revision: str | None = None,
-    token: str | bool | None = None,
-    cache_dir: str | Path | None = None,
-    local_files_only: bool = False,
-    force_download: bool = False,
-) -> Path:
-    """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
+class HubOptions(TypedDict, total=False):
+    """Where in a repository, and how it is fetched.
 
-    Args:
-        folder_or_id: an existing folder, a key of `SHIPPED`, or an id such as "owner/name".
-        patterns: the files that are fetched from the hub, where they are not yet in its cache.
-        subfolder: the folder inside, where the checkpoint is not at the top.
+    Attributes:
+        subfolder: the folder inside, where the checkpoint is not at the top; also of a folder on the disk.
         revision: on the hub, a branch, a tag or a commit; None: the main branch.
         token: on the hub, that of a private repository; True: the one that was stored at login, False: none.
         cache_dir: where what the hub sends is kept; None: the hub's own cache.
         local_files_only: take what is in that cache, and ask nobody.
         force_download: fetch what is in that cache once more.
+    """
+
+    subfolder: str
+    revision: str | None
+    token: str | bool | None
+    cache_dir: str | Path | None
+    local_files_only: bool
+    force_download: bool
+
+
+def locate(folder_or_id: str | Path, patterns: Sequence[str] = PATTERNS, **options: Unpack[HubOptions]) -> Path:
+    """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
+
+    Args:
+        folder_or_id: an existing folder, a key of `SHIPPED`, or an id such as "owner/name".
+        patterns: the files that are fetched from the hub, where they are not yet in its cache.
+        **options: see `HubOptions`.
 
     Returns:
         The folder.
@@ -49,14 +54,8 @@ def locate(
         >>> locate("austen").name
         'austen'
     """
+    subfolder = options.pop("subfolder", "")
     wanted = [str(PurePosixPath(subfolder) / pattern) for pattern in patterns]
-    options = {
-        "revision": revision,
-        "token": token,
-        "cache_dir": cache_dir,
-        "local_files_only": local_files_only,
-        "force_download": force_download,
-    }
     top = _on_disk(folder_or_id) or _on_hub(str(folder_or_id), allow_patterns=wanted, **options)
     if not (top / subfolder).is_dir():
         inside = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir())) or "none"

@@ -586,6 +586,24 @@ def test_a_hub_id_without_its_client_says_how_to_get_that(monkeypatch: pytest.Mo
         checkpoint.locate("some/model")
 
 
+def test_the_hub_is_asked_for_the_revision_and_the_config_for_its_fields(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, make_config: Any
+) -> None:
+    hub = pytest.importorskip("huggingface_hub", reason="the extra `hub`")
+    roberta.RobertaModel(make_config(), backend="numpy").save_pretrained(tmp_path / "inside")
+    asked: dict[str, Any] = {}
+
+    def download(repository: str, **options: Any) -> Path:
+        asked.update(options)
+        return tmp_path
+
+    monkeypatch.setattr(hub, "snapshot_download", download)
+    options: dict[str, Any] = {"revision": "v2", "token": "t", "local_files_only": True}
+    model = roberta.RobertaModel.from_pretrained("some/model", subfolder="inside", hidden_act="relu", **options)
+    assert {name: asked[name] for name in options} == options
+    assert model.config.hidden_act == "relu"
+
+
 def test_a_hub_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     hub = pytest.importorskip("huggingface_hub", reason="the extra `hub`")
 
