@@ -24,17 +24,25 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 class Face(type):
     """The metaclass of all models: calling a face makes a model of the engine that is meant."""
 
+    @property
+    def __signature__(cls) -> inspect.Signature:
+        """What a class is called with: what its constructor takes."""
+        taken = inspect.signature(cls.__init__)
+        return taken.replace(parameters=list(taken.parameters.values())[1:], return_annotation=taken.empty)
+
     if not TYPE_CHECKING:  # a checker would take it for every class's constructor; those are in `signatures`
 
         def __call__(cls, *args: Any, **options: Any) -> Any:
             """Make a model: of a face, that of the engine which `backend=` names; dropout is off."""
-            parameters = list(inspect.signature(cls.__init__).parameters)[1:]
+            parameters = list(inspect.signature(cls).parameters)
             backend = options.get("backend")
             if "backend" not in parameters:  # of a subclass, whose constructor takes what it likes
                 options.pop("backend", None)
             elif backend is None and len(args) > parameters.index("backend"):
                 backend = args[parameters.index("backend")]
             native = cls.on(backend)
+            if not args and "config" in parameters:
+                options.setdefault("config", None)  # of which the constructor says what is required
             return super(Face, native).__call__(*args, **options).train(False)
 
     def on(cls, backend: str | None = None) -> type[Any]:

@@ -6,6 +6,7 @@ An engine's head only computes: it takes a checked `Inputs` and returns a record
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
@@ -24,7 +25,7 @@ from ..reference.taps import Recorder, Tap, silent, symbols
 from . import arguments, checkpoint, checks, matching, surgery
 from .faces import Face, bind, origin
 from .inference import dropout_off
-from .options import LoadOptions, require_config, require_dtype, require_options
+from .options import LoadOptions, require_config, require_dtype, require_options, require_overrides
 from .weights import Weights
 
 #: What a subclass's constructor, which may take the configuration only, is not asked to pass on: see `_made`.
@@ -301,7 +302,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             config: in place of the checkpoint's.
             add_pooling_layer: of the bare model.
             **overrides: fields of the config to replace; and `subfolder`, `revision`, `token`, `cache_dir`,
-                `local_files_only` and `force_download`, as `roberta.files.places.HubOptions` says.
+                `local_files_only` and `force_download`, as `roberta.files.places.HubOptions` says. `torch_dtype` is an
+                older name of `dtype`.
 
         Returns:
             The model, dropout off, with `load_report`.
@@ -315,6 +317,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         native = cls.on(backend)
         given: dict[str, Any] = {**overrides}
         hub = {name: given.pop(name) for name in HubOptions.__annotations__ if name in given}
+        dtype = given.pop("torch_dtype", dtype)  # its older name
+        require_overrides(given, cls.__name__, inspect.signature(PublicModel.from_pretrained).parameters)
         folder = checkpoint.locate(folder_or_hub_id, **hub)
         config = config.replace(**given) if config else RobertaConfig.from_pretrained(folder, **given)
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..files.places import HubOptions
 from ..reference.config import RobertaConfig
-from ..reference.fields import ConfigOverrides
+from ..reference.fields import ConfigFields, ConfigOverrides
 from ..reference.parameters import CLASS_NAMES
 
 
@@ -72,7 +72,11 @@ def require_options(options: Mapping[str, Any], head: str) -> None:
     known = (*KNOWN, "add_pooling_layer") if head == "model" else KNOWN
     for name in options:
         if name not in known:
-            remedy = INSTEAD.get(name, f"Fields of the config go into it: RobertaConfig({name}=...)")
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = (
+                f"Did you mean {near[0]!r}?" if near else f"Fields of the config go into it: RobertaConfig({name}=...)"
+            )
+            remedy = INSTEAD.get(name, hint)
             message = f"{CLASS_NAMES[head]}: unknown option {name!r}; there are {', '.join(known)}. {remedy}"
             raise TypeError(message)
 
@@ -95,6 +99,20 @@ def require_saving(options: Mapping[str, Any]) -> None:
         if value is not None and value is not neutral:
             message = f"save_pretrained: {name}: required {neutral!r}, got {value!r:.60}; {remedy}"
             raise ValueError(message)
+
+
+def require_overrides(given: Mapping[str, Any], name: str, own: Iterable[str]) -> None:
+    """Only fields of the configuration are left of what `from_pretrained` was given.
+
+    Raises:
+        TypeError: another name; suggests the nearest of all that may be given.
+    """
+    for wrong in given.keys() - ConfigFields.__annotations__.keys():
+        known = [*LoadOptions.__annotations__, *own]
+        near = difflib.get_close_matches(wrong, known, n=1)
+        hint = INSTEAD.get(wrong) or (f"Did you mean {near[0]!r}?" if near else "It takes fields of the config by name")
+        message = f"{name}.from_pretrained: unknown argument {wrong!r}. {hint}"
+        raise TypeError(message)
 
 
 def dtype_name(dtype: Any) -> str:

@@ -180,6 +180,32 @@ def test_the_metaclass_of_a_framework_is_joined_once(backend: str) -> None:
     assert isinstance(FACES["model"].on(backend), faces.Face)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (lambda: roberta.RobertaModel(), r"required a RobertaConfig, got NoneType.*from_pretrained\(folder\)"),
+        (
+            lambda: roberta.RobertaModel(RobertaConfig(11, 4, 1, 2, 7), sed=3),
+            r"unknown option 'sed'.*Did you mean 'seed'",
+        ),
+        (lambda: roberta.RobertaModel.from_pretrained("austen", bakend="torch"), r"'bakend'\. Did you mean 'backend'"),
+        (
+            lambda: roberta.RobertaModel.from_pretrained("austen", hiden_act="relu"),
+            r"'hiden_act'\. Did you mean 'hidden_act'",
+        ),
+        (lambda: roberta.RobertaModel.from_pretrained("austen", from_tf=True), r"'from_tf'\. Leave it out"),
+    ],
+)
+def test_what_is_misspelt_is_told_with_the_nearest_name(wrong: Any, said: str) -> None:
+    with pytest.raises(TypeError, match=said):
+        wrong()
+
+
+def test_the_older_name_of_dtype_is_the_dtype() -> None:
+    options: Any = {"torch_dtype": "float64"}
+    assert roberta.RobertaForMaskedLM.from_pretrained("austen", backend="numpy", **options).dtype == "float64"
+
+
 # -- a model and its configuration -------------------------------------------------------------------------------------
 
 
