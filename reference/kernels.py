@@ -15,6 +15,7 @@ from scipy.special import erf
 
 from .embeddings import Integers
 from .layers import Array
+from .losses import IGNORE_INDEX
 
 Number = Any
 Booleans = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
@@ -204,7 +205,7 @@ def attention(query: Array, key: Array, value: Array, relative: Array, is_attend
 # -- losses ----------------------------------------------------------------------------------------------------------
 
 
-def cross_entropy(logits: Array, labels: Integers, ignore_index: int = -100) -> Number:
+def cross_entropy(logits: Array, labels: Integers, ignore_index: int = IGNORE_INDEX) -> Number:
     """The mean over counted n of log sum_c exp logits[n, c] - logits[n, labels[n]]. (N, C) and (N,) -> one number.
 
     Example:

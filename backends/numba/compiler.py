@@ -42,7 +42,6 @@ def kernel(function: Callable[..., None]) -> Callable[..., Any]:
 
     Its annotations say what is compiled: dtype and rank of every argument.
     """
-    function.__qualname__ = f"{function.__name__}.{VERSION}"  # by which the cache on disk knows it
 
     @wraps(function)
     def run(*arguments: Any) -> Any:
@@ -51,6 +50,7 @@ def kernel(function: Callable[..., None]) -> Callable[..., Any]:
             compiled(function, str(out.dtype))(*arguments)
         return out
 
+    function.__qualname__ = f"{function.__name__}.{VERSION}"  # by which the cache on disk knows it
     return run
 
 

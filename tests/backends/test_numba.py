@@ -1,8 +1,10 @@
 """What only Numba has: compiled kernels, threads of its own, projections that are joined, and a fused path."""
 
+import ast
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -359,6 +361,15 @@ def test_the_cache_lies_where_the_user_says(tmp_path: Any) -> None:
     command = [sys.executable, "-c", code]
     subprocess.run(command, env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path)}, check=True)  # noqa: S603
     assert len(list(tmp_path.rglob("kernels.gelu*.nbc"))) == 2
+
+
+def test_every_file_that_is_compiled_into_the_kernels_counts_in_their_name() -> None:
+    """Else the cache on disk would go on with what a function of another file once was."""
+    tree = ast.parse(Path(kernels.__file__).read_text(encoding="utf-8"))
+    own = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.level == 1]
+    files = {name for node in own for name in ([node.module] if node.module else [alias.name for alias in node.names])}
+    assert {path.stem for path in compiler._SOURCES} == files - {"compiler"}
+    assert kernels.gelu.__wrapped__.__qualname__ == f"gelu.{compiler.VERSION}"
 
 
 # -- weights -----------------------------------------------------------------------------------------------------------
