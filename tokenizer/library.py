@@ -8,12 +8,14 @@ Only text with hardly a space, such as Chinese, has no words that come again, an
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
+from functools import partial
+from itertools import chain, compress
+from operator import not_
 from typing import TYPE_CHECKING, Any, cast
 
 from .bpe import Memory
 from .pieces import WORDS
-from .pipeline import AlignedWord, Alignment, EncodedText, Pipeline, Source, Span, trimmed
+from .pipeline import AlignedWord, EncodedText, Pipeline, Source, Span, trimmed
 
 if TYPE_CHECKING:
     from tokenizers import Encoding
@@ -86,7 +88,7 @@ class LibraryBPE:
         """
         return list(chain.from_iterable(map(self.words.__getitem__, WORDS.findall(text))))
 
-    def encode_batch(self, texts: list[str], aligned: bool) -> list[Encoding]:
+    def encode_batch(self, texts: list[Any], aligned: bool) -> list[Encoding]:
         """Encode words, or whole texts, without looking into the memory.
 
         Args:
@@ -149,22 +151,21 @@ class Library:
         self, sources: Sequence[Source], split_special_tokens: bool = False, aligned: bool = False
     ) -> list[EncodedText]:
         """Encode texts, as `Engine.encode` says."""
-        whole: set[str] = set()
-        if max(map(len, sources), default=0) > _SHORT and self._takes_texts:
-            whole = {text for text in cast("Sequence[str]", sources) if self._has_hardly_a_space(text)}
-        others = [text for text in sources if text not in whole] if whole else sources
+        others, is_whole = sources, None
+        if self._takes_texts and max(map(len, sources), default=0) > _SHORT:
+            is_whole = list(map(self._has_hardly_a_space, sources))
+            others = list(compress(sources, map(not_, is_whole)))
         if len(others) > 1:
             self._meet(others, aligned)
         texts = self.pipeline.encode(others, split_special_tokens)
-        if not whole:
+        if is_whole is None:
             return texts
-        records = dict(zip(whole, self.bpe.encode_batch(list(whole), aligned=True), strict=True))
-        remaining = iter(texts)
-        return [_encoded(records[str(text)]) if text in whole else next(remaining) for text in sources]
+        whole, remaining = iter(self.bpe.encode_batch(list(compress(sources, is_whole)), True)), iter(texts)
+        return [_encoded(next(whole)) if each else next(remaining) for each in is_whole]
 
-    def _has_hardly_a_space(self, text: str) -> bool:
+    def _has_hardly_a_space(self, text: Source) -> bool:
         is_long = len(text) > _SHORT * (text.count(" ") + 1)
-        return is_long and self.pipeline.splitter.find_candidate(text) is None
+        return is_long and self.pipeline.splitter.find_candidate(str(text)) is None
 
     def _meet(self, sources: Sequence[Source], aligned: bool) -> None:
         """Remember the new words of texts."""
@@ -184,4 +185,19 @@ class Library:
 
 
 def _encoded(encoding: Encoding) -> EncodedText:
-    return EncodedText(encoding.ids, lambda: Alignment(encoding.offsets, cast("list[int]", encoding.word_ids)))
+    return EncodedText(encoding.ids, partial(_LibraryAlignment, encoding))
+
+
+class _LibraryAlignment:
+    """The library's record, of which only what is asked for becomes a list."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+
+    @property
+    def offsets(self) -> list[Span]:
+        return cast("Any", self._encoding.offsets)
+
+    @property
+    def words(self) -> list[int]:
+        return cast("Any", self._encoding.word_ids)

@@ -35,6 +35,20 @@ class Alignment(NamedTuple):
     words: list[int]
 
 
+class Aligned(Protocol):
+    """An `Alignment`, or what knows as much."""
+
+    @property
+    def offsets(self) -> list[Span]:
+        """Where each token came from."""
+        ...
+
+    @property
+    def words(self) -> list[int]:
+        """The piece, or the given word, that each token came from."""
+        ...
+
+
 class EncodedText:
     """The ids of a text, without special tokens around them.
 
@@ -48,23 +62,22 @@ class EncodedText:
         ([102, 428], [(0, 1), (1, 2)])
     """
 
-    def __init__(self, ids: list[int], align: Callable[[], Alignment]) -> None:
+    def __init__(self, ids: list[int], align: Callable[[], Aligned]) -> None:
         self.ids = ids
         self._align = align
-        self._alignment: Alignment | None = None
+        self._alignment: Aligned | None = None
 
     @property
     def offsets(self) -> list[Span]:
         """Where each token came from."""
-        return self.align().offsets
+        return self._aligned().offsets
 
     @property
     def words(self) -> list[int]:
         """The piece, or the given word, that each token came from."""
-        return self.align().words
+        return self._aligned().words
 
-    def align(self) -> Alignment:
-        """Find out where the tokens came from."""
+    def _aligned(self) -> Aligned:
         if self._alignment is None:
             self._alignment = self._align()
         return self._alignment
