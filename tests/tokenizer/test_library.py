@@ -42,18 +42,21 @@ def test_words_are_remembered_if_they_are_not_too_long(fast, tiny, texts, option
         mine, pure = tokenizer(texts, **options), tiny(texts, **options)
         assert dict(mine) == dict(pure)
         assert [mine.word_ids(row) for row in range(len(texts))] == [pure.word_ids(row) for row in range(len(texts))]
-    remembered = tokenizer.engine.bpe.words.keys() | tokenizer.engine.pipeline.aligned_words.keys()
-    assert max(map(len, remembered), default=0) <= Memory.longest_kept < 65
+    assert max(map(len, tokenizer._bpe.memory), default=0) <= tokenizer._bpe.memory.longest_kept
 
 
 def test_the_library_is_asked_once_for_all_new_words_of_a_batch(tiny, monkeypatch):
     tokenizer = RobertaTokenizerFast.from_tokenizer(tiny)
     asked = []
-    encode_words = tokenizer.engine.bpe.encode_words
-    monkeypatch.setattr(
-        tokenizer.engine.bpe, "encode_words", lambda words, aligned: asked.append(words) or encode_words(words, aligned)
-    )
-    monkeypatch.setattr(tokenizer.engine.bpe.words, "_compute", lambda word: pytest.fail(f"asked for {word!r} alone"))
+    library = tokenizer.engine.words._tokenizer
+
+    class Asked:
+        def encode_batch_fast(self, words):
+            asked.append(words)
+            return library.encode_batch_fast(words)
+
+    monkeypatch.setattr(tokenizer.engine.words, "_tokenizer", Asked())
+    monkeypatch.setattr(tokenizer._bpe.memory, "_compute", lambda word: pytest.fail(f"asked for {word!r} alone"))
     for texts in (["the cat", "a cat sat"], ["a cat", "on the mat"]):
         assert tokenizer(texts).input_ids == tiny(texts).input_ids
     assert [sorted(word for word in words if word.strip()) for words in asked] == [
