@@ -5,7 +5,6 @@ import time
 
 import pytest
 from roberta.tokenizer import AddedToken, RobertaTokenizer, RobertaTokenizerFast
-from roberta.tokenizer.bpe import Memory
 
 pytestmark = pytest.mark.tokenizers
 TEXTS = ["the cat <mask> sat", "", "  on\tthe mat é日 ", "<s>the</s>"]
