@@ -9,8 +9,9 @@ tokens says which bytes of the text are whose, and one over the bytes which char
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import NamedTuple
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from .pieces import BYTE_TO_SYMBOL, WHITE_SPACE, split_pieces
 from .special import AddedToken
 
-__all__ = ["Aligner", "EncodedText", "Span", "Stretch"]
+__all__ = ["Aligner", "EncodedText", "Span", "Stretch", "align_together"]
 
 Span = tuple[int, int]
 Integers = NDArray[np.int64]
@@ -165,6 +166,7 @@ class Aligner:
         return tables
 
 
+@dataclass(eq=False)
 class EncodedText:
     """The ids of a text, without special tokens around them, and where they came from, which is found when asked for.
 
@@ -175,11 +177,10 @@ class EncodedText:
         aligner: says where they came from.
     """
 
-    def __init__(self, ids: list[int], stretches: Sequence[Stretch], counts: Sequence[int], aligner: Aligner) -> None:
-        self.ids = ids
-        self.stretches = stretches
-        self.counts = counts
-        self._aligner = aligner
+    ids: list[int]
+    stretches: Sequence[Stretch]
+    counts: Sequence[int]
+    aligner: Aligner
 
     @property
     def added(self) -> list[tuple[int, Stretch]]:
@@ -192,7 +193,7 @@ class EncodedText:
     @cached_property
     def spans(self) -> Integers:
         """(T, 2) where each token came from: code points, end-exclusive."""
-        return self._aligner.spans(self)
+        return self.aligner.spans(self)
 
     @cached_property
     def offsets(self) -> list[Span]:
@@ -203,4 +204,26 @@ class EncodedText:
     @cached_property
     def words(self) -> list[int]:
         """The piece, or the given word, that each token came from."""
-        return self._aligner.words(self)
+        return self.aligner.words(self)
+
+
+def align_together(texts: Sequence[EncodedText], as_lists: bool) -> None:
+    """Find where the tokens of a batch came from. It takes less time than to ask each text.
+
+    Args:
+        texts: texts of one aligner. They keep what was found.
+        as_lists: whether `EncodedText.offsets` will be asked for, or only `EncodedText.spans`.
+    """
+    if len(texts) < 2:
+        return
+    ids = list(chain.from_iterable([text.ids for text in texts]))
+    stretches = list(chain.from_iterable([text.stretches for text in texts]))
+    counts = list(chain.from_iterable([text.counts for text in texts]))
+    batch = EncodedText(ids, stretches, counts, texts[0].aligner)
+    begin = 0
+    for text in texts:
+        end = begin + len(text.ids)
+        text.spans = batch.spans[begin:end]
+        if as_lists:
+            text.offsets = batch.offsets[begin:end]
+        begin = end

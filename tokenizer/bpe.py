@@ -94,18 +94,8 @@ class ByteLevelBPE:
         Returns:
             The ids of each.
         """
-        return self.encode_words(map(WORDS.findall, texts))
-
-    def encode_words(self, texts: Iterable[list[str]]) -> list[list[int]]:
-        """Encode texts that are cut already.
-
-        Args:
-            texts: the words of each, as `split_words` cuts them.
-
-        Returns:
-            The ids of each.
-        """
-        return [list(chain.from_iterable(map(self.memory.__getitem__, words))) for words in texts]
+        look_up = self.memory.__getitem__
+        return [list(chain.from_iterable(map(look_up, WORDS.findall(text)))) for text in texts]
 
     def encode_piece(self, piece: str) -> list[int]:
         """Encode one piece, without looking into the memory.

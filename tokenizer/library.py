@@ -7,7 +7,7 @@ character of every text, and remembers less.)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import chain
+from itertools import chain, filterfalse
 from typing import Any
 
 from .bpe import ByteLevelBPE
@@ -55,7 +55,7 @@ class LibraryBPE:
         self, bpe: ByteLevelBPE, vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], unk_token: str | None
     ) -> None:
         self.unk_id = bpe.unk_id
-        self._bpe = bpe
+        self._memory = bpe.memory
         entries = {**vocab, unk_token: bpe.unk_id} if unk_token else dict(vocab)
         self._tokenizer = library().Tokenizer(library().models.BPE(entries, list(merges), unk_token=unk_token))
         self._tokenizer.pre_tokenizer = library().pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -70,11 +70,13 @@ class LibraryBPE:
             The ids of each.
         """
         words = list(map(WORDS.findall, texts))
-        memory = self._bpe.memory
-        new = [word for word in {*chain.from_iterable(words)} if word not in memory and self._is_taken(word)]
-        for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
-            memory.keep(word, tuple(encoding.ids))
-        return self._bpe.encode_words(words)
+        new = list(filterfalse(self._memory.__contains__, chain.from_iterable(words)))
+        if new:
+            self._learn({word for word in new if word.isascii() and len(word) <= self._memory.longest_kept})
+        look_up = self._memory.__getitem__
+        return [list(chain.from_iterable(map(look_up, each))) for each in words]
 
-    def _is_taken(self, word: str) -> bool:
-        return word.isascii() and len(word) <= self._bpe.memory.longest_kept
+    def _learn(self, words: set[str]) -> None:
+        new = list(words)
+        for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
+            self._memory.keep(word, tuple(encoding.ids))

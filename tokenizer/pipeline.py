@@ -94,8 +94,15 @@ class Pipeline:
         Returns:
             The ids of each, and where they came from.
         """
-        cut = [self._stretches(source, split_special_tokens) for source in sources]
-        plain = [stretch.text for stretches in cut for stretch in stretches if stretch.token is None]
+        cut: list[list[Stretch]] = []
+        plain: list[str] = []
+        for source in sources:
+            if isinstance(source, str) and self._splitter.find_candidate(source) is None and not self._add_prefix_space:
+                cut.append([Stretch(source, 0, False, None, None)])  # as most texts are
+                plain.append(source)
+            else:
+                cut.append(self._stretches(source, split_special_tokens))
+                plain += [stretch.text for stretch in cut[-1] if stretch.token is None]
         encoded = iter(self.words.encode_batch(plain))
         texts: list[EncodedText] = []
         for stretches in cut:
@@ -103,11 +110,8 @@ class Pipeline:
             counts: list[int] = []
             for stretch in stretches:
                 own = next(encoded) if stretch.token is None else [self._id_of_added[stretch.token.content]]
+                ids += own
                 counts.append(len(own))
-                if ids:
-                    ids += own
-                else:
-                    ids = own
             texts.append(EncodedText(ids, stretches, counts, self._aligner))
         return texts
 
@@ -166,9 +170,6 @@ class Pipeline:
         ]
 
     def _stretches_of(self, text: str, split_special_tokens: bool, word: int | None) -> list[Stretch]:
-        if self._splitter.find_candidate(text) is None:  # most texts hold no added token
-            whole = self.with_prefix(text)
-            return [Stretch(whole, 0, whole is not text, None, word)]
         stretches: list[Stretch] = []
         for start, end, token in self._splitter.split(text, split_special_tokens):
             part = text[start:end]

@@ -14,6 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
+from .alignment import align_together
 from .encoding import BatchEncoding
 from .explain import ExplainedToken, Explanation, explain
 from .files import StrPath
@@ -336,6 +337,8 @@ class RobertaTokenizer(Vocabulary):
         frame = Frame(self._roles, plan, self.convert_ids_to_tokens)
         sources = list(chain.from_iterable(samples))
         texts = self.engine.encode(sources, plan.split_special_tokens)
+        if "offset_mapping" in plan.fields:
+            align_together(texts, as_lists=plan.return_tensors is None)
         rows = make_rows(texts, map(len, samples), frame, plan)
         if plan.truncation is None and plan.verbose and not self._has_warned:
             self._warn_of_long_rows(rows)
