@@ -741,9 +741,7 @@ def _(tmp_path: Path) -> None:
     for kind in PEERS:
         assert tokens("abc")(kind.from_pretrained(folder)) == "abc"
     for kind in OURS:
-        with pytest.raises(
-            ValueError, match="tokenizer of a RoBERTa, got tokenizer_class 'GPT2Tokenizer'"
-        ):
+        with pytest.raises(ValueError, match="tokenizer of a RoBERTa, got tokenizer_class 'GPT2Tokenizer'"):
             kind.from_pretrained(folder)
 
 
