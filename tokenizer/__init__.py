@@ -5,15 +5,16 @@ How a text becomes ids, and a call becomes a batch, in six files, in this order:
 1. ``pieces``: text is cut into pieces, and each byte of a piece is a printable symbol
 2. ``bpe``: within a piece, neighbouring symbols are joined by learned rank
 3. ``special``: special tokens are found before anything else
-4. ``pipeline``: the whole way of a text to ids, and where in the text each token came from
+4. ``pipeline``: the whole way of a text to ids
 5. ``rows``: special tokens around what is kept of a text, and padding beside it
 6. ``tokenizer``: `RobertaTokenizer`, which is called on texts
 
-Around them: ``options`` (what a call was asked to do), ``truncation`` and ``padding`` (rows of one length),
-``encoding`` and ``tensors`` (the record that a call returns); ``vocabulary``, ``roles`` and ``decoding`` (tokens, ids
-and text, each from the others); ``explain`` (the way of one text, written out), ``training`` (how merges are learned);
-``files``, ``settings``, ``tokenizer_json`` and ``folder`` (a tokenizer on disk). ``library`` is the pipeline once more,
-by the `tokenizers` library, and ``fast`` the tokenizer that has it for an engine.
+Around them: ``alignment`` (where in its text each token came from); ``options`` (what a call was asked to do),
+``truncation`` and ``padding`` (rows of one length), ``encoding`` and ``tensors`` (the record that a call returns);
+``vocabulary``, ``roles`` and ``decoding`` (tokens, ids and text, each from the others); ``explain`` (the way of one
+text, written out), ``training`` (how merges are learned); ``files``, ``settings``, ``tokenizer_json`` and ``folder`` (a
+tokenizer on disk). ``library`` merges new words by the `tokenizers` library, and ``fast`` is the tokenizer that has it
+do so.
 """
 
 from .data import (

@@ -7,7 +7,7 @@ rank is joined, the leftmost of equals first, until no pair is known any more.
 import heapq
 import re
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, pairwise
 from typing import NamedTuple, TypeVar, cast
 
@@ -70,7 +70,8 @@ class ByteLevelBPE:
         self._id_of_byte = [vocab.get(symbol, unk_id) for symbol in BYTE_TO_SYMBOL]
         # What stands for several bytes may be joined where they would not.
         self._split_parts = _WHOLE.findall if unk_id in self._id_of_byte else _part_pattern(merges).findall
-        self._words = Memory(self._encode_word, cache_size)
+        self.memory = Memory(self._encode_word, cache_size)
+        """Word or piece -> its ids."""
         self._parts = Memory(self._merge, cache_size)
 
     def encode(self, text: str) -> list[int]:
@@ -82,7 +83,19 @@ class ByteLevelBPE:
         Returns:
             Its ids.
         """
-        return list(chain.from_iterable(map(self._words.__getitem__, WORDS.findall(text))))
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode texts without special tokens.
+
+        Args:
+            texts: as `encode` takes them.
+
+        Returns:
+            The ids of each.
+        """
+        look_up = self.memory.__getitem__
+        return [list(chain.from_iterable(map(look_up, WORDS.findall(text)))) for text in texts]
 
     def encode_piece(self, piece: str) -> list[int]:
         """Encode one piece, without looking into the memory.
@@ -109,7 +122,7 @@ class ByteLevelBPE:
     def _encode_word(self, word: str) -> tuple[int, ...]:
         pieces = split_pieces(word)
         if len(pieces) > 1:
-            encoded = map(self._words.__getitem__, pieces)
+            encoded = map(self.memory.__getitem__, pieces)
         elif word.isascii():
             return self._merge(word.encode())
         else:
@@ -156,7 +169,7 @@ class Memory(dict[K, T]):
         return value
 
     def keep(self, word: K, value: T) -> None:
-        """Remember the value of a word, of whatever length.
+        """Remember the value of a word.
 
         Args:
             word: the word.

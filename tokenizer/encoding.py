@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from .pipeline import Span
+from .alignment import Span
 from .rows import Row
 from .tensors import to_tensor
 

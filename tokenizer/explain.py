@@ -168,7 +168,7 @@ def explain(
         >>> explain("ab", Pipeline(bpe, {}, spelled), bpe, spelled.__getitem__)[0].pieces[0].merges
         (Merge(rank=0, at=0, left='a', right='b', joined='ab'),)
     """
-    offsets = iter(pipeline.align(text, split_special_tokens).offsets)
+    offsets = iter(pipeline.encode([text], split_special_tokens)[0].offsets)
     explained: list[ExplainedSegment] = []
     plain: list[ExplainedPiece] = []
     for piece in pipeline.pieces(text, split_special_tokens):

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .files import StrPath
-from .library import Library, LibraryBPE, library
-from .pipeline import Engine
+from .library import LibraryBPE, library
+from .pipeline import WordEncoder
 from .tokenizer import RobertaTokenizer
 from .tokenizer_json import read_tokenizer_json, tokenizer_json
 
@@ -69,7 +69,6 @@ class RobertaTokenizerFast(RobertaTokenizer):
         """A tokenizer of the library that is as ``tokenizer.json`` says: a copy, free to be changed."""
         return library().Tokenizer.from_str(json.dumps(tokenizer_json(self)))
 
-    def _make_engine(self) -> Engine:
+    def _word_encoder(self) -> WordEncoder:
         unk_token = self.unk_token if self._lacking_symbols() else None
-        bpe = LibraryBPE(self._base, self._merges, unk_token, self._bpe.unk_id, trim_offsets=self.trim_offsets)
-        return Library(bpe, self._make_pipeline(bpe, align_word=bpe.align_word))
+        return LibraryBPE(self._bpe, self._base, self._merges, unk_token)

@@ -1,26 +1,19 @@
-"""The other engine: the same law with the `tokenizers` library, which is imported only when it is used.
+"""Words by the `tokenizers` library, which is imported only when it is used: it merges those that were not seen before.
 
-The library merges the words that were not seen before. All else is the pure `Pipeline`: added tokens, the cut at white
-space, and the memory of words, by which running text is read several times faster than the library alone would read it.
-Only text with hardly a space, such as Chinese, has no words that come again, and is the library's from end to end.
+All else is the pure way: added tokens, the cut, and the memory of words. (The library by itself keeps track of every
+character of every text, and remembers less.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from itertools import chain
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Mapping, Sequence
+from itertools import chain, filterfalse
+from typing import Any
 
-from .bpe import Memory
+from .bpe import ByteLevelBPE
 from .pieces import WORDS
-from .pipeline import AlignedWord, Alignment, EncodedText, Pipeline, Source, Span, trimmed
 
-if TYPE_CHECKING:
-    from tokenizers import Encoding
-
-__all__ = ["Library", "LibraryBPE", "library"]
-
-_SHORT = Memory.longest_kept
+__all__ = ["LibraryBPE", "library"]
 
 
 def library() -> Any:
@@ -43,145 +36,47 @@ def library() -> Any:
 
 
 class LibraryBPE:
-    """Encodes plain text as `ByteLevelBPE` does, with the library to merge the words that it does not remember.
+    """Encodes plain text as `ByteLevelBPE` does, and has the library merge what is new in a batch, all at once.
+
+    That is what the library is faster at: words of ASCII letters. In other scripts nearly every character is merged
+    by itself, and those of all texts are few.
 
     Args:
+        bpe: encodes what is not left to the library, and remembers what was encoded.
         vocab: symbol string -> id.
         merges: pairs of symbol strings, the lowest rank first.
         unk_token: stands for a byte that the vocabulary lacks; None where it lacks none.
-        unk_id: its id.
-        trim_offsets: whether spaces at both ends of a token are left out of its offsets.
 
     Raises:
         ImportError: the library is not installed.
     """
 
     def __init__(
-        self,
-        vocab: Mapping[str, int],
-        merges: Sequence[tuple[str, str]],
-        unk_token: str | None,
-        unk_id: int,
-        *,
-        trim_offsets: bool = True,
+        self, bpe: ByteLevelBPE, vocab: Mapping[str, int], merges: Sequence[tuple[str, str]], unk_token: str | None
     ) -> None:
-        self.unk_id = unk_id
-        self.words = Memory(self._encode_word, 65536)
-        entries = {**vocab, unk_token: unk_id} if unk_token else dict(vocab)
+        self.unk_id = bpe.unk_id
+        self._memory = bpe.memory
+        entries = {**vocab, unk_token: bpe.unk_id} if unk_token else dict(vocab)
         self._tokenizer = library().Tokenizer(library().models.BPE(entries, list(merges), unk_token=unk_token))
         self._tokenizer.pre_tokenizer = library().pre_tokenizers.ByteLevel(add_prefix_space=False)
-        self.aligns_texts = not trim_offsets or "Ġ" in vocab
-        """Whether the library trims as the pipeline does: it knows a space by its symbol."""
-        if trim_offsets and self.aligns_texts:
-            self._tokenizer.post_processor = library().processors.ByteLevel(add_prefix_space=False)
 
-    def encode(self, text: str) -> list[int]:
-        """Encode a text without special tokens.
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Encode texts without special tokens.
 
         Args:
-            text: any text without lone surrogates.
+            texts: any texts without lone surrogates.
 
         Returns:
-            Its ids.
+            The ids of each.
         """
-        return list(chain.from_iterable(map(self.words.__getitem__, WORDS.findall(text))))
+        words = list(map(WORDS.findall, texts))
+        new = list(filterfalse(self._memory.__contains__, chain.from_iterable(words)))
+        if new:
+            self._learn({word for word in new if word.isascii() and len(word) <= self._memory.longest_kept})
+        look_up = self._memory.__getitem__
+        return [list(chain.from_iterable(map(look_up, each))) for each in words]
 
-    def encode_batch(self, texts: list[str], aligned: bool) -> list[Encoding]:
-        """Encode words, or whole texts, without looking into the memory.
-
-        Args:
-            texts: plain texts.
-            aligned: whether the offsets will be asked for.
-
-        Returns:
-            The library's record of each.
-        """
-        if len(texts) < 2:
-            return list(map(self._tokenizer.encode, texts))
-        return (self._tokenizer.encode_batch if aligned else self._tokenizer.encode_batch_fast)(texts)
-
-    def align_word(self, word: str) -> AlignedWord:
-        """Say where the tokens of a word come from.
-
-        Args:
-            word: as `encode` cuts them.
-
-        Returns:
-            See `AlignedWord`.
-        """
-        return self.aligned(word, self._tokenizer.encode(word))
-
-    def aligned(self, word: str, encoding: Encoding) -> AlignedWord:
-        """Say the same of a word that is encoded already.
-
-        Args:
-            word: the word.
-            encoding: the library's record of it, with offsets.
-
-        Returns:
-            See `AlignedWord`.
-        """
-        offsets: list[Span] = cast("Any", encoding.offsets)
-        pieces = cast("list[int]", encoding.word_ids)
-        if not self.aligns_texts:
-            offsets = [trimmed(word, *span, " ") for span in offsets]
-        return tuple((begin, end, piece) for (begin, end), piece in zip(offsets, pieces, strict=True)), pieces[-1] + 1
-
-    def _encode_word(self, word: str) -> tuple[int, ...]:
-        return tuple(self._tokenizer.encode(word).ids)
-
-
-class Library:
-    """The engine of the fast class: a `Pipeline` that is given the new words of a batch all at once.
-
-    Args:
-        bpe: encodes words.
-        pipeline: does all else, with these words.
-    """
-
-    def __init__(self, bpe: LibraryBPE, pipeline: Pipeline) -> None:
-        self.bpe = bpe
-        self.pipeline = pipeline
-        # To the library a space that was put before a text is a part of it.
-        self._takes_texts = bpe.aligns_texts and not pipeline.add_prefix_space
-
-    def encode(
-        self, sources: Sequence[Source], split_special_tokens: bool = False, aligned: bool = False
-    ) -> list[EncodedText]:
-        """Encode texts, as `Engine.encode` says."""
-        whole: set[str] = set()
-        if max(map(len, sources), default=0) > _SHORT and self._takes_texts:
-            whole = {text for text in cast("Sequence[str]", sources) if self._has_hardly_a_space(text)}
-        others = [text for text in sources if text not in whole] if whole else sources
-        if len(others) > 1:
-            self._meet(others, aligned)
-        texts = self.pipeline.encode(others, split_special_tokens)
-        if not whole:
-            return texts
-        records = dict(zip(whole, self.bpe.encode_batch(list(whole), aligned=True), strict=True))
-        remaining = iter(texts)
-        return [_encoded(records[str(text)]) if text in whole else next(remaining) for text in sources]
-
-    def _has_hardly_a_space(self, text: str) -> bool:
-        is_long = len(text) > _SHORT * (text.count(" ") + 1)
-        return is_long and self.pipeline.splitter.find_candidate(text) is None
-
-    def _meet(self, sources: Sequence[Source], aligned: bool) -> None:
-        """Remember the new words of texts."""
-        words, aligned_words = self.bpe.words, self.pipeline.aligned_words
-        new = list(self._words_of(sources) - (aligned_words if aligned else words).keys())
-        for word, encoding in zip(new, self.bpe.encode_batch(new, aligned), strict=True):
-            words.keep(word, tuple(encoding.ids))
-            if aligned:
-                aligned_words.keep(word, self.bpe.aligned(word, encoding))
-
-    def _words_of(self, sources: Sequence[Source]) -> set[str]:
-        """Find nearly all words that can be remembered: beside added tokens there may be others."""
-        texts = cast("Iterable[str]", sources if isinstance(sources[0], str) else chain.from_iterable(sources))
-        # With a line end before each, and the space that is put before a text.
-        words = WORDS.findall(("\n " if self.pipeline.add_prefix_space else "\n").join(("", *texts)))
-        return {word for word in set(words) if len(word) <= _SHORT}
-
-
-def _encoded(encoding: Encoding) -> EncodedText:
-    return EncodedText(encoding.ids, lambda: Alignment(encoding.offsets, cast("list[int]", encoding.word_ids)))
+    def _learn(self, words: set[str]) -> None:
+        new = list(words)
+        for word, encoding in zip(new, self._tokenizer.encode_batch_fast(new), strict=True):
+            self._memory.keep(word, tuple(encoding.ids))

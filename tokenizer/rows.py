@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .alignment import EncodedText, Span
 from .options import Plan, Side
 from .padding import pad
-from .pipeline import EncodedText, Span
 from .roles import unplayed
 from .truncation import cut
 
@@ -47,7 +47,8 @@ class Frame:
         self.spell = spell
 
 
-_WHOLE = (slice(None), slice(None))
+_ALL = slice(None)
+_WHOLE = (_ALL, _ALL)
 
 
 class Row:
@@ -68,10 +69,9 @@ class Row:
     Example:
         >>> from roberta.tokenizer import RobertaTokenizer
         >>> from roberta.tokenizer.options import resolve
-        >>> from roberta.tokenizer.pipeline import Alignment
-        >>> a = EncodedText([102], lambda: Alignment([(0, 1)], [0]))
-        >>> bc = EncodedText([428], lambda: Alignment([(0, 2)], [0]))
-        >>> plan = resolve(RobertaTokenizer.from_pretrained("austen"), {})
+        >>> tokenizer = RobertaTokenizer.from_pretrained("austen")
+        >>> plan = resolve(tokenizer, {})
+        >>> a, bc = tokenizer.engine.encode(["a", "bc"])
         >>> row = Row([a, bc], Frame({"cls_token": 0, "sep_token": 2, "pad_token": 1}, plan, str))
         >>> row.padded_length = 7
         >>> row.ids
@@ -96,7 +96,7 @@ class Row:
         self.length = len(frame.specials) * len(texts)
         """Tokens without padding."""
         for text, part in zip(texts, kept, strict=False):
-            self.length += len(text.ids[part])
+            self.length += len(range(len(text.ids))[part])
         self.padded_length = self.length
         """Tokens with padding."""
 
@@ -128,6 +128,13 @@ class Row:
     def offsets(self) -> list[Span]:
         """Each token's (start, end) in its text, code points, end-exclusive; (0, 0) for special tokens."""
         return self._padded("offset_mapping")
+
+    @property
+    def spans(self) -> NDArray[np.int64]:
+        """The same as an array, (T, 2), without padding."""
+        around = [np.zeros((1, 2), np.int64)] if self._frame.specials else []
+        parts = zip(self._texts, self._kept, strict=False)
+        return np.concatenate([array for text, part in parts for array in (*around, text.spans[part], *around)])
 
     @property
     def word_ids(self) -> list[int | None]:
@@ -215,15 +222,17 @@ class Row:
         """Lay out what the texts say of the tokens that are kept, with values of special tokens around them."""
         laid: list[Any] = []
         for text, part in zip(self._texts, self._kept, strict=False):
-            values = getattr(text, attribute)[part]
-            laid += [sep if laid else cls, *values, sep] if self._frame.specials else values
+            values = getattr(text, attribute)
+            kept = values if part == _ALL else values[part]
+            framed = [sep if laid else cls, *kept, sep] if self._frame.specials else [*kept]
+            laid = laid + framed if laid else framed
         return laid
 
     def _framed_sequences(self) -> list[int | None]:
         around = [None] if self._frame.specials else []
         laid: list[int | None] = []
         for index, (text, part) in enumerate(zip(self._texts, self._kept, strict=False)):
-            laid += [*around, *[index] * len(text.ids[part]), *around]
+            laid += [*around, *[index] * len(range(len(text.ids))[part]), *around]
         return laid
 
     def _framed_specials(self) -> list[int]:
@@ -301,6 +310,9 @@ def fields_of(rows: Sequence[Row], frame: Frame, plan: Plan) -> dict[str, Any]:
             fields[name] = list(map(_PER_ROW[name], rows))
         elif is_token is not None and name == "attention_mask":
             fields[name] = is_token.astype(np.int64)
+        elif is_token is not None and name == "offset_mapping":
+            fields[name] = np.zeros((*is_token.shape, 2), np.int64)  # B T 2
+            fields[name][is_token] = np.concatenate([row.spans for row in rows])
         else:
             unpadded, filler = _PER_TOKEN[name]
             filler = frame.pad_id if name == "input_ids" else filler
@@ -326,14 +338,12 @@ def _token_places(rows: Sequence[Row], frame: Frame) -> NDArray[np.bool_] | None
     return (places >= begins) & (places < begins + lengths)  # B T
 
 
-def _scatter(values: Sequence[Sequence[Any]], is_token: NDArray[np.bool_], filler: Any) -> NDArray[np.int64]:
+def _scatter(values: Sequence[Sequence[int]], is_token: NDArray[np.bool_], filler: int) -> NDArray[np.int64]:
     """Put values where there is a token, and a filler where there is padding: `pad` for arrays.
 
     >>> _scatter([[0, 102, 2], [5]], np.array([[True, True, True], [False, False, True]]), filler=1).tolist()
     [[0, 102, 2], [1, 1, 5]]
     """
-    flat, depth = chain.from_iterable(values), np.shape(filler)
-    stacked = np.empty((*is_token.shape, *depth), np.int64)  # B T; of offsets B T 2
-    stacked[...] = filler
-    stacked[is_token] = np.fromiter(chain.from_iterable(flat) if depth else flat, np.int64).reshape(-1, *depth)
+    stacked = np.full(is_token.shape, filler, np.int64)  # B T
+    stacked[is_token] = np.fromiter(chain.from_iterable(values), np.int64)
     return stacked

@@ -14,13 +14,14 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
+from .alignment import align_together
 from .encoding import BatchEncoding
 from .explain import ExplainedToken, Explanation, explain
 from .files import StrPath
 from .folder import FILE_NAMES, read_folder, write_folder, write_vocabulary
 from .options import UNLIMITED, CallOptions, Plan, read_texts, reject_unknown, resolve
 from .padding import pad_features
-from .pipeline import Engine, Pipeline, WordEncoder
+from .pipeline import Pipeline, WordEncoder
 from .roles import ROLES
 from .rows import Frame, Row, fields_of, make_rows
 from .settings import Settings, check_types, config_of, constructor_arguments, renamed_specials
@@ -66,7 +67,7 @@ class RobertaTokenizer(Vocabulary):
     """Whether the `tokenizers` library does the work."""
     vocab_files_names: Mapping[str, str] = FILE_NAMES
     """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
-    _engine: tuple[object, Engine] | None = None
+    _engine: tuple[object, Pipeline] | None = None
     _has_warned = False
 
     def __init__(
@@ -221,7 +222,7 @@ class RobertaTokenizer(Vocabulary):
             raise ValueError(f"text: expected one text (str), got {type(text).__name__}; explain texts one by one")
         read_texts(text, None, is_split_into_words=False)
         split = self.split_special_tokens if split_special_tokens is None else split_special_tokens
-        segments = explain(text, self._make_pipeline(), self._bpe, self._token_of_id, split)
+        segments = explain(text, self.engine, self._bpe, self._token_of_id, split)
         around = self._ids_of_roles("cls_token", "sep_token") if add_special_tokens else []
         tokens = [ExplainedToken(index, self._token_of_id(index), 0, 0) for index in around]
         return Explanation(text, segments, tuple(tokens[:1]), tuple(tokens[1:]))
@@ -335,7 +336,9 @@ class RobertaTokenizer(Vocabulary):
             )
         frame = Frame(self._roles, plan, self.convert_ids_to_tokens)
         sources = list(chain.from_iterable(samples))
-        texts = self.engine.encode(sources, plan.split_special_tokens, "offset_mapping" in plan.fields)
+        texts = self.engine.encode(sources, plan.split_special_tokens)
+        if "offset_mapping" in plan.fields:
+            align_together(texts, as_lists=plan.return_tensors is None)
         rows = make_rows(texts, map(len, samples), frame, plan)
         if plan.truncation is None and plan.verbose and not self._has_warned:
             self._warn_of_long_rows(rows)
@@ -348,19 +351,16 @@ class RobertaTokenizer(Vocabulary):
         return record.convert_to_tensors(plan.return_tensors) if plan.return_tensors else record
 
     @property
-    def engine(self) -> Engine:
+    def engine(self) -> Pipeline:
         """What encodes texts: made of the vocabulary as it is now, and made anew after a change."""
         made_of = self._change_count, self.add_prefix_space, self.trim_offsets
         if self._engine is None or self._engine[0] != made_of:
-            self._engine = made_of, self._make_engine()
+            settings = {"add_prefix_space": self.add_prefix_space, "trim_offsets": self.trim_offsets}
+            self._engine = made_of, Pipeline(self._word_encoder(), self._added, self._tokens, **settings)
         return self._engine[1]
 
-    def _make_engine(self) -> Engine:
-        return self._make_pipeline()
-
-    def _make_pipeline(self, words: WordEncoder | None = None, **options: Any) -> Pipeline:
-        settings = {"add_prefix_space": self.add_prefix_space, "trim_offsets": self.trim_offsets}
-        return Pipeline(words or self._bpe, self._added, self._tokens, **settings, **options)
+    def _word_encoder(self) -> WordEncoder:
+        return self._bpe
 
     def _warn_of_long_rows(self, rows: Sequence[Row]) -> None:
         """Log, once a tokenizer, that a model will refuse a row. Nothing is wrong yet: the text may be for training."""
@@ -511,7 +511,7 @@ class RobertaTokenizer(Vocabulary):
         """
         reject_unknown("train_new_from_iterator", options, TrainerOptions)
         special, settings = renamed_specials(self, special_tokens_map or {}, new_special_tokens)
-        texts = map(self._make_pipeline().with_prefix, _texts(text_iterator))
+        texts = map(self.engine.with_prefix, _texts(text_iterator))
         names = [token.content for token in special]
         vocab, merges = train(texts, vocab_size, options.get("min_frequency", 0), names, mask_token=None)
         return type(self)(vocab, merges, **settings)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from .alignment import Span
 from .options import Plan, Truncation
-from .pipeline import Span
 
 __all__ = ["cut", "kept_lengths", "windows"]
 

@@ -114,7 +114,7 @@ def test_a_text_of_another_script_is_merged_once_for_each_character(ours):
     fresh = copy.deepcopy(ours.engine.words)
     for text in ("Все счастливые семьи похожи", "все слова составлены из тех же", "यह एक वाक्य है", "तह यक वाहै"):
         fresh.encode(text)
-    assert len(fresh._parts) <= len(set("".join(fresh._words))) * 2
+    assert len(fresh._parts) <= len(set("".join(fresh.memory))) * 2
     assert all(len(part.decode()) <= 2 for part in fresh._parts)
 
 
@@ -134,13 +134,13 @@ def test_the_cache_stays_within_its_size_and_changes_nothing():
     for number in range(60):
         word = "".join("abc"[int(digit)] for digit in f"{number % 27:03}" if digit < "3")
         assert encoder.encode(word) == fresh.encode_piece(word)
-        assert len(encoder._words) <= 7
+        assert len(encoder.memory) <= 7
 
 
 def test_long_pieces_are_not_remembered():
     encoder, _ = bpe("a b")
     encoder.encode("ab" * 500)
-    assert len(encoder._words) == 0
+    assert len(encoder.memory) == 0
 
 
 def test_what_is_remembered_is_computed_once():
@@ -214,8 +214,8 @@ def test_a_merge_that_the_vocabulary_lacks_is_named():
 def test_a_copy_of_a_tokenizer_remembers_nothing_and_encodes_the_same(tiny):
     text = "the cat sat on the <mask>"
     expected = tiny(text, return_offsets_mapping=True)
-    assert tiny.engine.words._words
+    assert tiny.engine.words.memory
     for twin in (pickle.loads(pickle.dumps(tiny)), copy.deepcopy(tiny)):  # noqa: S301  (our own bytes)
-        assert not twin.engine.words._words
+        assert not twin.engine.words.memory
         assert twin(text, return_offsets_mapping=True) == expected
-        assert twin.engine.words._words._compute.__self__ is twin.engine.words
+        assert twin.engine.words.memory._compute.__self__ is twin.engine.words

@@ -5,7 +5,6 @@ import time
 
 import pytest
 from roberta.tokenizer import AddedToken, RobertaTokenizer, RobertaTokenizerFast
-from roberta.tokenizer.bpe import Memory
 
 pytestmark = pytest.mark.tokenizers
 TEXTS = ["the cat <mask> sat", "", "  on\tthe mat é日 ", "<s>the</s>"]
@@ -42,18 +41,21 @@ def test_words_are_remembered_if_they_are_not_too_long(fast, tiny, texts, option
         mine, pure = tokenizer(texts, **options), tiny(texts, **options)
         assert dict(mine) == dict(pure)
         assert [mine.word_ids(row) for row in range(len(texts))] == [pure.word_ids(row) for row in range(len(texts))]
-    remembered = tokenizer.engine.bpe.words.keys() | tokenizer.engine.pipeline.aligned_words.keys()
-    assert max(map(len, remembered), default=0) <= Memory.longest_kept < 65
+    assert max(map(len, tokenizer._bpe.memory), default=0) <= tokenizer._bpe.memory.longest_kept
 
 
 def test_the_library_is_asked_once_for_all_new_words_of_a_batch(tiny, monkeypatch):
     tokenizer = RobertaTokenizerFast.from_tokenizer(tiny)
     asked = []
-    encode_batch = tokenizer.engine.bpe.encode_batch
-    monkeypatch.setattr(
-        tokenizer.engine.bpe, "encode_batch", lambda words, aligned: asked.append(words) or encode_batch(words, aligned)
-    )
-    monkeypatch.setattr(tokenizer.engine.bpe.words, "_compute", lambda word: pytest.fail(f"asked for {word!r} alone"))
+    library = tokenizer.engine.words._tokenizer
+
+    class Asked:
+        def encode_batch_fast(self, words):
+            asked.append(words)
+            return library.encode_batch_fast(words)
+
+    monkeypatch.setattr(tokenizer.engine.words, "_tokenizer", Asked())
+    monkeypatch.setattr(tokenizer._bpe.memory, "_compute", lambda word: pytest.fail(f"asked for {word!r} alone"))
     for texts in (["the cat", "a cat sat"], ["a cat", "on the mat"]):
         assert tokenizer(texts).input_ids == tiny(texts).input_ids
     assert [sorted(word for word in words if word.strip()) for words in asked] == [

@@ -2,7 +2,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from roberta.tokenizer import AddedToken, RobertaTokenizer
-from roberta.tokenizer.pipeline import Alignment, EncodedText
+from roberta.tokenizer.alignment import Aligner
+
+
+def offsets_of(tokenizer, text):
+    return tokenizer.engine.encode([text])[0].offsets
+
 
 TEXT = st.lists(st.sampled_from(["<mask>", " <mask>", "<s>", "the", " cat", " ", "\n", "é", "日", "a1", "'s"])).map(
     "".join
@@ -72,11 +77,15 @@ def test_long_runs_are_done_in_seconds(ours, unit, count):
     assert ours.decode(ours.engine.ids(text)) == text
 
 
-def test_alignment_is_found_once_and_only_when_someone_asks():
+def test_alignment_is_found_once_and_only_when_someone_asks(tiny, monkeypatch):
     asked = []
-    text = EncodedText([7, 8], lambda: asked.append("once") or Alignment([(0, 1), (1, 3)], [0, 0]))
-    assert (text.ids, asked) == ([7, 8], [])
-    assert (text.offsets, text.words, text.offsets) == ([(0, 1), (1, 3)], [0, 0], [(0, 1), (1, 3)])
+    spans = Aligner.spans
+    monkeypatch.setattr(Aligner, "spans", lambda self, text: asked.append("once") or spans(self, text))
+    (text,) = tiny.engine.encode(["the cat"])
+    assert tiny.decode(text.ids) == "the cat"
+    assert asked == []
+    assert text.offsets[0][0] == text.spans[0, 0] == 0
+    assert text.offsets[-1][1] == text.spans[-1, 1] == 7
     assert asked == ["once"]
 
 
@@ -105,10 +114,10 @@ ALIGNED_TEXT = st.lists(
     ],
 )
 def test_golden_offsets(ours, text, trimmed, untrimmed):
-    assert ours.engine.align(text).offsets == trimmed
+    assert offsets_of(ours, text) == trimmed
     ours.trim_offsets = False
     try:
-        assert ours.engine.align(text).offsets == untrimmed
+        assert offsets_of(ours, text) == untrimmed
     finally:
         ours.trim_offsets = True
 
@@ -123,7 +132,7 @@ def test_golden_offsets(ours, text, trimmed, untrimmed):
     ],
 )
 def test_golden_offsets_with_prefix_space(ours_prefixed, text, offsets):
-    assert ours_prefixed.engine.align(text).offsets == offsets
+    assert offsets_of(ours_prefixed, text) == offsets
 
 
 @pytest.mark.hf
@@ -145,7 +154,8 @@ def test_offsets_with_prefix_space_are_the_peers_where_it_inserts_none_after_a_t
 def test_the_law(tiny, trim, prefixed, text):
     tokenizer = RobertaTokenizer(tiny._base, tiny._merges, add_prefix_space=prefixed, trim_offsets=trim)
     ids = tokenizer.encode(text, add_special_tokens=False)
-    offsets, words = tokenizer.engine.align(text)
+    (encoded,) = tokenizer.engine.encode([text])
+    offsets, words = encoded.offsets, encoded.words
     assert len(offsets) == len(words) == len(ids)
     assert words == sorted(words)
     assert all(0 <= start <= end <= len(text) for start, end in offsets)
@@ -177,9 +187,9 @@ def test_a_byte_that_the_vocabulary_lacks_has_its_character():
 def test_white_space_that_a_token_swallowed_is_trimmed_at_both_sides(tiny):
     tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
     tokenizer.add_tokens([AddedToken("<r>", lstrip=True, rstrip=True)])
-    assert tokenizer.engine.align("a \t<r>\n b").offsets == [(0, 1), (3, 6), (8, 9)]
+    assert offsets_of(tokenizer, "a \t<r>\n b") == [(0, 1), (3, 6), (8, 9)]
     tokenizer.trim_offsets = False
-    assert tokenizer.engine.align("a \t<r>\n b").offsets == [(0, 1), (1, 8), (8, 9)]
+    assert offsets_of(tokenizer, "a \t<r>\n b") == [(0, 1), (1, 8), (8, 9)]
 
 
 def test_words_are_pieces(ours):
@@ -198,12 +208,12 @@ def test_words_that_were_given(ours_prefixed):
 def test_what_is_remembered_is_forgotten_with_the_vocabulary():
     tokenizer = RobertaTokenizer({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "<mask>": 5}, [])
     assert tokenizer("ab", return_offsets_mapping=True).offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
-    assert list(tokenizer.engine.aligned_words) == ["ab"]
+    assert list(tokenizer.engine.words.memory) == ["ab"]
     tokenizer.unk_token = "<pad>"  # noqa: S105  (no password)
     encoding = tokenizer("xa", return_offsets_mapping=True)
     assert encoding.input_ids == [0, 1, 4, 2]
     assert encoding.offset_mapping == [(0, 0), (0, 1), (1, 2), (0, 0)]
-    assert list(tokenizer.engine.aligned_words) == ["xa"]
+    assert list(tokenizer.engine.words.memory) == ["xa"]
 
 
 @settings(derandomize=True, deadline=None)
@@ -211,4 +221,10 @@ def test_what_is_remembered_is_forgotten_with_the_vocabulary():
 def test_what_is_remembered_changes_nothing(tiny, texts):
     tokenizer = RobertaTokenizer(tiny._base, tiny._merges)
     for text in texts * 2:
-        assert tokenizer.engine.align(text) == RobertaTokenizer(tiny._base, tiny._merges).engine.align(text)
+        assert tokenizer.engine.ids(text) == RobertaTokenizer(tiny._base, tiny._merges).engine.ids(text)
+
+
+def test_a_space_that_the_vocabulary_lacks_is_trimmed_like_any(tiny):
+    base = {token: index for token, index in tiny._base.items() if token != "Ġ"}  # noqa: S105  (no password)
+    tokenizer = RobertaTokenizer(base, [])
+    assert offsets_of(tokenizer, "a  é b") == [(0, 1), (2, 2), (3, 3), (3, 4), (3, 4), (5, 5), (5, 6)]

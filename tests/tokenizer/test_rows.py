@@ -1,7 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from roberta.tokenizer.options import resolve
-from roberta.tokenizer.pipeline import Alignment, EncodedText
 from roberta.tokenizer.rows import Frame, Row, fields_of, make_rows
 
 ROLES = {"cls_token": 0, "sep_token": 2, "pad_token": 1}
@@ -9,8 +10,9 @@ ROLES = {"cls_token": 0, "sep_token": 2, "pad_token": 1}
 
 def text(count, first_id=10):
     """Make a text of `count` one-letter tokens."""
-    spans = [(at, at + 1) for at in range(count)]
-    return EncodedText(list(range(first_id, first_id + count)), lambda: Alignment(spans, list(range(count))))
+    ids = list(range(first_id, first_id + count))
+    spans = np.array([(at, at + 1) for at in range(count)], np.int64).reshape(count, 2)
+    return SimpleNamespace(ids=ids, spans=spans, offsets=list(map(tuple, spans.tolist())), words=list(range(count)))
 
 
 @pytest.fixture

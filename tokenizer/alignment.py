@@ -1,0 +1,229 @@
+"""Where in its text each token came from.
+
+A token's offsets are the code points whose bytes it holds; a character that is spread over several tokens belongs to
+each of them. With trimming, as RoBERTa has it, the spaces at both ends of a token are left out: `` world`` at 5 to 11
+becomes 6 to 11.
+
+Nothing has to be remembered for that. The bytes of a token are counted in its spelling, so a running sum over the
+tokens says which bytes of the text are whose, and one over the bytes which characters.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate, chain
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .pieces import BYTE_TO_SYMBOL, WHITE_SPACE, split_pieces
+from .special import AddedToken
+
+__all__ = ["Aligner", "EncodedText", "Span", "Stretch", "align_together"]
+
+Span = tuple[int, int]
+Integers = NDArray[np.int64]
+
+_SPACE = BYTE_TO_SYMBOL[ord(" ")]
+
+
+class Stretch(NamedTuple):
+    """A part of a text that is encoded by itself: an added token, or the plain text between two.
+
+    Args:
+        text: what is encoded, with the space that was put before it.
+        start: where it begins in the text, that space not counted.
+        is_prefixed: whether there is such a space.
+        token: the added token; None for plain text.
+        word: where the text is given as words, the index of the word.
+    """
+
+    text: str
+    start: int
+    is_prefixed: bool
+    token: AddedToken | None
+    word: int | None
+
+
+class Aligner:
+    """Says where tokens came from.
+
+    Args:
+        spelled: id -> how the vocabulary spells it.
+        unk_id: the id of a byte that the vocabulary lacks.
+        trim: whether spaces at both ends of a token are left out of its offsets.
+
+    Example:
+        >>> aligner = Aligner(["Ã", "©", "Ġa"], unk_id=-1, trim=True)
+        >>> text = EncodedText([0, 1, 2], [Stretch("é a", 0, False, None, None)], [3], aligner)
+        >>> text.offsets, text.words
+        ([(0, 1), (0, 1), (2, 3)], [0, 0, 1])
+    """
+
+    def __init__(self, spelled: Mapping[int, str] | Sequence[str], unk_id: int, trim: bool) -> None:
+        self._spelled = spelled
+        self._unk_id = unk_id
+        self._trim = trim
+
+    def spans(self, text: "EncodedText") -> Integers:
+        """Give the offsets of tokens.
+
+        Args:
+            text: the text.
+
+        Returns:
+            (T, 2) start and end of each token in its text; where it was given as words, in its word.
+        """
+        begins, ends = self.places(text)  # T
+        if self._trim:
+            _, leading, trailing = self._measures(text)  # T
+            if self._lacks_space:
+                is_space = self._is_lacking_space(text, begins)
+                leading, trailing = leading | is_space, trailing | is_space
+            begins = np.minimum(begins + leading, ends)
+            ends = np.maximum(ends - trailing, begins)
+        spans = np.stack([begins, ends], axis=1)  # T 2
+        if len(text.stretches) == 1 and not text.stretches[0].is_prefixed:
+            return spans
+        places = accumulate((len(stretch.text) for stretch in text.stretches), initial=0)
+        starts = np.array([stretch.start for stretch in text.stretches], np.int64)
+        moves = [at - stretch.start + stretch.is_prefixed for at, stretch in zip(places, text.stretches, strict=False)]
+        counts = np.array(text.counts, np.int64)
+        spans -= np.repeat(np.array(moves, np.int64), counts)[:, None]
+        # A space that was put in stands before the text, where there is nothing to point at.
+        return np.maximum(spans, np.repeat(starts, counts)[:, None])
+
+    def words(self, text: "EncodedText") -> list[int]:
+        """Give the word of each token.
+
+        Args:
+            text: the text.
+
+        Returns:
+            The index of the given word; where the text was not given as words, of the piece. Pieces are counted from
+            0, white space, punctuation and added tokens included.
+        """
+        given = [stretch.word for stretch in text.stretches if stretch.word is not None]
+        if given:  # all of them
+            return np.repeat(given, text.counts).tolist()
+        pieces = [
+            piece
+            for stretch in text.stretches
+            for piece in ([stretch.text] if stretch.token else split_pieces(stretch.text))
+        ]
+        ends = np.cumsum([len(piece) for piece in pieces])
+        return np.searchsorted(ends, self.places(text)[0], side="right").tolist()
+
+    def places(self, text: "EncodedText") -> tuple[Integers, Integers]:
+        """Find tokens in all stretches of a text, one behind the other.
+
+        Args:
+            text: the text.
+
+        Returns:
+            (T,) the first character that a token has bytes of, and one past the last.
+        """
+        data = "".join([stretch.text for stretch in text.stretches]).encode()
+        sizes, _, _ = self._measures(text)  # T
+        ends = np.cumsum(sizes)
+        begins = ends - sizes
+        if data.isascii():
+            return begins, ends
+        character = np.cumsum(np.frombuffer(data, np.int8) >= -0x40) - 1  # of each byte: 0x80 to 0xBF go on with one
+        return character[begins], character[ends - 1] + 1
+
+    def _measures(self, text: "EncodedText") -> Integers:
+        """Give the bytes of each token, and the spaces at both its ends: (3, T)."""
+        measures = self._tables[:, np.array(text.ids, np.int64)]
+        for at, stretch in text.added:
+            # An added token may have swallowed any white space.
+            leading = len(stretch.text) - len(stretch.text.lstrip(WHITE_SPACE))
+            trailing = len(stretch.text) - len(stretch.text.rstrip(WHITE_SPACE))
+            measures[:, at] = len(stretch.text.encode()), leading, trailing
+        return measures
+
+    def _is_lacking_space(self, text: "EncodedText", begins: Integers) -> NDArray[np.bool_]:
+        """Tell which tokens stand for a space that the vocabulary lacks."""
+        joined = "".join([stretch.text for stretch in text.stretches])
+        return (np.array(text.ids) == self._unk_id) & np.array([joined[at] == " " for at in begins.tolist()], bool)
+
+    @cached_property
+    def _lacks_space(self) -> bool:
+        return _SPACE not in (self._spelled.values() if isinstance(self._spelled, Mapping) else self._spelled)
+
+    @cached_property
+    def _tables(self) -> Integers:
+        """Id -> its bytes, the spaces that it begins with, and those that it ends with."""
+        entries = self._spelled.items() if isinstance(self._spelled, Mapping) else enumerate(self._spelled)
+        ids, tokens = zip(*entries, strict=True)
+        tables = np.zeros((3, max(*ids, self._unk_id) + 1), np.int64)
+        tables[0, ids] = [len(token) for token in tokens]
+        tables[1, ids] = [len(token) - len(token.lstrip(_SPACE)) for token in tokens]
+        tables[2, ids] = [len(token) - len(token.rstrip(_SPACE)) for token in tokens]
+        if self._unk_id >= 0:
+            tables[:, self._unk_id] = 1, 0, 0  # in plain text it stands for a byte
+        return tables
+
+
+@dataclass(eq=False)
+class EncodedText:
+    """The ids of a text, without special tokens around them, and where they came from, which is found when asked for.
+
+    Args:
+        ids: what it is encoded as.
+        stretches: what it was cut into.
+        counts: how many ids each of them became.
+        aligner: says where they came from.
+    """
+
+    ids: list[int]
+    stretches: Sequence[Stretch]
+    counts: Sequence[int]
+    aligner: Aligner
+
+    @property
+    def added(self) -> list[tuple[int, Stretch]]:
+        """The places of added tokens among the ids, and their stretches."""
+        if len(self.stretches) == 1 and self.stretches[0].token is None:
+            return []
+        firsts = accumulate(self.counts, initial=0)
+        return [(at, stretch) for at, stretch in zip(firsts, self.stretches, strict=False) if stretch.token]
+
+    @cached_property
+    def spans(self) -> Integers:
+        """(T, 2) where each token came from: code points, end-exclusive."""
+        return self.aligner.spans(self)
+
+    @cached_property
+    def offsets(self) -> list[Span]:
+        """The same as a list."""
+        starts, ends = self.spans.T.tolist()
+        return list(zip(starts, ends, strict=True))
+
+    @cached_property
+    def words(self) -> list[int]:
+        """The piece, or the given word, that each token came from."""
+        return self.aligner.words(self)
+
+
+def align_together(texts: Sequence[EncodedText], as_lists: bool) -> None:
+    """Find where the tokens of a batch came from. It takes less time than to ask each text.
+
+    Args:
+        texts: texts of one aligner. They keep what was found.
+        as_lists: whether `EncodedText.offsets` will be asked for, or only `EncodedText.spans`.
+    """
+    if len(texts) < 2:
+        return
+    ids = list(chain.from_iterable([text.ids for text in texts]))
+    stretches = list(chain.from_iterable([text.stretches for text in texts]))
+    counts = list(chain.from_iterable([text.counts for text in texts]))
+    batch = EncodedText(ids, stretches, counts, texts[0].aligner)
+    begin = 0
+    for text in texts:
+        end = begin + len(text.ids)
+        text.spans = batch.spans[begin:end]
+        if as_lists:
+            text.offsets = batch.offsets[begin:end]
+        begin = end
