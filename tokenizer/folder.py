@@ -17,6 +17,7 @@ from .files import (
     TOKENIZER_FILE,
     VOCAB_FILE,
     StrPath,
+    is_object,
     read_json_object,
     read_merges,
     read_settings,
@@ -101,7 +102,8 @@ def _require_roberta(folder: Path) -> None:
 
 def _added(*several: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the added tokens of the later files over those of the earlier: id -> token, by whole numbers."""
-    found = [(arguments.get("added_tokens_decoder") or {}).items() for arguments in several]
+    stored: list[Mapping[Any, Any]] = [arguments.get("added_tokens_decoder") or {} for arguments in several]
+    found = [tokens.items() for tokens in stored]
     for index in (index for items in found for index, _ in items):
         if not str(index).isdecimal():
             raise ValueError(f"added_tokens_decoder: expected ids for keys, got {index!r}; fetch {CONFIG_FILE} again")
@@ -133,7 +135,7 @@ def _require_same_merges(folder: Path, merges: list[tuple[str, str]], whole: Sto
 def _require_same_roles(folder: Path, settings: Mapping[str, Any], whole: StoredTokenizer) -> None:
     for role in ("cls_token", "sep_token"):
         given = settings.get(role, whole.arguments[role])
-        token = given.get("content") if isinstance(given, dict) else given
+        token = given.get("content") if is_object(given) else given
         if token != whole.arguments[role]:
             raise ValueError(
                 f"{folder}: expected {CONFIG_FILE} and {TOKENIZER_FILE} to say the same, got {token!r} and "

@@ -7,7 +7,7 @@ space at its sides (``<mask>`` does so at its left) and may insist on being a wh
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import regex
 
@@ -66,14 +66,15 @@ class AddedToken:
         if isinstance(token, str):
             return cls(token, **flags)
         names = [field.name for field in fields(cls)]
+        given: dict[str, Any]
         if isinstance(token, Mapping):
-            given = {name: token[name] for name in names if name in token}
+            stored = cast("Mapping[str, Any]", token)
+            given = {name: stored[name] for name in names if name in stored}
         else:
             given = {name: getattr(token, name) for name in names if hasattr(token, name)}
         if not isinstance(given.get("content"), str):
-            raise TypeError(
-                f"token: expected a str or an AddedToken, got {type(token).__name__} {token!r}; pass its text"
-            )
+            kind = type(cast("object", token)).__name__
+            raise TypeError(f"token: expected a str or an AddedToken, got {kind} {token!r}; pass its text")
         return cls(**given)
 
 

@@ -376,7 +376,7 @@ class RobertaTokenizer(Vocabulary):
 
     def __getstate__(self) -> dict[str, Any]:
         # What is copied and pickled: nothing that the copy would share and change, nothing that calls have left behind.
-        state = {name: copy(value) if isinstance(value, (dict, list)) else value for name, value in vars(self).items()}
+        state = {name: copy(value) if type(value) in {dict, list} else value for name, value in vars(self).items()}
         return {name: value for name, value in state.items() if name not in {"_engine", "_has_warned"}}
 
     # -- making and saving one ----------------------------------------------------------------------------------------
