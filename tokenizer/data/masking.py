@@ -113,10 +113,8 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], first: Ids | None
 
 
 def _ordinary_ids(rng: np.random.Generator, shape: tuple[int, ...], special: Ids, vocab_size: int) -> Ids:
-    """Draw ids that are not special: of those, the one of rank k has the value k plus the special ids before it.
-
-    No table of the vocabulary is needed, which would take longer than all the rest.
-    """
+    """Draw ids that are not special: of those, the one of rank k has the value k plus the special ids before it."""
+    # A table of the vocabulary would take longer than all the rest.
     ranks = rng.integers(vocab_size - special.size, size=shape)  # B T
     return ranks + np.searchsorted(special - np.arange(special.size), ranks, side="right")
 
@@ -193,13 +191,10 @@ class _Tokenizer(Protocol):
 
 
 def starts_by_word_ids(word_ids: Sequence[Sequence[int | None]]) -> Bools:
-    """Say which tokens begin a word, from the tokenizer's word ids.
+    """Say which tokens begin a word: those whose word id is another than the one before it.
 
     Args:
         word_ids: (B, T): for each row what ``encoding.word_ids(row)`` returns.
-
-    Returns:
-        (B, T): true where the word id is another than the one before it.
 
     Example:
         >>> starts_by_word_ids([[None, 0, 0, 1, None]])
@@ -210,14 +205,11 @@ def starts_by_word_ids(word_ids: Sequence[Sequence[int | None]]) -> Bools:
 
 
 def starts_by_spelling(input_ids: ArrayLike, tokenizer: _Tokenizer) -> Bools:
-    """Say which tokens begin a word, from their spelling.
+    """Say which tokens begin a word: those that are spelled with "Ġ", the space, in front.
 
     Args:
         input_ids: (B, T), integers.
         tokenizer: spells them.
-
-    Returns:
-        (B, T): true where the token is spelled with "Ġ", the space, in front.
 
     Raises:
         TypeError: ids that are no integers.
@@ -247,8 +239,7 @@ class DynamicMasker:
     The mask is a function of the seed, the epoch, and the batch's index in it, in whatever order they are asked for: so
     a run can be resumed. Where a caller does not say them, the masker counts its calls: epoch 0, and an index that
     goes on. In a worker process of PyTorch's data loader the worker's seed stands for the epoch: another one for each
-    worker and each epoch, and the same in each run that begins with the same ``torch.manual_seed``, or whose loader has
-    the same ``generator``.
+    worker and epoch, and the same in each run with the same ``torch.manual_seed``, or ``generator`` of the loader.
 
     Args:
         tokenizer: has a ``<mask>``. Tokens that it is given later are known.
@@ -294,20 +285,17 @@ class DynamicMasker:
         word_starts: ArrayLike | None = None,
         special_tokens_mask: ArrayLike | None = None,
     ) -> tuple[Ids, Ids]:
-        """Mask one batch.
+        """Mask one batch; what is not told here is as in `mask_tokens`.
 
         Args:
             input_ids: (B, T), integers.
             epoch: how often the corpus was seen before, from 0; None, with ``index``: the masker counts.
             index: which batch of the epoch, from 0.
             word_starts: where words begin, if it is not the spelling that tells; see `starts_by_word_ids`.
-            special_tokens_mask: 1 where a token is never chosen, whatever its id.
-
-        Returns:
-            ``(masked, labels)`` as from `mask_tokens`.
+            special_tokens_mask: 1 where a token is never chosen.
 
         Raises:
-            ValueError: only one of ``epoch`` and ``index``; and as in `mask_tokens`.
+            ValueError: only one of ``epoch`` and ``index``.
         """
         if word_starts is None and self.whole_words:
             word_starts = starts_by_spelling(input_ids, self.tokenizer)

@@ -101,9 +101,9 @@ def pack_segment_pairs(
 ) -> Packing[PairRow]:
     """Pack sentences into rows of two segments, ``<s> A </s> </s> B </s>``, for next-sentence prediction.
 
-    As many whole sentences as fit are taken and cut in two at random. By a fair coin B is the second part
-    (label 0), or a segment of another document (label 1); the second part then begins the next row. So the A and
-    true B of a document, one after the other, are the document: nothing is lost, and nothing comes twice.
+    As many whole sentences as fit are taken and cut in two at random. By a fair coin B is the second part (label 0), or
+    a segment of another document (label 1); the second part then begins the next row. So each sentence of a document
+    comes once, as A or true B, in order.
 
     Foreign segments come from a pool: a random choice of `pool_size` from the documents before this one. While
     there are none (in the first document), B is always the true one. A document's last sentence, where it is left

@@ -69,15 +69,12 @@ class Packer(_Resumable, Protocol[R_co]):
 
     def add(self, sentence: list[int]) -> Iterator[R_co]:
         """Take a sentence of 1 to ``largest`` ids; yield the rows that it fills."""
-        ...
 
     def end_document(self) -> Iterator[R_co]:
         """Yield the rows that the end of a document fills."""
-        ...
 
     def end(self) -> Iterator[R_co]:
         """Yield what is left at the end of all documents."""
-        ...
 
 
 class Packing(Iterator[R]):
@@ -119,11 +116,10 @@ class Packing(Iterator[R]):
         return {**vars(self), "_ready": self._ready.copy(), "_packer": deepcopy(self._packer), "_rows": None}
 
     def state_dict(self) -> dict[str, Any]:
-        """Say where the stream stands.
+        """Say where the stream stands, as JSON has it.
 
         Returns:
-            Numbers, strings, lists and dicts, as JSON has them: how many documents are read and how many sentences
-            of the next, and what is read but not handed out.
+            How many documents are read and how many sentences of the next, and what is read but not handed out.
         """
         places = {"document": self._document, "sentence": self._sentence}
         return {**places, "ready": list(self._ready), "packer": self._packer.state_dict()}
@@ -184,9 +180,8 @@ class ShuffledStream(Iterator[T]):
     takes its place. So an item comes at most ``buffer_size`` places early, and may come any number of places late.
     At the end of the source the buffer is emptied in random order: every item comes once.
 
-    The same source, buffer and seed give the same order. Restored from its `state_dict`, the stream goes on with
-    exactly the items that would have followed: the state holds what is in the buffer, and the state of the source where
-    that has a `state_dict` of its own; otherwise how many items to pass over.
+    The same source, buffer and seed give the same order. The state holds what is in the buffer, and the state of the
+    source where that has a `state_dict` of its own; otherwise how many items to pass over.
 
     Args:
         source: where the items come from; for the state to be JSON, items of lists, dicts, numbers and strings.
@@ -243,11 +238,7 @@ class ShuffledStream(Iterator[T]):
         self.load_state_dict(kept["state"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Say where the stream stands.
-
-        Returns:
-            The buffer, two counts, and the state of the source, or None where it has none.
-        """
+        """Say where the stream stands: its buffer, two counts, and the state of the source, or None if it has none."""
         inner = self._source.state_dict() if isinstance(self._source, _Resumable) else None
         return {"buffer": list(self._buffer), "taken": self._taken, "drawn": self._drawn, "source": inner}
 
@@ -289,14 +280,13 @@ class BatchSampler(Iterator[NDArray[np.int64]]):
     """Batches of indices without end: a new permutation in each epoch.
 
     Batch ``index`` of epoch ``epoch`` is a function of the seed and these two numbers alone (`batch`), and they are all
-    that its state holds. What is left at the end of an epoch and too little for a batch is left out of that epoch;
-    ``keep_last`` makes it a smaller batch.
+    that its state holds.
 
     Args:
         size: how many items there are.
         batch_size: indices in a batch.
         seed: of the permutations.
-        keep_last: whether an epoch's last batch may be smaller.
+        keep_last: whether what is left at the end of an epoch is a smaller batch; otherwise it is left out.
 
     Raises:
         ValueError: a batch size below 1, or more than there are items.

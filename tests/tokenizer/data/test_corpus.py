@@ -50,5 +50,5 @@ def test_a_field_is_in_all_examples_or_in_none():
     with pytest.raises(TypeError, match="expected mappings, got str 'a' in example 0; pass a dict with 'a'"):
         column(["a"], "a")
     assert text_column([{"a": "the"}, {"a": "cat"}], "a") == ["the", "cat"]
-    with pytest.raises(TypeError, match="^a: expected str, got NoneType None at place 0; pass str$"):
+    with pytest.raises(TypeError, match=r"^a: expected str, got NoneType None at place 0; pass str$"):
         text_column(examples, "a")
