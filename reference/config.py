@@ -152,7 +152,7 @@ class RobertaConfig(Fields):
         return self.__dict__.get("_is_frozen", False)
 
     def frozen(self) -> Self:
-        r"""A copy for a model: what its weights and layers were made by cannot be edited any more.
+        """A copy for a model: what its weights and layers were made by cannot be edited any more.
 
         Fields that are read anew at each call can: `use_cache`, `output_attentions`, `output_hidden_states`,
         `return_dict`, `problem_type`; and the names of the labels, as long as there are as many.
@@ -162,8 +162,7 @@ class RobertaConfig(Fields):
             >>> config.id2label = {0: "no", 1: "yes", 2: "maybe"}
             >>> config.num_labels = 4
             Traceback (most recent call last):
-            dataclasses.FrozenInstanceError: num_labels: a model was made by this configuration, so it stays 3. \
-Make another one by config.replace(num_labels=4)
+            dataclasses.FrozenInstanceError: num_labels: a model was made by this configuration, so it stays 3...
         """
         copy = self.replace()
         vars(copy).update({name: Sealed(getattr(copy, name)) for name in DICTIONARIES}, _is_frozen=True)
