@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -85,9 +85,7 @@ def chinese(_: Path) -> Iterator[str]:
 
 def emoji(corpus: Path) -> Iterator[str]:
     """A word of English and one to four emoji, again and again, without end."""
-    words = Zipf(
-        list(dict.fromkeys(" ".join(paragraph for paragraph, _ in zip(english(corpus), range(500))).split())), 1
-    )
+    words = Zipf(list(dict.fromkeys(" ".join(islice(english(corpus), 500)).split())), seed=1)
     single = [chr(point) for point in range(0x1F300, 0x1FB00) if regex.match(r"\p{Emoji_Presentation}", chr(point))]
     coloured = [one + chr(0x1F3FB + tone) for one in single if regex.match(r"\p{EBase}", one) for tone in range(5)]
     joined = ["❤️", "✌️", "👩‍👩‍👧", "👨‍💻", "🏳️‍🌈", "🇬🇧", "🇫🇷", "🇯🇵"]

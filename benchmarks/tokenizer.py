@@ -167,7 +167,8 @@ def work_of_bare(tokenizer: Any, call: Call) -> Work:
     def work(lines: list[str]) -> None:
         for batch in batches(lines, call.batch):
             records = [tokenizer.encode(batch[0])] if call.batch == 1 else encode(batch)
-            read([record.ids for record in records]), read([record.attention_mask for record in records])
+            read([record.ids for record in records])
+            read([record.attention_mask for record in records])
             if call.offsets:
                 read([record.offsets for record in records])
             if call.words:
