@@ -47,7 +47,8 @@ class Frame:
         self.spell = spell
 
 
-_WHOLE = (slice(None), slice(None))
+_ALL = slice(None)
+_WHOLE = (_ALL, _ALL)
 
 
 class Row:
@@ -95,7 +96,7 @@ class Row:
         self.length = len(frame.specials) * len(texts)
         """Tokens without padding."""
         for text, part in zip(texts, kept, strict=False):
-            self.length += len(text.ids[part])
+            self.length += len(range(len(text.ids))[part])
         self.padded_length = self.length
         """Tokens with padding."""
 
@@ -221,15 +222,17 @@ class Row:
         """Lay out what the texts say of the tokens that are kept, with values of special tokens around them."""
         laid: list[Any] = []
         for text, part in zip(self._texts, self._kept, strict=False):
-            values = getattr(text, attribute)[part]
-            laid += [sep if laid else cls, *values, sep] if self._frame.specials else values
+            values = getattr(text, attribute)
+            kept = values if part == _ALL else values[part]
+            framed = [sep if laid else cls, *kept, sep] if self._frame.specials else [*kept]
+            laid = laid + framed if laid else framed
         return laid
 
     def _framed_sequences(self) -> list[int | None]:
         around = [None] if self._frame.specials else []
         laid: list[int | None] = []
         for index, (text, part) in enumerate(zip(self._texts, self._kept, strict=False)):
-            laid += [*around, *[index] * len(text.ids[part]), *around]
+            laid += [*around, *[index] * len(range(len(text.ids))[part]), *around]
         return laid
 
     def _framed_specials(self) -> list[int]:

@@ -734,6 +734,17 @@ def _(tmp_path: Path) -> None:
     ours.refuse(lambda t: t.save_vocabulary(nowhere), FileNotFoundError, "save_directory: expected a folder")
 
 
+@row("the folder of another model, such as GPT-2's")
+def _(tmp_path: Path) -> None:
+    folder = folder_of(tmp_path)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "GPT2Tokenizer"}', encoding="utf-8")
+    for kind in PEERS:
+        assert tokens("abc")(kind.from_pretrained(folder)) == "abc"
+    for kind in OURS:
+        with pytest.raises(ValueError, match="tokenizer of a RoBERTa, got tokenizer_class 'GPT2Tokenizer'"):
+            kind.from_pretrained(folder)
+
+
 # -- the table ---------------------------------------------------------------------------------------------------------
 
 
