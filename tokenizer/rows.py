@@ -71,7 +71,7 @@ class Row:
         >>> tokenizer = RobertaTokenizer.from_pretrained("austen")
         >>> row = tokenizer("I", " say", padding="max_length", max_length=7)[0]
         >>> row.ids
-        [0, 44, 2, 2, 3999, 2, 1]
+        [0, 44, 2, 2, 577, 2, 1]
         >>> row.special_tokens_mask
         [1, 0, 1, 1, 0, 1, 1]
         >>> row.offsets
