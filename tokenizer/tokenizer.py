@@ -69,6 +69,7 @@ class RobertaTokenizer(Vocabulary):
     """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
     _engine: tuple[object, Pipeline] | None = None
     _has_warned = False
+    _left_by_calls = frozenset({"_engine", "_has_warned"})
 
     def __init__(
         self,
@@ -376,8 +377,8 @@ class RobertaTokenizer(Vocabulary):
 
     def __getstate__(self) -> dict[str, Any]:
         # What is copied and pickled: nothing that the copy would share and change, nothing that calls have left behind.
-        state = {name: copy(value) if isinstance(value, (dict, list)) else value for name, value in vars(self).items()}
-        return {name: value for name, value in state.items() if name not in {"_engine", "_has_warned"}}
+        state: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in self._left_by_calls}
+        return state | {name: copy(state[name]) for name in state if isinstance(state[name], (dict, list))}
 
     # -- making and saving one ----------------------------------------------------------------------------------------
 
