@@ -248,7 +248,7 @@ def _numbers(labels: list[Any]) -> NDArray[Any]:
 class TokenClassificationCollator(Collator):
     """Words with a label each, which goes to the word's first token, or to all: ``labels`` (B, T).
 
-    An example has ``words``, and ``labels``, an integer for each. Words that are cut off have no token, and so no label.
+    An example has ``words``, and ``labels``, an integer for each. Words that are cut off have no token, so no label.
 
     Args:
         label_all_tokens: whether a word's other tokens have its label too, and not -100.

@@ -79,7 +79,12 @@ def mask_tokens(
     """
     ids = _as_ids(input_ids, vocab_size)  # B T
     _require_shares(probability, mask_share, random_share)
-    special = _special_ids(special_ids, mask_id, vocab_size)  # S
+    if not 0 <= mask_id < vocab_size:
+        raise ValueError(
+            f"mask_id: expected 0 to vocab_size - 1 = {vocab_size - 1}, got {mask_id}; pass the tokenizer's "
+            "mask_token_id"
+        )
+    special = _special_ids(special_ids, vocab_size)  # S
     is_special = np.isin(ids, special)  # B T
     if special_tokens_mask is not None:
         is_special |= _as_bools("special_tokens_mask", special_tokens_mask, ids.shape)
@@ -150,13 +155,8 @@ def _as_bools(name: str, values: ArrayLike, shape: tuple[int, ...]) -> Bools:
     return bools
 
 
-def _special_ids(special_ids: Iterable[int], mask_id: int, vocab_size: int) -> Ids:
-    """Sort them, and leave out what is not in the vocabulary, where the mask has to be."""
-    if not 0 <= mask_id < vocab_size:
-        raise ValueError(
-            f"mask_id: expected 0 to vocab_size - 1 = {vocab_size - 1}, got {mask_id}; pass the tokenizer's "
-            "mask_token_id"
-        )
+def _special_ids(special_ids: Iterable[int], vocab_size: int) -> Ids:
+    """Sort them, and leave out what is not in the vocabulary."""
     ids = np.array(sorted({index for index in special_ids if 0 <= index < vocab_size}), dtype=np.int64)  # S
     if ids.size == vocab_size:
         raise ValueError(

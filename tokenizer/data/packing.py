@@ -243,21 +243,17 @@ class _PairRows:
 
     def _pair(self) -> Iterator[PairRow]:
         """Make a row of what waits; what it does not use goes on waiting."""
-        rng, waiting = self._rng(), self._waiting
-        self._sample(waiting, rng)
-        is_alone = len(waiting) == 1
-        cut = 1 if is_alone else int(rng.integers(1, len(waiting)))
-        first, second = waiting[:cut], waiting[cut:]
-        is_foreign = bool(self._foreign) and (is_alone or rng.random() < 0.5)
+        rng, (bos, eos) = self._rng(), self.frame
+        self._sample(self._waiting, rng)
+        cut = int(rng.integers(1, len(self._waiting))) if len(self._waiting) > 1 else 1
+        first, second = self._waiting[:cut], self._waiting[cut:]
+        is_foreign = bool(self._foreign) and (not second or rng.random() < 0.5)
         self._waiting = second if is_foreign else []
         if is_foreign:
-            yield self._row(first, self._foreign_segment(self._room - sum(map(len, first)), rng), 1)
-        elif not is_alone:
-            yield self._row(first, second, 0)
-
-    def _row(self, first: Sentences, second: Sentences, label: int) -> PairRow:
-        (bos, eos), a, b = self.frame, chain.from_iterable(first), chain.from_iterable(second)
-        return {"input_ids": [bos, *a, eos, eos, *b, eos], "next_sentence_label": label}
+            second = self._foreign_segment(self._room - sum(map(len, first)), rng)
+        if second:
+            a, b = chain.from_iterable(first), chain.from_iterable(second)
+            yield {"input_ids": [bos, *a, eos, eos, *b, eos], "next_sentence_label": int(is_foreign)}
 
     def _foreign_segment(self, room: int, rng: np.random.Generator) -> Sentences:
         """Draw foreign sentences that fit; the first is cut where even it does not."""

@@ -224,11 +224,9 @@ class QuestionAnsweringCollator(Collator):
 
     def _collate(self, examples: list[Any]) -> Any:
         batch, samples, windows = self._windows(examples)
-        spans = _answers(examples)
-        if spans is not None:
+        if (spans := _answers(examples)) is not None:
             places = [_places(spans[sample], *window) for sample, window in zip(samples, windows, strict=True)]
-            positions = np.array(places, dtype=np.int64).reshape(-1, 2)
-            batch["start_positions"], batch["end_positions"] = positions[:, 0], positions[:, 1]
+            batch["start_positions"], batch["end_positions"] = np.array(places, dtype=np.int64).T
         return batch
 
     def answers(

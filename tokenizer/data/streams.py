@@ -69,12 +69,15 @@ class Packer(_Resumable, Protocol[R_co]):
 
     def add(self, sentence: list[int]) -> Iterator[R_co]:
         """Take a sentence of 1 to ``largest`` ids; yield the rows that it fills."""
+        ...
 
     def end_document(self) -> Iterator[R_co]:
         """Yield the rows that the end of a document fills."""
+        ...
 
     def end(self) -> Iterator[R_co]:
         """Yield what is left at the end of all documents."""
+        ...
 
 
 class Packing(Iterator[R]):
