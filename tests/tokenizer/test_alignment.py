@@ -126,7 +126,7 @@ def test_words_that_were_given(ours_prefixed):
 
 
 def test_a_space_that_the_vocabulary_lacks_is_trimmed_like_any(tiny):
-    tokenizer = RobertaTokenizer({token: index for token, index in tiny._base.items() if token != "Ġ"}, [])
+    tokenizer = RobertaTokenizer({symbol: index for symbol, index in tiny._base.items() if symbol != "Ġ"}, [])
     tokenizer.add_tokens([AddedToken("Ġ"), AddedToken("<r>", lstrip=True)])
     spans = [
         (0, 1),
