@@ -1,242 +1,296 @@
-"""Speed of the tokenizers on the novels, with roberta-base's vocabulary, against transformers and `tokenizers`.
+"""Speed of the tokenizers, with roberta-base's vocabulary, against transformers, `tokenizers` and tiktoken.
 
-    python benchmarks/tokenizer.py [--rounds 3] [--novels 6] [--threads 1] [--only running,lines,runs,memory]
+    python benchmarks/tokenizer.py [--quick] [--rounds 3] [--threads 1] [--texts English,code] [--calls "32, lists"]
 
-Every contestant does the same work in every round, one after the other (A B C A B C ...), on fresh instances: the
-first pass of an instance is *cold*, the second *warm*, when it remembers the words of the first. Figures are the best
-of all rounds, in MB of UTF-8 a second; the last columns are ratios to the peers, cold to cold / warm to warm. With one
-thread the clock is that of the process, so that other work on the machine counts little; with more it is the wall's.
+Every contestant does the same work in every round, one after the other (A B C A B C ...), on fresh instances. The first
+pass over some lines is *cold*, the second *warm*; then it reads other lines, which is not timed, and *held out* are
+lines that it never saw. Figures are medians over the rounds, with quartiles, in MB of UTF-8 a second; ratios are those
+of each round, in the median: above 1 the row is faster than the peer. With one thread, which is all that peers and ours
+are allowed unless told otherwise, the clock is that of the process; with more it is the wall's.
 """
 
 from __future__ import annotations
 
+import copy
 import gc
 import importlib.metadata
+import json
 import os
+import statistics
 import sys
 import time
-import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
+import numpy as np
 import typer
 from rich.console import Console
 from rich.table import Table
 
+from texts import TEXTS, Parts, parts_of  # isort: skip  (beside this file)
+
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"
-BATCH, LENGTH = 1000, 64
+LENGTH = 128
 
-Work = Callable[[], object]
-Contestant = Callable[[], Work]
-"""Makes a fresh tokenizer and returns what is to be timed."""
+PURE, OURS_FAST = "RobertaTokenizer", "RobertaTokenizerFast"
+SLOW, FAST, BARE, TIKTOKEN = "transformers' slow", "transformers' fast", "tokenizers, bare", "tiktoken"
+PEERS = (FAST, BARE, TIKTOKEN, SLOW)
 
-SLOW, FAST, BARE = "transformers, slow class", "transformers, fast class", "tokenizers, bare"
-console = Console(width=170, markup=False, highlight=False)
+Work = Callable[[list[str]], object]
+console = Console(width=190, markup=False, highlight=False)
+
+
+class Call(NamedTuple):
+    """What is asked of a tokenizer.
+
+    Args:
+        batch: texts a call; 1 for a single text.
+        arrays: padded NumPy arrays instead of lists.
+        offsets: the offsets, too.
+        words: the word ids, too.
+    """
+
+    batch: int
+    arrays: bool
+    offsets: bool = False
+    words: bool = False
+
+    def __str__(self) -> str:
+        extras = " + offsets" * self.offsets + " + word ids" * self.words
+        return f"{self.batch}, {'arrays' if self.arrays else 'lists'}{extras}"
+
+
+CALLS = [
+    Call(batch, arrays, offsets, words)
+    for batch in (1, 32, 1000)
+    for arrays in (False, True)
+    for offsets, words in ((False, False), (True, False), (True, True))
+    if not (arrays and (batch == 1 or words))
+]
+QUICK = [Call(1, False), Call(32, False), Call(32, False, True), Call(32, True)]
 
 
 def main(
     rounds: Annotated[int, typer.Option(min=1)] = 3,
-    novels: Annotated[int, typer.Option(min=1, max=6, help="How many of the novels.")] = 6,
-    threads: Annotated[int, typer.Option(help="Of the library, for batches; single texts take one.")] = 1,
-    only: Annotated[str, typer.Option(help="Parts, separated by commas.")] = "running,lines,runs,memory",
+    quick: Annotated[bool, typer.Option(help="Four calls instead of thirteen.")] = False,
+    threads: Annotated[int, typer.Option(help="Of the libraries, for batches; single texts take one.")] = 1,
+    texts: Annotated[str, typer.Option(help="Which, separated by commas.")] = ",".join(TEXTS),
+    calls: Annotated[str, typer.Option(help="Only calls whose name holds this, such as '32, lists'.")] = "",
+    kilobytes: Annotated[int, typer.Option(help="Of each pass.")] = 100,
     vocabulary: Annotated[Path, typer.Option(help="The folder of vocab.json.")] = SHARED / "roberta-base-tokenizer",
-    corpus: Annotated[Path, typer.Option(help="The folder of the texts.")] = SHARED / "corpus" / "austen",
+    corpus: Annotated[Path, typer.Option(help="The folder of the novels.")] = SHARED / "corpus" / "austen",
 ) -> None:
-    """Run the parts that are asked for and print their tables."""
+    """Print a table of each text, and where our fast class is slower than that of transformers."""
     os.environ["RAYON_NUM_THREADS"] = str(threads)  # read by the library when it first encodes a batch
     os.environ["TOKENIZERS_PARALLELISM"] = "true" if threads > 1 else "false"
-    texts = [path.read_bytes().decode() for path in sorted(corpus.glob("*.txt"))[:novels]]
-    makers = Makers(vocabulary)
-    names = ("tokenizers", "transformers", "regex", "numpy")
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in names]
+    contestants = contestants_of(vocabulary, threads)
+    versions = (f"{name} {_version(name)}" for name in ("tokenizers", "transformers", "tiktoken", "regex", "numpy"))
     console.print(
         f"Python {sys.version.split()[0]}, {', '.join(versions)}; {os.cpu_count()} cores, {threads} thread(s)"
     )
-    parts = {
-        "running": lambda: running_text(makers, texts, rounds),
-        "lines": lambda: lines(makers, texts, rounds),
-        "runs": lambda: long_runs(makers),
-        "memory": lambda: memory(makers, texts),
-    }
-    for name in only.split(","):
-        parts[name.strip()]()
+    if TIKTOKEN not in contestants:
+        console.print("tiktoken is left out: it is not installed (pip install tiktoken).")
+    slower: list[str] = []
+    for name in texts.split(","):
+        parts = parts_of(TEXTS[name](corpus), kilobytes * 1000, 2 * kilobytes * 1000)
+        table = table_of(f"{name}: {len(parts.measured)} lines of {kilobytes / len(parts.measured):.2f} kB each")
+        for call in QUICK if quick else CALLS:
+            if calls in str(call):
+                rates = measured(contestants, call, parts, rounds)
+                add_rows(table, call, rates)
+                slower += slower_than_peer(name, call, rates)
+        console.print(table)
+    console.print(f"{OURS_FAST} is slower than {FAST} in: {'; '.join(slower) or 'nothing'}")
 
 
 # -- the contestants ---------------------------------------------------------------------------------------------------
 
 
-class Makers:
-    """Makes each tokenizer anew, so that it remembers nothing."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def pure(self) -> Any:
-        """`roberta.RobertaTokenizer`."""
-        from roberta.tokenizer import RobertaTokenizer
-
-        return RobertaTokenizer.from_pretrained(self.folder)
-
-    def ours_fast(self) -> Any:
-        """`roberta.RobertaTokenizerFast`."""
-        from roberta.tokenizer.fast import RobertaTokenizerFast
-
-        return RobertaTokenizerFast.from_pretrained(self.folder)
-
-    def slow(self) -> Any:
-        """The slow class of transformers."""
-        return _transformers().RobertaTokenizer.from_pretrained(self.folder)
-
-    def fast(self) -> Any:
-        """The fast class of transformers."""
-        return _transformers().RobertaTokenizerFast.from_pretrained(self.folder)
-
-    def bare(self, padded: bool = False) -> Any:
-        """The library itself, set up as the fast class sets it up."""
-        tokenizer = self.fast().backend_tokenizer
-        if padded:
-            tokenizer.enable_truncation(LENGTH)
-            tokenizer.enable_padding(pad_id=1, pad_token="<pad>")  # noqa: S106  (no password)
-        return tokenizer
-
-
-def _transformers() -> Any:
+def contestants_of(folder: Path, threads: int) -> dict[str, Callable[[Call], Work | None]]:
+    """Name -> what makes a tokenizer anew, so that it remembers nothing, and says how it answers a call, if it can."""
     import transformers
+    from roberta.tokenizer import RobertaTokenizer, RobertaTokenizerFast
 
     transformers.logging.set_verbosity_error()
-    return transformers
-
-
-def running_text(makers: Makers, texts: list[str], rounds: int) -> None:
-    """Whole novels, one call each."""
-    quiet = {"verbose": False}
-    spans = {**quiet, "return_offsets_mapping": True}
-    contestants: dict[str, Contestant] = {
-        "pure, ids only": lambda: _each(makers.pure().encode, texts, add_special_tokens=False, **quiet),
-        "pure, whole call": lambda: _each(makers.pure(), texts, **quiet),
-        "pure, with offsets": lambda: _each(makers.pure(), texts, **spans),
-        "ours on the library, whole call": lambda: _each(makers.ours_fast(), texts, **quiet),
-        "ours on the library, with offsets": lambda: _each(makers.ours_fast(), texts, **spans),
-        SLOW: lambda: _each(makers.slow(), texts, **quiet),
-        FAST: lambda: _each(makers.fast(), texts, **quiet),
-        f"{FAST}, with offsets": lambda: _each(makers.fast(), texts, **spans),
-        BARE: lambda: _each(makers.bare().encode, texts),
+    loaded = {
+        PURE: RobertaTokenizer.from_pretrained(folder),
+        OURS_FAST: RobertaTokenizerFast.from_pretrained(folder),
+        SLOW: transformers.RobertaTokenizer.from_pretrained(folder),
+        FAST: transformers.RobertaTokenizerFast.from_pretrained(folder),
     }
-    size = sum(len(text.encode()) for text in texts) / 1e6
-    show(f"running text: {len(texts)} novels, {size:.1f} MB, one call for each", measured(contestants, rounds), size)
-
-
-def lines(makers: Makers, texts: list[str], rounds: int) -> None:
-    """Their lines, in batches, as padded arrays."""
-    every = [line for text in texts for line in text.split("\n") if line]
-    batches = [every[begin : begin + BATCH] for begin in range(0, len(every), BATCH)]
-    options = {"padding": True, "truncation": True, "max_length": LENGTH, "return_tensors": "np"}
-    spans = {**options, "return_offsets_mapping": True}
-    contestants: dict[str, Contestant] = {
-        "pure": lambda: _each(makers.pure(), batches, **options),
-        "pure, with offsets": lambda: _each(makers.pure(), batches, **spans),
-        "ours on the library": lambda: _each(makers.ours_fast(), batches, **options),
-        "ours on the library, with offsets": lambda: _each(makers.ours_fast(), batches, **spans),
-        SLOW: lambda: _each(makers.slow(), batches, **options),
-        FAST: lambda: _each(makers.fast(), batches, **options),
-        f"{FAST}, with offsets": lambda: _each(makers.fast(), batches, **spans),
-        f"{BARE}, encode_batch": lambda: _each(makers.bare(padded=True).encode_batch, batches),
-        f"{BARE}, encode_batch_fast": lambda: _each(makers.bare(padded=True).encode_batch_fast, batches),
+    made: dict[str, Callable[[Call], Work | None]] = {
+        name: partial(_work_of_copy, tokenizer) for name, tokenizer in loaded.items()
     }
-    size = sum(len(line.encode()) for line in every) / 1e6
-    title = f"{len(every)} lines in batches of {BATCH}, padded, as NumPy arrays (bare: the library's own records)"
-    show(title, measured(contestants, rounds), size)
+    made[SLOW] = lambda call: work_of(copy.deepcopy(loaded[SLOW]), call) if call == Call(1, arrays=False) else None
+    made[BARE] = lambda call: work_of_bare(copy.deepcopy(loaded[FAST].backend_tokenizer), call)
+    if _version("tiktoken") != "none":
+        made[TIKTOKEN] = lambda call: work_of_tiktoken(folder, call, threads)
+    return made
 
 
-def long_runs(makers: Makers) -> None:
-    """One megabyte without a place to cut. The slow class would take hours: it gets a hundredth."""
-    table = Table(title="1 MB of one run, seconds")
-    for column in ("tokenizer", "one letter", "one emoji", "two letters in turn"):
-        table.add_column(column, justify="left" if column == "tokenizer" else "right")
-    units = ("a", "😀", "ab")
-    calls: dict[str, tuple[Callable[[], Any], int]] = {
-        "pure, whole call": (makers.pure, 1),
-        "ours on the library, whole call": (makers.ours_fast, 1),
-        FAST: (makers.fast, 1),
-        BARE: (lambda: makers.bare().encode, 1),
-        f"{SLOW}, of 0.01 MB": (makers.slow, 100),
-    }
-    for name, (make, divisor) in calls.items():
-        call = make()
-        texts = [unit * (1_000_000 // divisor // len(unit.encode())) for unit in units]
-        table.add_row(name, *(f"{seconds(lambda text=text, call=call: call(text)):.2f}" for text in texts))
-    console.print(table)
+def _work_of_copy(tokenizer: Any, call: Call) -> Work:
+    """Copy a tokenizer, have it set up what it sets up on first use, and say what it does."""
+    twin = copy.deepcopy(tokenizer)
+    twin([""], return_offsets_mapping=True)
+    return work_of(twin, call)
 
 
-def memory(makers: Makers, texts: list[str]) -> None:
-    """What the pure class remembers, and what that takes: after the novels, and when it is full."""
-    tokenizer = makers.pure()
-    words = tokenizer.engine.words._words
-    table = Table("after", "words remembered", "MB", title="memory of the pure class")
-    tracemalloc.start()
-    for name, feed in {"the novels": texts, "200,000 numbers": [" ".join(map(str, range(200_000)))]}.items():
-        for text in feed:
-            tokenizer.encode(text, verbose=False)
-        gc.collect()
-        table.add_row(name, f"{len(words):,}", f"{tracemalloc.get_traced_memory()[0] / 1e6:.1f}")
-    most = 0
-    for begin in range(0, 400_000, 4_000):
-        tokenizer.encode(" ".join(f"{number}{'abcdefgh' * 7}" for number in range(begin, begin + 4_000)), verbose=False)
-        most = max(most, tracemalloc.get_traced_memory()[0])
-    tracemalloc.stop()
-    table.add_row("400,000 words of 60 letters, at most", f"{len(words):,}", f"{most / 1e6:.1f}")
-    console.print(table)
+def work_of(tokenizer: Any, call: Call) -> Work:
+    """What ours and those of transformers do."""
+    options: dict[str, Any] = {"return_offsets_mapping": True} if call.offsets else {}
+    if call.arrays:
+        options |= {"padding": True, "truncation": True, "max_length": LENGTH, "return_tensors": "np"}
+    else:
+        options["verbose"] = False
 
-
-# -- the clock ---------------------------------------------------------------------------------------------------------
-
-
-def _each(call: Callable[..., Any], items: list[Any], **options: Any) -> Work:
-    """What calls a tokenizer on each item, and drops the result."""
-
-    def work() -> None:
-        for item in items:
-            call(item, **options)
+    def work(lines: list[str]) -> None:
+        for batch in lines if call.batch == 1 else batches(lines, call.batch):
+            encoding = tokenizer(batch, **options)
+            if call.words:
+                for row in range(1 if call.batch == 1 else len(batch)):
+                    encoding.word_ids(row)
 
     return work
 
 
-def measured(contestants: dict[str, Contestant], rounds: int) -> dict[str, tuple[float, float]]:
-    """Name -> best seconds of the first and of the second pass of fresh instances, over all rounds, interleaved."""
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in contestants}
+def work_of_bare(tokenizer: Any, call: Call) -> Work:
+    """What the library does by itself, with what is asked for read out of its records."""
+    if call.arrays:
+        tokenizer.enable_truncation(LENGTH)
+        tokenizer.enable_padding(pad_id=1, pad_token="<pad>")  # noqa: S106  (no password)
+    encode = tokenizer.encode_batch if call.offsets or call.words else tokenizer.encode_batch_fast
+    read = np.array if call.arrays else list
+
+    def work(lines: list[str]) -> None:
+        for batch in batches(lines, call.batch):
+            records = [tokenizer.encode(batch[0])] if call.batch == 1 else encode(batch)
+            read([record.ids for record in records])
+            read([record.attention_mask for record in records])
+            if call.offsets:
+                read([record.offsets for record in records])
+            if call.words:
+                read([record.word_ids for record in records])
+
+    return work
+
+
+def work_of_tiktoken(folder: Path, call: Call, threads: int) -> Work | None:
+    """What tiktoken does: ids in lists, no special tokens around them and nothing else."""
+    if call.arrays or call.offsets or call.words:
+        return None
+    encoding = tiktoken_encoding(folder)
+    if call.batch == 1:
+        return lambda lines: [encoding.encode_ordinary(line) for line in lines]
+    return lambda lines: [
+        encoding.encode_ordinary_batch(batch, num_threads=threads) for batch in batches(lines, call.batch)
+    ]
+
+
+def tiktoken_encoding(folder: Path) -> Any:
+    """The vocabulary for tiktoken, which numbers tokens by the rank of their merge."""
+    import tiktoken
+    from roberta.tokenizer.pieces import symbols_to_bytes
+
+    vocab = json.loads((folder / "vocab.json").read_text(encoding="utf-8"))
+    lines = (folder / "merges.txt").read_text(encoding="utf-8").split("\n")
+    merged = ["".join(line.split(" ")) for line in lines if line and not line.startswith("#version")]
+    single = sorted((token for token in vocab if len(token) == 1), key=vocab.__getitem__)
+    ranks = {symbols_to_bytes(token): rank for rank, token in enumerate([*single, *merged])}
+    pattern = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
+    return tiktoken.Encoding("roberta", pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+
+
+def batches(lines: list[str], size: int) -> list[list[str]]:
+    """Cut lines into batches."""
+    return [lines[begin : begin + size] for begin in range(0, len(lines), size)]
+
+
+# -- the clock ---------------------------------------------------------------------------------------------------------
+
+Rates = dict[str, list[tuple[float, float, float]]]
+"""Name -> MB a second in each round: cold, warm, held out."""
+
+
+def measured(contestants: dict[str, Callable[[Call], Work | None]], call: Call, parts: Parts, rounds: int) -> Rates:
+    """Time all who can answer a call, in turns."""
+    rates: Rates = {}
     for _ in range(rounds):
         for name, make in contestants.items():
-            work = make()
+            work = make(call)
+            if work is None:
+                continue
             gc.collect()
-            times[name].append((seconds(work), seconds(work)))
-    return {name: (min(cold for cold, _ in pairs), min(warm for _, warm in pairs)) for name, pairs in times.items()}
+            cold, warm = (rate(work, parts.measured) for _ in range(2))
+            work(parts.learned)
+            rates.setdefault(name, []).append((cold, warm, rate(work, parts.held_out)))
+    return rates
 
 
-def seconds(work: Work) -> float:
-    """What one run takes."""
+def rate(work: Work, lines: list[str]) -> float:
+    """MB a second."""
     clock = time.perf_counter if os.environ["TOKENIZERS_PARALLELISM"] == "true" else time.process_time
     begin = clock()
-    work()
-    return clock() - begin
+    work(lines)
+    return sum(len(line.encode()) for line in lines) / 1e6 / (clock() - begin)
 
 
-def show(title: str, times: dict[str, tuple[float, float]], size: float) -> None:
-    """Print a table of speeds and of ratios to the peers."""
-    peers = [name for name in times if name.startswith((SLOW, FAST, BARE))]
-    table = Table(title=title)
-    table.add_column("tokenizer")
-    for column in ("cold MB/s", "warm MB/s", *(f"x {_short(peer)}" for peer in peers)):
-        table.add_column(column, justify="right")
-    for name, (cold, warm) in times.items():
-        ratios = (f"{times[peer][0] / cold:.2g} / {times[peer][1] / warm:.2g}" for peer in peers)
-        table.add_row(name, f"{size / cold:.2f}", f"{size / warm:.2f}", *ratios)
-    console.print(table)
+# -- the tables --------------------------------------------------------------------------------------------------------
 
 
-def _short(peer: str) -> str:
-    return peer.replace("transformers, ", "").replace("tokenizers, ", "").replace(" class", "")
+def table_of(title: str) -> Table:
+    """An empty table."""
+    table = Table("texts a call", "tokenizer", title=title)
+    for column in ("cold MB/s", "warm MB/s", "held out MB/s", *(f"x {peer}" for peer in PEERS)):
+        table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def add_rows(table: Table, call: Call, rates: Rates) -> None:
+    """Add what was measured for one call."""
+    for name, rounds in rates.items():
+        speeds = [_quartiles(passes) for passes in zip(*rounds, strict=True)]
+        ratios = [_ratios(rates, name, peer) for peer in PEERS]
+        table.add_row(str(call) if name == PURE else "", name, *speeds, *ratios)
+    table.add_section()
+
+
+def _quartiles(values: tuple[float, ...]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.2f}"
+    low, middle, high = statistics.quantiles(values, n=4, method="inclusive")
+    return f"{middle:.2f} ({low:.2f}-{high:.2f})"
+
+
+def _ratios(rates: Rates, name: str, peer: str) -> str:
+    """Cold / warm / held out."""
+    if peer not in rates or peer == name:
+        return ""
+    return " / ".join(f"{ratio:.2g}" for ratio in ratios_of(rates, name, peer))
+
+
+def ratios_of(rates: Rates, name: str, peer: str) -> list[float]:
+    """How many times as fast, cold, warm and held out: the median over the rounds."""
+    each = [
+        [mine / theirs for mine, theirs in zip(one, other, strict=True)]
+        for one, other in zip(rates[name], rates[peer], strict=True)
+    ]
+    return [statistics.median(passes) for passes in zip(*each, strict=True)]
+
+
+def slower_than_peer(text: str, call: Call, rates: Rates) -> list[str]:
+    """Say in which passes our fast class is slower than that of transformers."""
+    ratios = zip(("cold", "warm", "held out"), ratios_of(rates, OURS_FAST, FAST), strict=True)
+    return [f"{text}, {call}, {what} ({ratio:.2f})" for what, ratio in ratios if ratio < 1]
+
+
+def _version(name: str) -> str:
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return "none"
 
 
 if __name__ == "__main__":

@@ -75,12 +75,9 @@ class Aligner:
         Returns:
             (T, 2) start and end of each token in its text; where it was given as words, in its word.
         """
-        begins, ends = self.places(text)  # T
+        sizes, leading, trailing = self._measures(text)  # T
+        begins, ends = _places(text, sizes)  # T
         if self._trim:
-            _, leading, trailing = self._measures(text)  # T
-            if self._lacks_space:
-                is_space = self._is_lacking_space(text, begins)
-                leading, trailing = leading | is_space, trailing | is_space
             begins = np.minimum(begins + leading, ends)
             ends = np.maximum(ends - trailing, begins)
         spans = np.stack([begins, ends], axis=1)  # T 2
@@ -112,45 +109,26 @@ class Aligner:
             for stretch in text.stretches
             for piece in ([stretch.text] if stretch.token else split_pieces(stretch.text))
         ]
+        begins, _ = _places(text, self._measures(text)[0])
         ends = np.cumsum([len(piece) for piece in pieces])
-        return np.searchsorted(ends, self.places(text)[0], side="right").tolist()
-
-    def places(self, text: "EncodedText") -> tuple[Integers, Integers]:
-        """Find tokens in all stretches of a text, one behind the other.
-
-        Args:
-            text: the text.
-
-        Returns:
-            (T,) the first character that a token has bytes of, and one past the last.
-        """
-        data = "".join([stretch.text for stretch in text.stretches]).encode()
-        sizes, _, _ = self._measures(text)  # T
-        ends = np.cumsum(sizes)
-        begins = ends - sizes
-        if data.isascii():
-            return begins, ends
-        character = np.cumsum(np.frombuffer(data, np.int8) >= -0x40) - 1  # of each byte: 0x80 to 0xBF go on with one
-        return character[begins], character[ends - 1] + 1
+        return np.searchsorted(ends, begins, side="right").tolist()
 
     def _measures(self, text: "EncodedText") -> Integers:
         """Give the bytes of each token, and the spaces at both its ends: (3, T)."""
-        measures = self._tables[:, np.array(text.ids, np.int64)]
+        ids = np.array(text.ids, np.int64)
+        is_unk = ids == self._unk_id
+        measures = self._tables[:, ids]
         for at, stretch in text.added:
             # An added token may have swallowed any white space.
             leading = len(stretch.text) - len(stretch.text.lstrip(WHITE_SPACE))
             trailing = len(stretch.text) - len(stretch.text.rstrip(WHITE_SPACE))
             measures[:, at] = len(stretch.text.encode()), leading, trailing
+            is_unk[at] = False
+        if is_unk.any():
+            begins = np.cumsum(measures[0]) - measures[0]
+            is_space = np.frombuffer(text.data, np.uint8)[begins] == ord(" ")
+            measures[1:, is_unk & is_space] = 1
         return measures
-
-    def _is_lacking_space(self, text: "EncodedText", begins: Integers) -> NDArray[np.bool_]:
-        """Tell which tokens stand for a space that the vocabulary lacks."""
-        joined = "".join([stretch.text for stretch in text.stretches])
-        return (np.array(text.ids) == self._unk_id) & np.array([joined[at] == " " for at in begins.tolist()], bool)
-
-    @cached_property
-    def _lacks_space(self) -> bool:
-        return _SPACE not in (self._spelled.values() if isinstance(self._spelled, Mapping) else self._spelled)
 
     @cached_property
     def _tables(self) -> Integers:
@@ -183,6 +161,11 @@ class EncodedText:
     aligner: Aligner
 
     @property
+    def data(self) -> bytes:
+        """The bytes of all stretches, one behind the other."""
+        return "".join([stretch.text for stretch in self.stretches]).encode()
+
+    @property
     def added(self) -> list[tuple[int, Stretch]]:
         """The places of added tokens among the ids, and their stretches."""
         if len(self.stretches) == 1 and self.stretches[0].token is None:
@@ -205,6 +188,17 @@ class EncodedText:
     def words(self) -> list[int]:
         """The piece, or the given word, that each token came from."""
         return self.aligner.words(self)
+
+
+def _places(text: EncodedText, sizes: Integers) -> tuple[Integers, Integers]:
+    """Find, in all stretches one behind the other, the first character of each token and the one past its last."""
+    ends = np.cumsum(sizes)
+    begins = ends - sizes
+    data = text.data
+    if data.isascii():
+        return begins, ends
+    character = np.cumsum(np.frombuffer(data, np.int8) >= -0x40) - 1  # of each byte: 0x80 to 0xBF go on with one
+    return character[begins], character[ends - 1] + 1
 
 
 def align_together(texts: Sequence[EncodedText], as_lists: bool) -> None:

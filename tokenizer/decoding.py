@@ -24,10 +24,10 @@ def read_ids(ids: Any) -> list[int]:
         >>> read_ids(7), read_ids(range(3))
         ([7], [0, 1, 2])
     """
-    values: Any = ids.tolist() if hasattr(ids, "tolist") else ids
-    several = cast("Iterable[Any]", values) if isinstance(values, Iterable) else [values]
+    given = ids.tolist() if hasattr(ids, "tolist") else ids
+    values = cast("Iterable[Any]", given if isinstance(given, Iterable) else [given])
     try:
-        return [operator.index(value) for value in several]
+        return [operator.index(value) for value in values]
     except TypeError:
         raise TypeError(
             f"ids: expected one id or one row of integer ids, got {type(ids).__name__} {ids!r:.80}; "
@@ -52,7 +52,7 @@ def read_tokens(tokens: Any) -> list[str]:
         (['a'], ['a', 'b'])
     """
     is_one = isinstance(tokens, str) or not isinstance(tokens, Iterable)
-    found: list[Any] = [tokens] if is_one else list(cast("Iterable[Any]", tokens))
+    found = cast("list[Any]", [tokens] if is_one else list(cast("Iterable[Any]", tokens)))
     for token in found:
         if not isinstance(token, str):
             raise TypeError(

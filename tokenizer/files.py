@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any, cast
 
 from ..files.atomic import write_atomically
 
@@ -142,9 +142,9 @@ def read_settings(folder: StrPath) -> dict[str, Any]:
     found = {name: read_json_object(path) for name, path in stored.items() if path.is_file()}
     settings = found.get(SPECIAL_TOKENS_FILE, {}) | found.get(CONFIG_FILE, {})
     # Special tokens without a role: so release 5 of transformers calls them, and release 4 those with roles of its own.
-    extra = settings.pop("extra_special_tokens", None)
-    if extra:
-        extra = extra.values() if is_object(extra) else extra
+    named = settings.pop("extra_special_tokens", None)
+    if named:
+        extra = cast("dict[str, Any]", named).values() if isinstance(named, dict) else named
         settings["additional_special_tokens"] = [*(settings.get("additional_special_tokens") or ()), *extra]
     # Older folders have only the names and ids of added tokens.
     older = {index: token for token, index in found.get(ADDED_TOKENS_FILE, {}).items()}
@@ -168,19 +168,9 @@ def read_json_object(path: StrPath) -> dict[str, Any]:
         value = json.loads(_read_text(path), object_pairs_hook=_object_without_repeats)
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path}: expected a JSON object, got a damaged file ({error}); fetch it again") from None
-    if not is_object(value):
+    if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}; fetch the file again")
-    return value
-
-
-def is_object(value: Any) -> TypeGuard[dict[str, Any]]:
-    """Whether what was read is one of JSON's objects."""
-    return isinstance(value, dict)
-
-
-def is_array(value: Any) -> TypeGuard[list[Any]]:
-    """Whether what was read is one of JSON's arrays."""
-    return isinstance(value, list)
+    return cast("dict[str, Any]", value)
 
 
 def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -65,17 +65,21 @@ class AddedToken:
         """
         if isinstance(token, str):
             return cls(token, **flags)
-        names = [field.name for field in fields(cls)]
-        given: dict[str, Any]
-        if isinstance(token, Mapping):
-            stored = cast("Mapping[str, Any]", token)
-            given = {name: stored[name] for name in names if name in stored}
-        else:
-            given = {name: getattr(token, name) for name in names if hasattr(token, name)}
+        found = _attributes(token)
+        given = {field.name: found[field.name] for field in fields(cls) if field.name in found}
         if not isinstance(given.get("content"), str):
-            kind = type(cast("object", token)).__name__
-            raise TypeError(f"token: expected a str or an AddedToken, got {kind} {token!r}; pass its text")
+            raise TypeError(
+                f"token: expected a str or an AddedToken, got {type(token).__name__} {token!r}; pass its text"
+            )
         return cls(**given)
+
+
+def _attributes(token: Any) -> Mapping[str, Any]:
+    """Return the fields of a mapping, or the attributes of an added token, of another library too."""
+    if isinstance(token, Mapping):
+        return cast("Mapping[str, Any]", token)
+    names = [field.name for field in fields(AddedToken)]
+    return {name: getattr(token, name) for name in names if hasattr(token, name)}
 
 
 class Segment(NamedTuple):

@@ -6,9 +6,9 @@ The file could describe tokenizers of many kinds. What is read here is a byte-le
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, TypeGuard, cast
 
-from .files import StrPath, checked_ids, is_array, is_object, read_json_object, write_json
+from .files import StrPath, checked_ids, read_json_object, write_json
 from .pieces import BYTE_TO_SYMBOL
 from .special import AddedToken
 from .vocabulary import Vocabulary
@@ -142,20 +142,20 @@ class _Reader:
 
     def vocab(self) -> dict[str, int]:
         vocab = self._model.get("vocab")
-        if not is_object(vocab):
+        if not isinstance(vocab, dict):
             self._refuse("model.vocab", "an object of token -> id", vocab)
-        return checked_ids(self._path, vocab)
+        return checked_ids(self._path, cast("dict[str, int]", vocab))
 
     def merges(self) -> list[tuple[str, str]]:
         merges = self._model.get("merges")
-        if not is_array(merges):
+        if not _is_list(merges):
             self._refuse("model.merges", "a list of pairs", merges)
-        return [self._merge(rank, merge) for rank, merge in enumerate(merges)]
+        return [self._merge(rank, merge) for rank, merge in enumerate(cast("list[Any]", merges))]
 
     def _merge(self, rank: int, merge: Any) -> tuple[str, str]:
         # Release 4 of transformers wrote "a b" before it wrote ["a", "b"].
         parts: Any = merge.split(" ") if isinstance(merge, str) else merge
-        if not is_array(parts) or len(parts) != 2 or not all(map(_is_text, parts)):
+        if not _is_list(parts) or len(parts) != 2 or not all(map(_is_text, parts)):
             self._refuse(f"model.merges[{rank}]", 'two parts, as ["Ġ", "t"] or "Ġ t"', merge)
         left, right = parts
         return left, right
@@ -188,9 +188,9 @@ class _Reader:
 
     def _token_of(self, part: Mapping[str, Any], name: str) -> str:
         stored = part.get(name)
-        if not is_array(stored) or not stored or not _is_text(stored[0]):
+        if not isinstance(stored, list) or not stored or not _is_text(stored[0]):
             self._refuse(f"post_processor.{name}", f"a pair of token and id, as {_EXAMPLES[name]}", stored)
-        return stored[0]
+        return cast("list[Any]", stored)[0]
 
     def _template(self, part: Mapping[str, Any]) -> tuple[str, str]:
         single, pair = (_spelled(part.get(name)) for name in ("single", "pair"))
@@ -203,11 +203,11 @@ class _Reader:
     def added(self) -> dict[str, Any]:
         """Read the added tokens."""
         stored: Any = self._stored.get("added_tokens") or []
-        if not is_array(stored):
+        if not _is_list(stored):
             self._refuse("added_tokens", "a list", stored)
         found: dict[int, AddedToken] = {}
         for at, token in enumerate(stored):
-            if not is_object(token) or type(token.get("id")) is not int or not _is_text(token.get("content")):
+            if not _is_object(token) or type(token.get("id")) is not int or not _is_text(token.get("content")):
                 self._refuse(f"added_tokens[{at}]", "an object with id (int) and content (str)", token)
             if token["id"] in found:
                 self._refuse(f"added_tokens[{at}].id", "each id once", token["id"])
@@ -220,12 +220,12 @@ class _Reader:
 
     def _part(self, name: str, part: Any, wanted: set[str]) -> dict[str, Any]:
         # Old files leave out the type of a model.
-        kind = part.get("type", "BPE" if name == "model" else None) if is_object(part) else None
+        kind = part.get("type", "BPE" if name == "model" else None) if _is_object(part) else None
         if kind not in wanted:
             self._refuse(name, f"type {' or '.join(sorted(wanted))}", kind or part)
         return part
 
-    def _refuse(self, where: str, wanted: str, got: Any) -> NoReturn:
+    def _refuse(self, where: str, wanted: str, got: Any) -> Any:
         raise ValueError(
             f"{self._path}: {where}: expected {wanted}, got {got!r:.120}; the file is damaged, or of another kind of "
             "tokenizer than RoBERTa's: fetch it again, or load it with the tokenizers library itself"
@@ -245,6 +245,14 @@ _WANTED_OF_MODEL: Mapping[str, Sequence[Any]] = {
 }
 
 
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
@@ -257,9 +265,9 @@ def _steps(part: Any) -> list[Any]:
     """
     if part is None:
         return []
-    if not is_object(part) or part.get("type") != "Sequence":
+    if not _is_object(part) or part.get("type") != "Sequence":
         return [part]
-    inner: list[Any] = [each for name in _LISTS_OF_SEQUENCES for each in part.get(name, ())]
+    inner = [each for name in _LISTS_OF_SEQUENCES for each in part.get(name, ())]
     return [step for each in inner for step in _steps(each)]
 
 
@@ -272,6 +280,5 @@ def _spelled(template: Any) -> list[str]:
     >>> _spelled([{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}])
     ['<s>:0', '$A:0']
     """
-    stored: list[dict[str, Any]] = template or []
-    steps = [(kind, each) for step in stored for kind, each in step.items()]
+    steps = [(kind, each) for step in cast("list[dict[str, Any]]", template or []) for kind, each in step.items()]
     return [f"{'$' if kind == 'Sequence' else ''}{each['id']}:{each['type_id']}" for kind, each in steps]
