@@ -109,7 +109,7 @@ class Aligner:
             pieces = [stretch.text] if stretch.token else split_pieces(stretch.text)
             ends += islice(accumulate(map(len, pieces), initial=stretch.start - stretch.is_prefixed), 1, None)
         # A token ends behind the beginning of its piece, trimmed or not, and not behind its end.
-        return np.searchsorted(ends, text.spans[:, 1]).tolist()
+        return np.array(ends, np.int64).searchsorted(text.spans[:, 1]).tolist()
 
     def _measures(self, text: "EncodedText") -> Integers:
         """Give the bytes of each token, and the spaces at both its ends: (3, T)."""
