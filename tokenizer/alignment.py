@@ -11,7 +11,7 @@ tokens says which bytes of the text are whose, and one over the bytes which char
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ class Aligner:
         if self._trim:
             begins = np.minimum(begins + leading, ends)
             ends = np.maximum(ends - trailing, begins)
-        spans = np.stack([begins, ends], axis=1)  # T 2
+        spans = np.array([begins, ends]).T  # T 2
         if len(text.stretches) == 1 and not text.stretches[0].is_prefixed:
             return spans
         places = accumulate((len(stretch.text) for stretch in text.stretches), initial=0)
@@ -104,14 +104,12 @@ class Aligner:
         given = [stretch.word for stretch in text.stretches if stretch.word is not None]
         if given:  # all of them
             return np.repeat(given, text.counts).tolist()
-        pieces = [
-            piece
-            for stretch in text.stretches
-            for piece in ([stretch.text] if stretch.token else split_pieces(stretch.text))
-        ]
-        begins, _ = _places(text, self._measures(text)[0])
-        ends = np.cumsum([len(piece) for piece in pieces])
-        return np.searchsorted(ends, begins, side="right").tolist()
+        ends: list[int] = []
+        for stretch in text.stretches:
+            pieces = [stretch.text] if stretch.token else split_pieces(stretch.text)
+            ends += islice(accumulate(map(len, pieces), initial=stretch.start - stretch.is_prefixed), 1, None)
+        # A token ends behind the beginning of its piece, trimmed or not, and not behind its end.
+        return np.searchsorted(ends, text.spans[:, 1]).tolist()
 
     def _measures(self, text: "EncodedText") -> Integers:
         """Give the bytes of each token, and the spaces at both its ends: (3, T)."""
@@ -192,7 +190,7 @@ class EncodedText:
 
 def _places(text: EncodedText, sizes: Integers) -> tuple[Integers, Integers]:
     """Find, in all stretches one behind the other, the first character of each token and the one past its last."""
-    ends = np.cumsum(sizes)
+    ends = sizes.cumsum()
     begins = ends - sizes
     data = text.data
     if data.isascii():

@@ -42,7 +42,7 @@ class ByteLevelBPE:
         merges: pairs of symbol strings, the lowest rank first. Both and their joined form must be in ``vocab``.
         unk_id: the id of a byte that the vocabulary lacks.
         cache_size: how many words are remembered at most, and how many of their parts. 65,536 take some 20 MB of
-            running English, 40 of Chinese, and 130 at the worst.
+            running English, 40 of Chinese, and 100 at the worst.
 
     Raises:
         ValueError: a merge that the vocabulary lacks.
