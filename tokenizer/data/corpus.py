@@ -37,9 +37,6 @@ _WHOLE: tuple[type, ...] = (str, bytes, Mapping)
 _LIST: tuple[type, ...] = (list, tuple)
 
 
-# -- rows --------------------------------------------------------------------------------------------------------------
-
-
 def as_rows(items: Any, what: str, remedy: str) -> Any:
     """Require what can be iterated over, but no text and no mapping, and return it as it is.
 
@@ -110,9 +107,6 @@ def require_room(rows: Sequence[Sequence[int]], max_length: int) -> None:
                 f"rows: expected at most max_length = {max_length} ids, got {len(row)} in row {at}; pack with the "
                 "same max_length"
             )
-
-
-# -- fields ------------------------------------------------------------------------------------------------------------
 
 
 def optional_column(examples: Sequence[Any], name: str) -> list[Any] | None:

@@ -179,11 +179,16 @@ def _require_shares(probability: float, mask_share: float, random_share: float) 
 # -- words -------------------------------------------------------------------------------------------------------------
 
 
-class _Tokenizer(Protocol):
-    """What masking asks of a tokenizer."""
+class _Spells(Protocol):
+    """What can spell its tokens."""
 
     def convert_ids_to_tokens(self, ids: list[int]) -> Any: ...
     def __len__(self) -> int: ...
+
+
+class _HasMask(_Spells, Protocol):
+    """What a masker needs to know of a tokenizer."""
+
     @property
     def mask_token_id(self) -> int | None: ...
     @property
@@ -204,7 +209,7 @@ def starts_by_word_ids(word_ids: Sequence[Sequence[int | None]]) -> Bools:
     return np.diff(words, axis=-1, prepend=-2) != 0
 
 
-def starts_by_spelling(input_ids: ArrayLike, tokenizer: _Tokenizer) -> Bools:
+def starts_by_spelling(input_ids: ArrayLike, tokenizer: _Spells) -> Bools:
     """Say which tokens begin a word: those that are spelled with "Ġ", the space, in front.
 
     Args:
@@ -266,9 +271,7 @@ class DynamicMasker:
         [True, True]
     """
 
-    def __init__(
-        self, tokenizer: _Tokenizer, seed: int, probability: float = 0.15, *, whole_words: bool = False
-    ) -> None:
+    def __init__(self, tokenizer: _HasMask, seed: int, probability: float = 0.15, *, whole_words: bool = False) -> None:
         if not isinstance(cast("object", whole_words), bool):
             raise TypeError(f"whole_words: expected True or False, got {whole_words!r}; pass word_starts with a call")
         _require_shares(probability, 0, 0)
