@@ -37,6 +37,7 @@ test: .venv/.stamp
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/basedpyright --pythonpath .venv/bin/python
+	.venv/bin/basedpyright --pythonpath .venv/bin/python --project tests/typing/engines.json
 	.venv/bin/$(PYTEST)
 
 test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.stamp

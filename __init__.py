@@ -19,6 +19,55 @@ if TYPE_CHECKING:
         RobertaForTokenClassification,
         RobertaModel,
     )
+
+    # isort: off
+    from .dispatch.natives.flax import (
+        FlaxRobertaForCausalLM as FlaxRobertaForCausalLM,
+        FlaxRobertaForMaskedLM as FlaxRobertaForMaskedLM,
+        FlaxRobertaForMultipleChoice as FlaxRobertaForMultipleChoice,
+        FlaxRobertaForQuestionAnswering as FlaxRobertaForQuestionAnswering,
+        FlaxRobertaForSequenceClassification as FlaxRobertaForSequenceClassification,
+        FlaxRobertaForTokenClassification as FlaxRobertaForTokenClassification,
+        FlaxRobertaModel as FlaxRobertaModel,
+    )
+    from .dispatch.natives.numba import (
+        NumbaRobertaForCausalLM as NumbaRobertaForCausalLM,
+        NumbaRobertaForMaskedLM as NumbaRobertaForMaskedLM,
+        NumbaRobertaForMultipleChoice as NumbaRobertaForMultipleChoice,
+        NumbaRobertaForQuestionAnswering as NumbaRobertaForQuestionAnswering,
+        NumbaRobertaForSequenceClassification as NumbaRobertaForSequenceClassification,
+        NumbaRobertaForTokenClassification as NumbaRobertaForTokenClassification,
+        NumbaRobertaModel as NumbaRobertaModel,
+    )
+    from .dispatch.natives.numpy import (
+        NumpyRobertaForCausalLM as NumpyRobertaForCausalLM,
+        NumpyRobertaForMaskedLM as NumpyRobertaForMaskedLM,
+        NumpyRobertaForMultipleChoice as NumpyRobertaForMultipleChoice,
+        NumpyRobertaForQuestionAnswering as NumpyRobertaForQuestionAnswering,
+        NumpyRobertaForSequenceClassification as NumpyRobertaForSequenceClassification,
+        NumpyRobertaForTokenClassification as NumpyRobertaForTokenClassification,
+        NumpyRobertaModel as NumpyRobertaModel,
+    )
+    from .dispatch.natives.tensorflow import (
+        TFRobertaForCausalLM as TFRobertaForCausalLM,
+        TFRobertaForMaskedLM as TFRobertaForMaskedLM,
+        TFRobertaForMultipleChoice as TFRobertaForMultipleChoice,
+        TFRobertaForQuestionAnswering as TFRobertaForQuestionAnswering,
+        TFRobertaForSequenceClassification as TFRobertaForSequenceClassification,
+        TFRobertaForTokenClassification as TFRobertaForTokenClassification,
+        TFRobertaModel as TFRobertaModel,
+    )
+    from .dispatch.natives.torch import (
+        TorchRobertaForCausalLM as TorchRobertaForCausalLM,
+        TorchRobertaForMaskedLM as TorchRobertaForMaskedLM,
+        TorchRobertaForMultipleChoice as TorchRobertaForMultipleChoice,
+        TorchRobertaForQuestionAnswering as TorchRobertaForQuestionAnswering,
+        TorchRobertaForSequenceClassification as TorchRobertaForSequenceClassification,
+        TorchRobertaForTokenClassification as TorchRobertaForTokenClassification,
+        TorchRobertaModel as TorchRobertaModel,
+    )
+
+    # isort: on
     from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
     from .dispatch.tasks import fill_mask
     from .reference.config import RobertaConfig
@@ -59,16 +108,18 @@ _HOMES = {
 _PREFIXES = {"Torch": "torch", "TF": "tensorflow", "Numpy": "numpy", "Numba": "numba", "Flax": "flax"}
 
 
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(_HOMES[name], __name__), name)
-    if name == "parity":
-        return import_module(".parity", __name__)
-    for prefix, backend in _PREFIXES.items():
-        if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):
-            return getattr(import_module(".dispatch.api", __name__), name.removeprefix(prefix)).on(backend)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(message)
+if not TYPE_CHECKING:  # what is not there is an error to a checker, too
+
+    def __getattr__(name: str) -> Any:
+        if name in _HOMES:
+            return getattr(import_module(_HOMES[name], __name__), name)
+        if name == "parity":
+            return import_module(".parity", __name__)
+        for prefix, backend in _PREFIXES.items():
+            if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):
+                return getattr(import_module(".dispatch.api", __name__), name.removeprefix(prefix)).on(backend)
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
 
 
 def __dir__() -> list[str]:

@@ -214,12 +214,17 @@ def _tell(message: object) -> None:
     typer.echo(f"roberta: {message}", err=True)
 
 
+def _show(message: Any, *_: Any, **__: Any) -> None:
+    """A warning, as Python hands it over, in one line."""
+    _tell(message)
+
+
 def main() -> None:
     """Run the command; misuse ends with one message on stderr and exit status 2, without a traceback.
 
     What the library raises for misuse is meant to be read as it is: what was required, what came, what to type next.
     """
-    warnings.showwarning = lambda message, *_, **__: _tell(message)
+    warnings.showwarning = _show
     try:
         app()
     except (ValueError, TypeError, OSError, ImportError) as error:

@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.table import Table
 
 ROOT = Path(__file__).parent.parent
-PACKAGE_FOLDERS = ("reference", "tokenizer", "backends", "dispatch", "parity")
+PACKAGE_FOLDERS = ("files", "reference", "tokenizer", "backends", "dispatch", "parity")
 PROBE = """
 import json, sys, time
 import numpy

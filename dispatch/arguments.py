@@ -4,24 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..reference.attention import Cache
 from ..reference.inputs import Inputs
 from ..reference.outputs import to_numpy
+from .checks import FLAGS
 from .outlines import cache_outline, outline
 
 #: Arguments that are no arrays.
-FLAGS = frozenset({"use_cache", "output_attentions", "output_hidden_states", "return_dict", "past_key_values"})
+NO_ARRAYS = frozenset({*FLAGS, "past_key_values"})
 #: NumPy's letters for texts and other objects.
 NO_NUMBERS = frozenset("OSTUV")
 
 
 def visible(name: str, value: Any) -> Any:
     """An argument as the checks see it: arrays of any engine as NumPy arrays, flags and caches as they are."""
-    if value is None or name in FLAGS:
+    if value is None or name in NO_ARRAYS:
         return value
     try:
         array = to_numpy(value)
@@ -34,7 +35,7 @@ def visible(name: str, value: Any) -> Any:
 
 def outlined(name: str, value: Any) -> Any:
     """An argument as the checks see it while a compiler looks at the program."""
-    if value is None or name in FLAGS:
+    if value is None or name in NO_ARRAYS:
         return cache_outline(value) if name == "past_key_values" and value is not None else value
     if isinstance(value, Mapping):
         raise _no_array(name, value)
@@ -46,17 +47,18 @@ def outlined(name: str, value: Any) -> Any:
 
 def _no_array(name: str, value: Any, error: Exception | None = None) -> Exception:
     """What to say of an argument that is no array of numbers."""
+    kind = type(value).__name__
     if isinstance(value, Mapping):
-        return TypeError(f"{name}: expected an array, got a {type(value).__name__}; give its entries as m(**inputs)")
+        return TypeError(f"{name}: expected an array, got a {kind}; give its entries as m(**inputs)")
     if error is not None:  # nested lists, which NumPy calls inhomogeneous
         return ValueError(f"{name}: expected rows of one length ({error}). Pad them: tokenizer(texts, padding=True)")
     remedy = 'make arrays of texts first: model(**tokenizer(text, return_tensors="np"))'
-    return TypeError(f"{name}: expected an array of numbers, got {type(value).__name__}: {value!r:.60}; {remedy}")
+    return TypeError(f"{name}: expected an array of numbers, got {kind}: {value!r:.60}; {remedy}")
 
 
 def native(name: str, value: Any, model: Any) -> Any:
     """An argument as the engine's own array; flags and caches as they are."""
-    if value is None or name in FLAGS:
+    if value is None or name in NO_ARRAYS:
         return value
     if name == "head_mask" and isinstance(value, list | tuple | np.ndarray):
         value = np.asarray(value, np.float64)  # it multiplies: a number, also where it is written as 0 or 1
@@ -73,7 +75,8 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
         past = past.grown()  # of its empty slots this engine knows nothing
     layers = tuple(tuple(engine.to_native(part, model) for part in layer) for layer in past)
     if isinstance(past, Cache):
-        return replace(past, layers=layers, token_count=engine.to_native(past.token_count, model))
+        cache = cast("Cache[Any]", past)
+        return replace(cache, layers=layers, token_count=engine.to_native(cache.token_count, model))
     B, _, P, _ = layers[0][0].shape
     mask = visible("attention_mask", attention_mask)
     count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
@@ -84,10 +87,12 @@ def _require_pairs(past: Any) -> None:
     """A cache, or HF's tuple: of each layer a tuple of keys and values."""
     if isinstance(past, Cache):
         return
-    layers: list[Any] = list(past) if isinstance(past, Iterable) and not isinstance(past, Mapping) else []
+    kind = type(past).__name__
+    is_several = isinstance(past, Iterable) and not isinstance(past, Mapping)
+    layers = list(cast("Iterable[Any]", past)) if is_several else []
     if not layers or not all(_has_keys(layer) for layer in layers):
         what = "the past_key_values of an earlier output, or (key, value) of each layer"
-        message = f"past_key_values: expected {what}, got {type(past).__name__}: {past!r:.60}; for none leave it out"
+        message = f"past_key_values: expected {what}, got {kind}: {past!r:.60}; for none leave it out"
         raise TypeError(message)
 
 

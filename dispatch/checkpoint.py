@@ -1,65 +1,22 @@
-"""Reading and writing checkpoints: config.json and model.safetensors, in HF's layout."""
+"""Reading checkpoints: where they are, their tensors, and what is said of those that lack any. HF's layout."""
 
 from __future__ import annotations
 
 import json
 import warnings
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-import numpy as np
-
-from ..files.atomic import write_atomically
 from ..files.places import locate as locate
-from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES, Parameter
+from .matching import LoadReport, respelling, shortened
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
 DEFAULT_CHECKPOINT = "austen"
-#: Names that old files have for what is not a parameter: buffers that count 0, 1, 2, …
-BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
 #: How the names of weights in other formats begin -> what transformers must be told to read them.
 FOREIGN = {"pytorch_model": "", "tf_model": ", from_tf=True", "flax_model": ", from_flax=True"}
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What became of each name when a checkpoint was loaded.
-
-    Attributes:
-        loaded: parameters taken from the file.
-        tied: parameters that are another one, tied name -> its name.
-        converted: names that were spelled otherwise in the file, name in the file -> parameter.
-        missing: parameters that the file lacks, and that are therefore random (or zero, or one, by the table).
-        mismatched: parameters whose shape in the file differs; random too, where that was allowed.
-        unexpected: names in the file that this head has no use for.
-        random_outputs: the outputs that depend on a random parameter.
-    """
-
-    loaded: tuple[str, ...] = ()
-    tied: Mapping[str, str] | None = None
-    converted: Mapping[str, str] | None = None
-    missing: tuple[str, ...] = ()
-    mismatched: tuple[str, ...] = ()
-    unexpected: tuple[str, ...] = ()
-    random_outputs: tuple[str, ...] = ()
-
-    def __hash__(self) -> int:
-        """By the names alone: the mappings have no hash, and compilers want what is static to have one."""
-        return hash((self.loaded, self.missing, self.mismatched, self.unexpected))
-
-    def __str__(self) -> str:
-        lines = [f"loaded {len(self.loaded)} parameters"]
-        for label in ("tied", "converted"):
-            lines += [f"{label}: {name} = {other}" for name, other in (getattr(self, label) or {}).items()]
-        for label in ("missing", "mismatched", "unexpected"):
-            lines += [f"{label}: {name}" for name in getattr(self, label)]
-        if self.random_outputs:
-            lines.append(f"random, so far: {', '.join(self.random_outputs)}")
-        return "\n".join(lines)
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -125,125 +82,48 @@ def _read_file(path: Path) -> dict[str, Any]:
     from safetensors import SafetensorError, safe_open
 
     try:
-        with safe_open(path, framework="numpy") as file:
+        with cast("Any", safe_open)(path, framework="numpy") as file:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
     except SafetensorError as error:
         message = f"{path} is damaged or no safetensors file ({error}); save or download it again"
         raise ValueError(message) from error
 
 
-# -- matching names ------------------------------------------------------------------------------------------------
+# -- what a file lacks ---------------------------------------------------------------------------------------------
 
 
-def match(
-    tensors: Mapping[str, Any], table: Mapping[str, Parameter], head: str, ignore_mismatched_sizes: bool = False
-) -> tuple[dict[str, Any], LoadReport]:
-    """Bring the tensors of a file under the names of a head.
-
-    A bare model's file fits a head and the other way round; old names of layer norms are read; where a file holds both
-    ends of a tie, the word table wins over `lm_head.decoder.weight`, and `lm_head.decoder.bias` over `lm_head.bias`.
+def tell_missing(head: str, folder: Path, report: LoadReport, table: Mapping[str, Parameter], strict: bool) -> None:
+    """Warn of parameters that a checkpoint lacks; raise, where it must be whole, or where nothing in it is of use.
 
     Args:
-        tensors: name -> array, as read.
+        head: the head that is loaded.
+        folder: where the checkpoint is.
+        report: what was found.
         table: the head's parameters.
-        head: for the names of the outputs in the report.
-        ignore_mismatched_sizes: leave out tensors of another shape, which are random then.
-
-    Returns:
-        What was found, name -> array, and the report.
+        strict: raise where any is lacking. What the head has no use for, such as another head, is no error.
 
     Raises:
-        ValueError: a tensor of another shape than the config says.
-    """
-    spelled = {name: _spelling(name, table) for name in tensors if not name.endswith(BUFFERS)}
-    found = {own: tensors[name] for name, own in spelled.items() if own in table}
-    bias = found.get("lm_head.decoder.bias", found.get("lm_head.bias"))
-    if bias is not None and "lm_head.bias" in table:
-        found["lm_head.bias"] = bias
-    ties = {name: parameter.tied_to for name, parameter in table.items() if parameter.tied_to}
-    for name, source in ties.items():
-        value = found.pop(name, None)
-        if value is not None:
-            found.setdefault(source, value)
-    mismatched = [name for name in table if name in found and tuple(found[name].shape) != table[name].shape]
-    if mismatched and not ignore_mismatched_sizes:
-        raise ValueError(_mismatch_message(mismatched, found, table))
-    state = {name: array for name, array in found.items() if name not in mismatched}
-    missing = [name for name in table if name not in state and name not in ties and name not in mismatched]
-    return state, LoadReport(
-        loaded=tuple(state),
-        tied=ties,
-        converted={name: own for name, own in spelled.items() if name != own and own in table},
-        missing=tuple(missing),
-        mismatched=tuple(mismatched),
-        unexpected=tuple(name for name, own in spelled.items() if own not in table),
-        random_outputs=_dependent_outputs([*missing, *mismatched], head),
-    )
-
-
-def _spelling(name: str, table: Mapping[str, Parameter]) -> str:
-    """The table's spelling of a name in a file."""
-    name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-    for spelling in (name, f"roberta.{name}", name.removeprefix("roberta.")):
-        if spelling in table:
-            return spelling
-    return name
-
-
-def _mismatch_message(names: Iterable[str], found: Mapping[str, Any], table: Mapping[str, Parameter]) -> str:
-    lines = [f"{name}: the config says {table[name].shape}, the file has {tuple(found[name].shape)}" for name in names]
-    remedy = "Correct the config (or the overrides), or pass ignore_mismatched_sizes=True to draw these anew."
-    return "\n".join(["the checkpoint contradicts its config:", *lines, remedy])
-
-
-def _dependent_outputs(names: list[str], head: str) -> tuple[str, ...]:
-    logits = {"model": (), "question_answering": ("start_logits", "end_logits")}.get(head, ("logits",))
-    if not names:
-        return ()
-    is_pooler = [name.removeprefix("roberta.").startswith("pooler.") for name in names]
-    if head == "model":
-        return ("pooler_output",) if all(is_pooler) else ("last_hidden_state", "pooler_output")
-    is_body = [name.startswith("roberta.") and not pooled for name, pooled in zip(names, is_pooler, strict=True)]
-    return (*logits, "hidden_states") if any(is_body) else logits
-
-
-def tell_missing(head: str, folder: Path, report: LoadReport, strict: bool) -> None:
-    """Warn of parameters that a checkpoint lacks; raise, where it must be whole.
-
-    Raises:
-        ValueError: some are missing, and `strict`.
+        ValueError: some are missing, and `strict`; or not one name is the model's.
     """
     absent = [*report.missing, *report.mismatched]
     if not absent:
         return
+    name, unused = CLASS_NAMES[head], report.unexpected
+    if unused and not report.loaded and not report.mismatched:
+        remedy = f"Give a checkpoint that {name} or another head of RoBERTa has saved"
+        if respelled := respelling(unused, table):
+            read = "state = roberta.dispatch.checkpoint.read_tensors(folder)"
+            remedy = f"{respelled}, of {read}; then {name}(config, state=…)"
+        message = (
+            f"{name}: required its parameters, got none of them: {folder.name} has {len(unused)} names of its own "
+        )
+        raise ValueError(f"{message}({shortened(unused)}). {remedy}")
     message = (
-        f"{CLASS_NAMES[head]}: {folder.name} lacks {len(absent)} parameters ({', '.join(absent[:4])}"
-        f"{', …' if len(absent) > 4 else ''}). "
+        f"{name}: {folder.name} lacks {len(absent)} parameters ({shortened(absent)}). "
         f"They are random, so train before you use: {', '.join(report.random_outputs)}"
     )
+    if unused:
+        message += f". {len(unused)} names there are of no use here ({shortened(unused)})"
     if strict:
         raise ValueError(message)
     warnings.warn(message, stacklevel=3)
-
-
-# -- writing -------------------------------------------------------------------------------------------------------
-
-
-def write_checkpoint(
-    folder: Path, config: RobertaConfig, state: Mapping[str, Any], table: Mapping[str, Parameter], dtype: str
-) -> None:
-    """Write config.json and model.safetensors, each beside its target first; tied tensors are stored once.
-
-    Args:
-        folder: made if it is missing.
-        config: written as it is.
-        state: name -> array.
-        table: says what is tied.
-        dtype: of the stored tensors.
-    """
-    import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # makes bfloat16 known to NumPy
-    from safetensors.numpy import save
-
-    kept = {name: np.ascontiguousarray(state[name], dtype) for name, p in table.items() if p.tied_to is None}
-    write_atomically(folder / WEIGHTS, save(kept, metadata={"format": "pt"}))
-    config.save_pretrained(folder)

@@ -19,6 +19,8 @@ from ..reference.outputs import to_numpy
 from ..reference.parameters import CLASS_NAMES
 from .outlines import Outline, agree
 
+#: Arguments that say what is to be returned.
+FLAGS = ("use_cache", "output_attentions", "output_hidden_states", "return_dict")
 #: Axis -> its size in this call; None where a compiler leaves it open.
 Sizes = dict[str, Any]
 
@@ -62,8 +64,9 @@ def check_call(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> No
 
     Raises:
         ValueError: a shape, value or combination that the head cannot take.
-        TypeError: a wrong dtype.
+        TypeError: a wrong dtype, or a flag that is none.
     """
+    _check_flags(given)
     sizes = _check_tokens(head, config, given)
     _check_masks(config, given, sizes)
     _check_cross(config, given, sizes)
@@ -124,6 +127,18 @@ def _require_vectors(name: str, value: Any, width: int) -> None:
     if not (isinstance(value, Outline) or np.isfinite(value).all()):
         index = [int(i) for i in np.argwhere(~np.isfinite(value))[0]]
         raise _fail(name, "finite numbers", f"{value[tuple(index)]} at {index}")
+
+
+# -- flags ---------------------------------------------------------------------------------------------------------
+
+
+def _check_flags(given: Mapping[str, Any]) -> None:
+    for name in FLAGS:
+        flag = given.get(name)
+        if not (flag is None or isinstance(flag, bool | np.bool_)):
+            remedy = f"leave it out for what the config says, or type {name}=True"
+            message = f"{name}: expected True, False or None, got {type(flag).__name__}: {flag!r:.60}; {remedy}"
+            raise TypeError(message)
 
 
 # -- tokens --------------------------------------------------------------------------------------------------------

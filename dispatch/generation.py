@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import secrets
 import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -172,8 +173,9 @@ class Generating:
             top_p: draw among the most probable tokens that together have this probability, in (0, 1].
             eos_token_id: one that ends a row, or several; None for the config's, () for none.
             pad_token_id: what follows the end of a row; None for the config's.
-            seed: of the draw. One number is drawn for each row and step, whatever becomes of the others. None for
-                another draw at each call.
+            seed: of the draw. Each row has a stream of its own, `np.random.default_rng([seed, row])`, and takes one
+                number of it at each step: whatever else is in the batch, the row of this place is continued alike. None
+                for another draw at each call.
             use_cache: keep keys and values, so that each step computes one token only.
             encoder_hidden_states: (B, E, D), for cross-attention.
             encoder_attention_mask: (B, E).
@@ -207,7 +209,7 @@ class Generating:
         mask = _prompt_mask(arguments.visible("attention_mask", attention_mask), ids, config)  # B T
         ends = _ends(eos_token_id, config)
         padding = config.pad_token_id if pad_token_id is None else _token("pad_token_id", pad_token_id, config)
-        draws = _generator(seed).random((max_new_tokens, len(ids)))  # new B
+        draws = _draws(seed, len(ids), max_new_tokens)  # new B
         source = {"encoder_hidden_states": encoder_hidden_states, "encoder_attention_mask": encoder_attention_mask}
         past = _empty_cache(model, len(ids), ids.shape[1] + max_new_tokens) if use_cache else None
         steps = _Steps(model, past, use_cache, source)
@@ -290,11 +292,13 @@ def _is_integer(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _generator(seed: Any) -> np.random.Generator:
-    """What the numbers are drawn from."""
+def _draws(seed: Any, row_count: int, step_count: int) -> Array:
+    """The number for each step and row, (steps, rows): each row has a stream of its own."""
     if seed is not None and not (_is_integer(seed) and seed >= 0):
         raise _fail("seed", "an integer of at least 0, or None for another draw each time", seed)
-    return np.random.default_rng(seed)
+    chosen = secrets.randbits(64) if seed is None else int(seed)
+    streams = [np.random.default_rng([chosen, row]).random(step_count) for row in range(row_count)]
+    return np.array(streams).reshape(row_count, step_count).T  # steps rows
 
 
 def _prompt(ids: Any, config: RobertaConfig, max_new_tokens: int) -> Integers:
@@ -342,7 +346,7 @@ def _ends(eos_token_id: Any, config: RobertaConfig) -> list[int]:
     if hasattr(chosen, "dtype"):
         chosen = arguments.visible("eos_token_id", chosen).tolist()
     several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
-    ends: list[Any] = list(chosen) if several else [] if chosen is None else [chosen]
+    ends: list[Any] = list(cast("Iterable[Any]", chosen)) if several else [] if chosen is None else [chosen]
     return [_token("eos_token_id", end, config) for end in ends]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +10,7 @@ from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES
 
 #: Options of every model.
-KNOWN = ("seed", "dtype", "device", "state")
+KNOWN = ("seed", "dtype", "device", "state", "strict")
 #: What other libraries' models are made with -> what to do here.
 INSTEAD = {
     "rngs": "Type seed=0: weights are drawn by NumPy, the same on every engine",
@@ -22,8 +23,21 @@ INSTEAD = {
     **dict.fromkeys(("from_pt", "from_tf", "from_flax"), "Leave it out: a file is the same for every engine"),
 }
 
+#: What HF's `save_pretrained` takes besides -> what asks for nothing, and what to do in place of another value.
+UNSAVED: Mapping[str, tuple[Any, str]] = {
+    "safe_serialization": (
+        True,
+        "leave it out: what it would write is a pickle, which runs whatever is in it when read",
+    ),
+    "push_to_hub": (False, 'then type huggingface_hub.upload_folder(repo_id="you/name", folder_path=save_directory)'),
+    "variant": (None, "leave it out, and save into a folder of its own"),
+    "token": (None, "leave it out: nothing is sent to the hub"),
+    "save_function": (None, "leave it out: the file is safetensors', whatever the engine"),
+    "save_peft_format": (True, "leave it out: there are no adapters"),
+}
 
-def require_config(config: Any, name: str) -> None:
+
+def require_config(config: object, name: str) -> None:
     """A configuration of ours.
 
     Raises:
@@ -31,12 +45,12 @@ def require_config(config: Any, name: str) -> None:
     """
     if isinstance(config, RobertaConfig):
         return
+    kind = type(config)
     remedy = f"To load a checkpoint: {name}.from_pretrained(folder)"
     if isinstance(config, Mapping):
         remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"
     elif hasattr(config, "to_dict"):
         remedy = f"Of another library's: {name}(roberta.RobertaConfig.from_dict(config.to_dict())). {remedy}"
-    kind = type(config)
     shown = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
     message = f"{name}: required a RobertaConfig, got {shown}. {remedy}"
     raise TypeError(message)
@@ -54,6 +68,26 @@ def require_options(options: Mapping[str, Any], head: str) -> None:
             remedy = INSTEAD.get(name, f"Fields of the config go into it: RobertaConfig({name}=...)")
             message = f"{CLASS_NAMES[head]}: unknown option {name!r}; there are {', '.join(known)}. {remedy}"
             raise TypeError(message)
+
+
+def require_saving(options: Mapping[str, Any]) -> None:
+    """Of what only HF's `save_pretrained` has, what asks for nothing.
+
+    Raises:
+        TypeError: an option that there is not.
+        ValueError: one that asks for what is not done here; says what to do.
+    """
+    for name, value in options.items():
+        if name not in UNSAVED:
+            known = ["is_main_process", "state_dict", "max_shard_size", *UNSAVED]
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else "Leave it out"
+            message = f"save_pretrained: unknown option {name!r}; there are {', '.join(known)}. {hint}"
+            raise TypeError(message)
+        neutral, remedy = UNSAVED[name]
+        if value is not None and value is not neutral:
+            message = f"save_pretrained: {name}: required {neutral!r}, got {value!r:.60}; {remedy}"
+            raise ValueError(message)
 
 
 def dtype_name(dtype: Any) -> str:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import os
+import sys
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
+from itertools import accumulate
 from types import ModuleType
 
 PACKAGE = __name__.removesuffix(".dispatch.registry")
@@ -29,6 +31,7 @@ class Backend:
         install: the line that installs what is missing.
         aliases: other names that are accepted.
         companions: distributions that compute along with it, whose versions are shown too.
+        classes: the module where its native classes are written out; None where they are made on first use.
     """
 
     name: str
@@ -37,22 +40,24 @@ class Backend:
     install: str
     aliases: tuple[str, ...] = ()
     companions: tuple[str, ...] = ()
+    classes: str | None = None
+
+
+def _built_in(
+    name: str, folder: str, install: str, aliases: tuple[str, ...] = (), companions: tuple[str, ...] = ()
+) -> Backend:
+    """An engine of this package."""
+    module, classes = f"{PACKAGE}.backends.{folder}", f"{PACKAGE}.dispatch.natives.{name}"
+    return Backend(name, module, name, install, aliases, companions, classes)
 
 
 #: The engines of this package: a folder and a line each.
 BUILT_IN = (
-    Backend("numpy", f"{PACKAGE}.backends.numpy", "numpy", "pip install roberta", ("np",)),
-    Backend("numba", f"{PACKAGE}.backends.numba", "numba", 'pip install "roberta[numba]"', ()),
-    Backend("torch", f"{PACKAGE}.backends.pytorch", "torch", 'pip install "roberta[torch]"', ("pytorch", "pt")),
-    Backend(
-        "tensorflow",
-        f"{PACKAGE}.backends.tensorflow",
-        "tensorflow",
-        'pip install "roberta[tensorflow]"',
-        ("tf", "keras"),
-        companions=("keras",),
-    ),
-    Backend("flax", f"{PACKAGE}.backends.flax", "flax", 'pip install "roberta[flax]"', ("jax",), ("jax",)),
+    _built_in("numpy", "numpy", "pip install roberta", ("np",)),
+    _built_in("numba", "numba", 'pip install "roberta[numba]"'),
+    _built_in("torch", "pytorch", 'pip install "roberta[torch]"', ("pytorch", "pt")),
+    _built_in("tensorflow", "tensorflow", 'pip install "roberta[tensorflow]"', ("tf", "keras"), ("keras",)),
+    _built_in("flax", "flax", 'pip install "roberta[flax]"', ("jax",), ("jax",)),
 )
 
 
@@ -181,6 +186,16 @@ def use_backend(name: str) -> Generator[None]:
 # -- loading -------------------------------------------------------------------------------------------------------
 
 _lock = threading.RLock()
+#: Engines whose first import was interrupted -> what it left half imported, which Python takes for whole.
+_interrupted: dict[str, list[str]] = {}
+#: What helps then: a framework's native parts cannot be imported a second time.
+ANEW = "start Python anew"
+
+
+class InterruptedImportError(ImportError):
+    """The first import of a framework was interrupted halfway: what is there of it is of no use."""
+
+    remedy = ANEW
 
 
 def load(name: str | None = None) -> ModuleType:
@@ -191,22 +206,59 @@ def load(name: str | None = None) -> ModuleType:
 
     Raises:
         BackendUnavailableError: its framework is missing or broken, or the engine lacks a part; says what to type. A
-            later call tries again.
+            later call tries again, unless an interrupt has left half of a framework behind: then start Python anew.
     """
     backend = backends()[canonical_name(name) if name else get_default_backend()]
     with _lock:
         try:
-            return _whole(import_module(backend.module))
+            return _imported(backend)
         except (Exception, SystemExit) as error:  # a broken installation raises anything
             reason = str(error) if isinstance(error, ImportError) else f"{type(error).__name__}: {error}"
             remedy = _remedy(backend, error)
             when = "Install it with" if remedy == backend.install else "If it is damaged or too old"
-            when = "What helps" if hasattr(error, "remedy") else when
+            when = "What helps" if hasattr(error, "remedy") or remedy == ANEW else when
             message = (
                 f"backend {backend.name!r} needs {backend.distribution}, which cannot be imported ({reason}). "
                 f"{when}: {remedy}"
             )
             raise BackendUnavailableError(message) from error
+
+
+def _imported(backend: Backend) -> ModuleType:
+    """The engine's package. An import that fails or is interrupted leaves nothing of the engine behind."""
+    before = set(sys.modules)
+    try:
+        _require_whole_frameworks(backend)
+        engine = _whole(import_module(backend.module))
+    except BaseException as error:
+        _forget(backend, set(sys.modules) - before)
+        if not isinstance(error, Exception | SystemExit):  # Ctrl-C, or a task that is cancelled
+            _interrupted[backend.name] = _halves(set(sys.modules) - before)
+        raise
+    _interrupted.pop(backend.name, None)
+    return engine
+
+
+def _forget(backend: Backend, new: Iterable[str]) -> None:
+    """Remove the engine's own modules: of a third party's, those of the whole package that it comes in."""
+    own = backend.module if backend in BUILT_IN else backend.module.partition(".")[0]
+    for name in new:
+        if name == own or name.startswith(f"{own}."):
+            del sys.modules[name]
+
+
+def _halves(new: Iterable[str]) -> list[str]:
+    """Packages that are not there though parts of them are: Python removes a module whose import ends in an error."""
+    chains = [list(accumulate(name.split("."), "{}.{}".format)) for name in new]
+    lost = {next((link for link in chain if link not in sys.modules), None) for chain in chains}
+    return sorted(name for name in lost if name and find_spec(name))  # some native code makes parts of no package
+
+
+def _require_whole_frameworks(backend: Backend) -> None:
+    halves = _interrupted.get(backend.name)
+    if halves:
+        message = f"the first import of {', '.join(halves)} was interrupted, and nothing can be made of what is left"
+        raise InterruptedImportError(message)
 
 
 def _whole(engine: ModuleType) -> ModuleType:
@@ -225,6 +277,8 @@ def _remedy(backend: Backend, error: BaseException) -> str:
     """
     if hasattr(error, "remedy"):
         return str(getattr(error, "remedy"))  # noqa: B009  # an engine's own error has it
+    if backend.name in _interrupted:
+        return ANEW
     if _version(backend.distribution) is None or _is_missing(error):
         return backend.install
     return backend.install.replace("pip install", "pip install --force-reinstall", 1)

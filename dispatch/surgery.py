@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -91,13 +91,17 @@ def _is_integer(value: object) -> bool:
 
 def _require_heads(heads: Any) -> None:
     """Layer -> heads, all by their numbers."""
-    if not isinstance(heads, Mapping) or not all(_are_integers([layer], numbers) for layer, numbers in heads.items()):
+    named = cast("Mapping[Any, Any]", heads).items() if isinstance(heads, Mapping) else None
+    if named is None or not all(_are_integers([layer], numbers) for layer, numbers in named):
         message = f"prune_heads: required layer -> list of heads, such as {{0: [1, 2]}}, got {heads!r}"
         raise TypeError(message)
 
 
 def _are_integers(*several: Any) -> bool:
-    return all(isinstance(numbers, Collection) and all(map(_is_integer, numbers)) for numbers in several)
+    return all(
+        isinstance(numbers, Collection) and all(map(_is_integer, cast("Collection[Any]", numbers)))
+        for numbers in several
+    )
 
 
 def _kept_columns(before: RobertaConfig, after: RobertaConfig, layer: int) -> list[int]:

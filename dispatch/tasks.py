@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -84,23 +84,23 @@ def fill_mask(
 
 def _resolve(model: Any, tokenizer: Any, backend: str | None) -> tuple[Any, Any]:
     """The model and the tokenizer that are meant, loaded."""
-    model = checkpoint.DEFAULT_CHECKPOINT if model is None else model
-    if isinstance(model, str | Path):
-        folder = checkpoint.locate(model)
+    chosen: Any = checkpoint.DEFAULT_CHECKPOINT if model is None else model
+    if isinstance(chosen, str | Path):
+        folder = checkpoint.locate(chosen)
         tokenizer = folder if tokenizer is None else tokenizer
         # A guess by random weights is worth nothing: a checkpoint without this head is an error.
-        model = RobertaForMaskedLM.from_pretrained(folder, backend=backend, strict=True)
-    elif not isinstance(model, RobertaForMaskedLM):
-        message = f"model: required a RobertaForMaskedLM or a checkpoint of one, got {type(model).__name__}"
+        chosen = RobertaForMaskedLM.from_pretrained(folder, backend=backend, strict=True)
+    elif not isinstance(chosen, RobertaForMaskedLM):
+        message = f"model: required a RobertaForMaskedLM or a checkpoint of one, got {type(chosen).__name__}"
         raise TypeError(message)
     elif tokenizer is None:
         message = "tokenizer: required beside a model object, got None; pass its RobertaTokenizer or their folder"
         raise TypeError(message)
     elif backend is not None:
-        model = model.to_backend(backend)
+        chosen = chosen.to_backend(backend)
     if isinstance(tokenizer, str | Path):
         tokenizer = RobertaTokenizer.from_pretrained(checkpoint.locate(tokenizer))
-    return model, tokenizer
+    return cast("Any", chosen), tokenizer
 
 
 def _encode(text: str, model: Any, tokenizer: Any) -> tuple[Integers, Integers]:

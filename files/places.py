@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -83,10 +84,9 @@ def _on_hub(name: str, **options: Any) -> Path:
 
 
 def _download(repository: str, options: Mapping[str, Any]) -> Path:
-    from huggingface_hub import snapshot_download
-
+    hub = import_module("huggingface_hub")
     try:
-        return Path(snapshot_download(repository, **options))
+        return Path(hub.snapshot_download(repository, **options))
     except Exception as error:
         message = f"{repository!r} is neither a folder here nor could it be fetched from the hub: {error}"
         raise FileNotFoundError(message) from error

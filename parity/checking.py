@@ -6,14 +6,15 @@ import inspect
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ..dispatch import checkpoint, registry
 from ..dispatch.api import FACES
-from ..dispatch.model import PublicModel, public_class
+from ..dispatch.model import PublicModel
 from ..reference.config import RobertaConfig
+from ..reference.fields import ConfigOverrides
 from ..reference.parameters import HEADS
 from .cases import Case, draw_inputs
 from .compare import compare_outputs, first_departure
@@ -37,14 +38,14 @@ def check(
     Args:
         checkpoint_or_model: a folder, a shipped checkpoint's name, an id on the hub, or a model.
         backends: engines; None for all that are available.
-        heads: such as "masked_lm"; None for all seven, or for a model, its own.
+        heads: such as "masked_lm"; None for all seven. A model has its own only.
         dtype: the engines' precision. Engines that lack it are an error if named, else left out.
 
     Returns:
         `Report`, with `.passed`, `.rows`, `.table()` and `.to_json()`.
 
     Raises:
-        ValueError: an unknown head, engine or dtype.
+        ValueError: an unknown head, engine or dtype, or another head than the model's.
         FileNotFoundError: no such checkpoint.
 
     Example:
@@ -91,9 +92,8 @@ def compare(
         >>> compare(port, model).passed
         False
     """
-    model = (
-        reference_model if isinstance(reference_model, PublicModel) else FACES["model"].from_pretrained(reference_model)
-    )
+    is_model = isinstance(reference_model, PublicModel)
+    model = cast("PublicModel[Any]", reference_model) if is_model else FACES["model"].from_pretrained(reference_model)
     oracle = _oracle(model)
     given = dict(inputs) if inputs is not None else _plain_inputs(model.head, model.config)
     permitted, _ = budgets(oracle, given, dtype)
@@ -110,7 +110,7 @@ OPTIONAL = frozenset({"loss", "hidden_states", "attentions", "cross_attentions",
 
 def check_case(case: Case, backends: Sequence[str], dtype: str = "float32") -> Report:
     """`check` of a drawn case on named engines."""
-    oracle = public_class(case.head, "numpy")(case.config, dtype="float64", state=case.state)
+    oracle = FACES[case.head].on("numpy")(case.config, dtype="float64", state=case.state)
     rows = _check_head(case.head, oracle, "drawn", case.inputs, backends, dtype)
     return Report(f"{case.head} case", dtype, tuple(rows))
 
@@ -143,6 +143,10 @@ def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
 def _subjects(subject: Any, heads: Sequence[str] | None) -> list[tuple[str, Any, str, dict[str, Any]]]:
     """What is to be checked: head, the spec's model in float64, where its weights come from, and inputs."""
     if isinstance(subject, PublicModel):
+        if heads is not None and list(heads) != [subject.head]:
+            remedy = "save it and give its folder, whose weights every head is built on; or a checkpoint's name"
+            message = f"heads: required {[subject.head]}, the model's own, or None, got {list(heads)}; {remedy}"
+            raise ValueError(message)
         return [(subject.head, _oracle(subject), "model", _plain_inputs(subject.head, subject.config))]
     folder = checkpoint.locate(subject)
     return [_from_checkpoint(folder, head) for head in require_heads(heads)]
@@ -165,7 +169,7 @@ def _from_checkpoint(folder: Path, head: str) -> tuple[str, Any, str, dict[str, 
     with warnings.catch_warnings():
         # The report marks what is seeded; a warning for each of seven heads would say it again.
         warnings.simplefilter("ignore")
-        overrides = {"num_labels": 2} if head == "question_answering" else {}
+        overrides: ConfigOverrides = {"num_labels": 2} if head == "question_answering" else {}
         oracle = FACES[head].from_pretrained(folder, backend="numpy", dtype="float64", **overrides)
     missing = oracle.load_report.missing
     # A head's own layers are seeded, the body is not: such a row still compares the checkpoint's body.
@@ -231,4 +235,4 @@ def _first_tap(model: Any, inputs: Mapping[str, Any], tap_budgets: Mapping[str, 
 
 
 def _title(subject: Any) -> str:
-    return type(subject).__name__ if isinstance(subject, PublicModel) else str(inspect.cleandoc(str(subject)))
+    return type(subject).__name__ if hasattr(subject, "load_report") else str(inspect.cleandoc(str(subject)))

@@ -76,10 +76,11 @@ def compare_array(name: str, candidate: Any, budget: Budget) -> Comparison:
         return Comparison(name, float("inf"), index=index, problem=f"{candidate[index]} at {list(index)}")
     error = np.abs(candidate - budget.truth)
     ratio = error / budget.limit
-    index = np.unravel_index(int(ratio.argmax()), ratio.shape)
+    index = tuple(int(i) for i in np.argwhere(ratio == ratio.max())[0])
     noisy = budget.sigma > 0
-    sigmas = float(np.sqrt(np.mean((error[noisy] / budget.sigma[noisy]) ** 2))) if noisy.any() else 0.0
-    return Comparison(name, float(ratio[index]), float(error.max()), tuple(int(i) for i in index), sigmas)
+    squares = (error[noisy] / budget.sigma[noisy]) ** 2
+    sigmas = float(squares.mean() ** 0.5) if noisy.any() else 0.0
+    return Comparison(name, float(ratio[index]), float(error.max()), index, sigmas)
 
 
 def _compare_exactly(name: str, candidate: Any, budget: Budget) -> Comparison:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..dispatch import registry
-from ..dispatch.model import public_class
+from ..dispatch.api import FACES
 from ..reference.config import RobertaConfig
 from ..reference.layers import Array
 from ..reference.parameters import Parameter
@@ -90,7 +90,7 @@ def check_case_gradients(case: Case, backends: Sequence[str], dtype: str = "floa
     expected = slopes(case, dtype)
     rows: list[Row] = []
     for name in backends:
-        model = public_class(case.head, name)(case.config, dtype=dtype, state=case.state).train(False)
+        model = FACES[case.head].on(name)(case.config, dtype=dtype, state=case.state).train(False)
         found = model.engine.gradients(model, case.inputs)
         rows.append(Row(case.head, name, "drawn", tuple(compare_gradients(found, expected))))
     return rows
@@ -126,7 +126,7 @@ def slopes(case: Case, dtype: str = "float64", seed: int = 1) -> dict[str, Slope
     Returns:
         Parameter -> `Slope`; a tied tensor once.
     """
-    model = public_class(case.head, "numpy")(case.config, dtype="float64", state=case.state)
+    model = FACES[case.head].on("numpy")(case.config, dtype="float64", state=case.state)
     rounded = rounding_of_the_loss(model, case.inputs)
     state, loss = model.state_dict_numpy(), loss_of(model, case.inputs)
     rng = np.random.default_rng(seed)

@@ -77,6 +77,11 @@ def _weights(ending: str, change: Callable[[Array, RobertaConfig], Array]) -> Ca
     return changed
 
 
+def _without_last_layer(state: State, config: RobertaConfig) -> State:
+    last = f"encoder.layer.{config.num_hidden_layers - 1}."
+    return {name: value for name, value in state.items() if last not in name}
+
+
 def _swapped(one: str, other: str) -> Callable[[State, RobertaConfig], State]:
     def changed(state: State, config: RobertaConfig) -> State:
         names = {name: name.replace(one, "\0").replace(other, one).replace("\0", other) for name in state}
@@ -98,6 +103,11 @@ def _positions(count: Callable[[Any, RobertaConfig], Any]) -> Callable[[dict[str
 def _right_positions(ids: Any, config: RobertaConfig) -> Any:
     is_token = (ids != config.pad_token_id).astype(np.int64)
     return is_token.cumsum(-1) * is_token + config.pad_token_id
+
+
+def _counted_positions(ids: Any, config: RobertaConfig) -> Any:
+    count: int = ids.shape[-1]
+    return 0 * ids + np.arange(count) + config.pad_token_id + 1
 
 
 def _mask(change: Callable[[Any], Any]) -> Callable[[dict[str, Any], RobertaConfig], dict[str, Any]]:
@@ -154,7 +164,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         "padding counted",
         "position ids that run on through padding",
-        inputs=_positions(lambda ids, config: np.zeros_like(ids) + np.arange(ids.shape[-1]) + config.pad_token_id + 1),
+        inputs=_positions(_counted_positions),
         case={"padding": "left"},
     ),
     Mutant("query and key swapped", "two of three projections mixed up", state=_swapped(".query.", ".key.")),
@@ -189,6 +199,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "one layer less",
         "a loop that stops early",
         config=lambda config: config.replace(num_hidden_layers=config.num_hidden_layers - 1),
+        state=_without_last_layer,
     ),
     Mutant(
         "layer norms swapped",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from ..dispatch.model import public_class
+from ..dispatch.api import FACES
 from .cases import Case, draw_case
 from .checking import check_case, engines
 from .compare import compare_outputs
@@ -116,7 +116,7 @@ def effect(mutant: Mutant, head: str, seed: int, backend: str, dtype: str) -> fl
     """The largest error / budget of a mutant on one case."""
     case, permitted = _permitted(head, seed, tuple(sorted(mutant.case.items())), dtype)
     wrong = mutant.mutated(case)
-    model = public_class(head, backend)(wrong.config, dtype=dtype, state=wrong.state).train(False)
+    model = FACES[head].on(backend)(wrong.config, dtype=dtype, state=wrong.state).train(False)
     outputs = mutant.finished(flat_outputs(model(**wrong.inputs)))
     return max(comparison.ratio for comparison in compare_outputs(outputs, permitted))
 
@@ -125,7 +125,7 @@ def effect(mutant: Mutant, head: str, seed: int, backend: str, dtype: str) -> fl
 def _permitted(head: str, seed: int, needs: tuple[tuple[str, Any], ...], dtype: str) -> tuple[Case, dict[str, Budget]]:
     """A drawn case and its budgets, which most mutants share."""
     case = draw_case(head, seed, **dict(needs))
-    oracle = public_class(head, "numpy")(case.config, dtype="float64", state=case.state)
+    oracle = FACES[head].on("numpy")(case.config, dtype="float64", state=case.state)
     return case, budgets(oracle, case.inputs, dtype)[0]
 
 

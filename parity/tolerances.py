@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from scipy.special import stdtrit
@@ -172,7 +172,7 @@ def rounding(named: Mapping[str, Symbol], config: RobertaConfig, precision: Prec
 
 
 def _terms(symbol: Symbol, value: Array, config: RobertaConfig) -> int:
-    sizes = {"D": config.hidden_size, "K": config.head_size, "S": value.shape[-1]}
+    sizes = {"D": config.hidden_size, "K": config.head_size, "S": value.shape[-1], "E": value.shape[-1]}
     return 1 if symbol.terms is None else sizes[symbol.terms]
 
 
@@ -227,9 +227,9 @@ def flat_outputs(output: Output | Mapping[str, Any]) -> dict[str, Array]:
 
 
 def _flatten_into(flat: dict[str, Array], name: str, value: Any) -> None:
-    layers = getattr(value, "layers", value)
+    layers: Any = getattr(value, "layers", value)
     if isinstance(layers, tuple | list):
-        for index, part in enumerate(layers):
+        for index, part in enumerate(cast("list[Any]", layers)):
             _flatten_into(flat, f"{name}.{index}", part)
     else:
         flat[name] = to_numpy(layers)

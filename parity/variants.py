@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..dispatch.model import public_class
+from ..dispatch.api import FACES
 from ..reference.inputs import LABELS
 from ..reference.layers import Array
 from .cases import Case, draw_case
@@ -109,10 +109,10 @@ def check_variants(
 def check_variant(variant: Variant, head: str, backends: Sequence[str], dtype: str = "float32") -> Iterator[Row]:
     """The rows of one variant of a head, one for each engine."""
     case = variant.case(head)
-    oracle = public_class(head, "numpy")(case.config, dtype="float64", state=case.state)
+    oracle = FACES[head].on("numpy")(case.config, dtype="float64", state=case.state)
     permitted, _ = budgets(oracle, case.inputs, dtype)
     for name in backends:
-        model = public_class(head, name)(case.config, dtype=dtype, state=case.state).train(False)
+        model = FACES[head].on(name)(case.config, dtype=dtype, state=case.state).train(False)
         found = _split(model, case, permitted) if variant.is_cached else _whole(model, case, permitted)
         yield Row(head, name, "drawn", tuple(found), variant=variant.name)
 

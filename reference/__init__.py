@@ -4,6 +4,7 @@ Axes, everywhere: B batch, C choices, T tokens, S attended tokens (the cached on
 D hidden, H heads, K head size, F feed-forward, V vocabulary, L labels, N layers. Every line of mathematics ends in the
 shape of its result.
 
-Reading order: `heads`, `encoder`, `attention`, `embeddings`, `layers`; beside them `losses`, `parameters`, `config`,
-`inputs`, `outputs`, `taps`. The paper wins over fairseq's released model, that over HF transformers 4.57.6.
+Reading order: `heads`, `encoder`, `attention`, `embeddings`, `layers`, and `kernels`, which has their lines as loops;
+beside them `losses`, `parameters`, `weights`, `config`, `inputs`, `outputs`, `taps`. The paper wins over fairseq's
+released model, that over HF transformers 4.57.6.
 """

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import sqrt
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple
 
 import numpy as np
 
+from .arrays import A
 from .config import RobertaConfig
 from .inputs import Inputs
 from .layers import Array, Dropout, keep_all, layer_norm, linear, softmax
 from .taps import Tap, scope, silent
 
-Booleans = np.ndarray[Any, np.dtype[np.bool_]]
+Booleans = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
 
 
 @dataclass
-class Cache:
+class Cache(Generic[A]):
     """The keys and values of the tokens already seen.
 
     Attributes:
@@ -25,19 +26,20 @@ class Cache:
         token_count: (B,) integers, the real (not padding) tokens seen, from which positions go on.
     """
 
-    layers: tuple[tuple[Any, ...], ...]
-    token_count: Any
+    layers: tuple[tuple[A, ...], ...]
+    token_count: A
 
     def __len__(self) -> int:
         return len(self.layers)
 
-    def __getitem__(self, layer: int) -> tuple[Any, ...]:
+    def __getitem__(self, layer: int) -> tuple[A, ...]:
         return self.layers[layer]
 
     @property
     def length(self) -> int:
         """P, the number of tokens seen, padding included."""
-        return self.layers[0][0].shape[2] if self.layers else 0
+        keys: Any = self.layers[0][0] if self.layers else None  # B H P K
+        return 0 if keys is None else keys.shape[2]
 
     def key_count(self, T: int) -> int:
         """S, how many keys there are in a call with T more tokens."""
@@ -49,36 +51,33 @@ class Context(NamedTuple):
 
     Attributes:
         config: the configuration.
+        inputs: the call.
         is_attended: (B, 1, T, S) booleans, who may look at whom; None for all.
         head_mask: (B, H, T, S), axes of 1 where it does not vary; or None.
         past: this layer's part of the `Cache`, or None.
-        encoder_hidden_states: (B, E, D), or None.
         is_source_attended: (B, 1, T, E) booleans, or None.
         drop: see `layers.dropout`.
-        is_explicit: whether probabilities must be materialised. The spec always does; engines with a fused path do
-            where probabilities or a head mask are asked for.
     """
 
     config: RobertaConfig
+    inputs: Inputs
     is_attended: Any = None
     head_mask: Any = None
     past: tuple[Any, ...] | None = None
-    encoder_hidden_states: Any = None
     is_source_attended: Any = None
     drop: Dropout = keep_all
-    is_explicit: bool = True
 
-    def of_layer(self, i: int, inputs: Inputs) -> Context:
+    def of_layer(self, i: int) -> Context:
         """The same, with what belongs to layer i alone."""
+        head_mask, cache = self.inputs.head_mask, self.inputs.past_key_values
         return self._replace(
-            head_mask=None if inputs.head_mask is None else inputs.head_mask[i],
-            past=None if inputs.past_key_values is None else inputs.past_key_values[i],
+            head_mask=None if head_mask is None else head_mask[i], past=None if cache is None else cache[i]
         )
 
     @property
     def has_source(self) -> bool:
         """Whether there is an encoder to look at: its states, or its keys and values in the cache."""
-        return self.encoder_hidden_states is not None or (self.past is not None and len(self.past) == 4)
+        return self.inputs.encoder_hidden_states is not None or (self.past is not None and len(self.past) == 4)
 
 
 class Attended(NamedTuple):
@@ -251,7 +250,6 @@ def cross_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> At
     if context.past is not None and len(context.past) == 4:
         key, value = context.past[2:]  # B H E K
     else:
-        key, value = keys_and_values(
-            context.encoder_hidden_states, p["self"], context.config.head_size, scope(tap, "self")
-        )  # B H E K
+        states, K = context.inputs.encoder_hidden_states, context.config.head_size  # B E D
+        key, value = keys_and_values(states, p["self"], K, scope(tap, "self"))  # B H E K
     return attention(x, (key, value), p, context._replace(is_attended=context.is_source_attended), tap)

@@ -10,74 +10,32 @@ import difflib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, field, fields
+from dataclasses import fields
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ..files.atomic import write_atomically
-from .layers import ACTIVATIONS
-
-POSITION_EMBEDDING_TYPES = ("absolute", "relative_key", "relative_key_query")
-PROBLEM_TYPES = ("regression", "single_label_classification", "multi_label_classification")
-FLOAT_TYPES = ("float64", "float32", "float16", "bfloat16")
-
-#: Inherited fields that no model of ours reads: kept, written back when changed, otherwise without effect.
-CARRIED: Mapping[str, Any] = {
-    "torchscript": False, "is_encoder_decoder": False, "cross_attention_hidden_size": None,
-    "tie_encoder_decoder": False, "finetuning_task": None, "task_specific_params": None, "tokenizer_class": None,
-    "prefix": None, "sep_token_id": None, "decoder_start_token_id": None, "max_length": 20, "min_length": 0,
-    "do_sample": False, "early_stopping": False, "num_beams": 1, "temperature": 1.0, "top_k": 50, "top_p": 1.0,
-    "typical_p": 1.0, "repetition_penalty": 1.0, "length_penalty": 1.0, "no_repeat_ngram_size": 0,
-    "encoder_no_repeat_ngram_size": 0, "bad_words_ids": None, "num_return_sequences": 1, "output_scores": False,
-    "return_dict_in_generate": False, "forced_bos_token_id": None, "forced_eos_token_id": None,
-    "remove_invalid_values": False, "exponential_decay_length_penalty": None, "suppress_tokens": None,
-    "begin_suppress_tokens": None, "num_beam_groups": 1, "diversity_penalty": 0.0, "tf_legacy_loss": False,
-    "use_bfloat16": False,
-}  # fmt: skip
-
-#: Written by other software about itself: not part of the model, so neither kept nor compared.
-PROVENANCE = frozenset({"model_type", "transformers_version", "_name_or_path", "_commit_hash", "attn_implementation"})
+from .fields import (
+    ACTIVATIONS,
+    BOOLEANS,
+    CARRIED,
+    DICTIONARIES,
+    FIELDS,
+    FLOAT_TYPES,
+    POSITION_EMBEDDING_TYPES,
+    PROBLEM_TYPES,
+    PROVENANCE,
+    ROBERTA_FIELDS,
+    SPECIAL,
+    CarriedFields,
+    ConfigFields,
+    Fields,
+    Sealed,
+    allowed,
+)
 
 
-@dataclass
-class _Fields:
-    """The fields that models read. `RobertaConfig` adds the carried ones, the checks and the files."""
-
-    vocab_size: int = 50265
-    hidden_size: int = 768
-    num_hidden_layers: int = 12
-    num_attention_heads: int = 12
-    intermediate_size: int = 3072
-    hidden_act: str = "gelu"
-    hidden_dropout_prob: float = 0.1
-    attention_probs_dropout_prob: float = 0.1
-    max_position_embeddings: int = 512
-    type_vocab_size: int = 2
-    initializer_range: float = 0.02
-    layer_norm_eps: float = 1e-12
-    pad_token_id: int = 1
-    bos_token_id: int = 0
-    eos_token_id: int = 2
-    position_embedding_type: str = "absolute"
-    use_cache: bool = True
-    classifier_dropout: float | None = None
-    _: KW_ONLY
-    is_decoder: bool = False
-    add_cross_attention: bool = False
-    tie_word_embeddings: bool = True
-    id2label: dict[int, str] | None = None
-    label2id: dict[str, int] | None = None
-    problem_type: str | None = None
-    output_attentions: bool = False
-    output_hidden_states: bool = False
-    return_dict: bool = True
-    chunk_size_feed_forward: int = 0
-    pruned_heads: dict[int, list[int]] = field(default_factory=dict[int, list[int]])
-    dtype: str | None = None
-    architectures: list[str] | None = None
-
-
-class RobertaConfig(_Fields):
+class RobertaConfig(Fields):
     """What a RoBERTa is, in numbers.
 
     The defaults are HF's, which are *not* those of roberta-base: that has `max_position_embeddings=514`,
@@ -89,7 +47,7 @@ class RobertaConfig(_Fields):
         num_hidden_layers: N, 0 or more.
         num_attention_heads: H.
         intermediate_size: F, width of the feed-forward layer.
-        hidden_act: activation of the feed-forward layer only; a name in `reference.layers.ACTIVATIONS`.
+        hidden_act: activation of the feed-forward layer only; one of `ACTIVATIONS`.
         hidden_dropout_prob: in [0, 1]; after the embeddings and after every dense layer that ends a block.
         attention_probs_dropout_prob: in [0, 1]; on attention probabilities.
         max_position_embeddings: M, rows of the position table; `max_position_embeddings - pad_token_id - 1` tokens fit.
@@ -125,17 +83,49 @@ class RobertaConfig(_Fields):
     extra: dict[str, Any]
     model_type = "roberta"
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        known = {name: kwargs.pop(name) for name in list(kwargs) if name in FIELDS}
-        num_labels = kwargs.pop("num_labels", None)
-        if "torch_dtype" in kwargs:
-            known.setdefault("dtype", kwargs.pop("torch_dtype"))
-        for name in kwargs:
-            _refuse_misspelling(name)
-        self.extra = {name: value for name, value in kwargs.items() if name not in PROVENANCE}
-        super().__init__(*args, **known)
-        self._set_labels(num_labels)
-        self.validate()
+    if TYPE_CHECKING:  # the defaults are those above; a name of your own goes through `from_dict`
+
+        def __init__(
+            self,
+            vocab_size: int = ...,
+            hidden_size: int = ...,
+            num_hidden_layers: int = ...,
+            num_attention_heads: int = ...,
+            intermediate_size: int = ...,
+            hidden_act: str = ...,
+            hidden_dropout_prob: float = ...,
+            attention_probs_dropout_prob: float = ...,
+            max_position_embeddings: int = ...,
+            type_vocab_size: int = ...,
+            initializer_range: float = ...,
+            layer_norm_eps: float = ...,
+            pad_token_id: int = ...,
+            bos_token_id: int = ...,
+            eos_token_id: int = ...,
+            position_embedding_type: str = ...,
+            use_cache: bool = ...,
+            classifier_dropout: float | None = ...,
+            **inherited: Unpack[CarriedFields],
+        ) -> None: ...
+
+    else:
+
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            known = {name: kwargs.pop(name) for name in list(kwargs) if name in FIELDS}
+            num_labels = kwargs.pop("num_labels", None)
+            if "torch_dtype" in kwargs:
+                known.setdefault("dtype", kwargs.pop("torch_dtype"))
+            for name in kwargs:
+                _refuse_misspelling(name)
+            self.extra = {name: value for name, value in kwargs.items() if name not in PROVENANCE}
+            super().__init__(*args, **known)
+            self._set_labels(num_labels)
+            self.validate()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.is_frozen:
+            value = allowed(self, name, value)
+        super().__setattr__(name, value)
 
     def __getattr__(self, name: str) -> Any:
         extra = self.__dict__.get("extra", {})
@@ -153,6 +143,31 @@ class RobertaConfig(_Fields):
 
     def __repr__(self) -> str:
         return f"RobertaConfig {self.to_json_string().rstrip()}"
+
+    # -- a model's own -----------------------------------------------------------------------------------------------
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether this is a model's own configuration, whose sizes are those of its weights."""
+        return self.__dict__.get("_is_frozen", False)
+
+    def frozen(self) -> Self:
+        r"""A copy for a model: what its weights and layers were made by cannot be edited any more.
+
+        Fields that are read anew at each call can: `use_cache`, `output_attentions`, `output_hidden_states`,
+        `return_dict`, `problem_type`; and the names of the labels, as long as there are as many.
+
+        Example:
+            >>> config = RobertaConfig(num_labels=3).frozen()
+            >>> config.id2label = {0: "no", 1: "yes", 2: "maybe"}
+            >>> config.num_labels = 4
+            Traceback (most recent call last):
+            dataclasses.FrozenInstanceError: num_labels: a model was made by this configuration, so it stays 3. \
+Make another one by config.replace(num_labels=4)
+        """
+        copy = self.replace()
+        vars(copy).update({name: Sealed(getattr(copy, name)) for name in DICTIONARIES}, _is_frozen=True)
+        return copy
 
     # -- what follows from the fields ------------------------------------------------------------------------------
 
@@ -229,7 +244,7 @@ class RobertaConfig(_Fields):
             if not isinstance(getattr(self, name), bool):
                 message = f"{name}: required True or False, got {getattr(self, name)!r}"
                 raise TypeError(message)
-        self._require_member("hidden_act", tuple(ACTIVATIONS))
+        self._require_member("hidden_act", ACTIVATIONS)
         self._require_member("position_embedding_type", POSITION_EMBEDDING_TYPES)
         self._require_member("problem_type", (*PROBLEM_TYPES, None))
         self.dtype = None if self.dtype is None else str(self.dtype).removeprefix("torch.")
@@ -297,13 +312,15 @@ class RobertaConfig(_Fields):
             if len(heads) == self.num_attention_heads:
                 message = f"pruned_heads: layer {layer} would have no head left; keep at least one"
                 raise ValueError(message)
-        self.pruned_heads = {layer: heads for layer, heads in pruned.items() if heads}
+        if pruned != self.pruned_heads or not all(pruned.values()):
+            self.pruned_heads = {layer: heads for layer, heads in pruned.items() if heads}
 
     # -- dictionaries and files --------------------------------------------------------------------------------------
 
     def to_dict(self) -> dict[str, Any]:
         """Every field, the carried and the unknown ones included, as plain Python values."""
-        own = {spec.name: getattr(self, spec.name) for spec in fields(_Fields)}
+        own = {spec.name: getattr(self, spec.name) for spec in fields(Fields)}
+        own |= {name: dict(own[name]) for name in DICTIONARIES}
         return {**CARRIED, **self.extra, **own, "model_type": self.model_type}
 
     def to_diff_dict(self) -> dict[str, Any]:
@@ -331,7 +348,7 @@ class RobertaConfig(_Fields):
         self.to_json_file(Path(save_directory) / "config.json")
 
     @classmethod
-    def from_dict(cls, config_dict: Mapping[str, Any], **overrides: Any) -> Self:
+    def from_dict(cls, config_dict: Mapping[str, Any], **overrides: Unpack[ConfigFields]) -> Self:
         """Build from a dictionary; `overrides` win.
 
         Args:
@@ -358,7 +375,7 @@ class RobertaConfig(_Fields):
         return config
 
     @classmethod
-    def from_json_file(cls, json_file: str | Path, **overrides: Any) -> Self:
+    def from_json_file(cls, json_file: str | Path, **overrides: Unpack[ConfigFields]) -> Self:
         """Read a config.json.
 
         Raises:
@@ -374,19 +391,22 @@ class RobertaConfig(_Fields):
         except ValueError as error:
             message = f"{path} is not valid JSON ({error}); save or download it again"
             raise ValueError(message) from error
-        if not isinstance(content, dict) or content.get("model_type", "roberta") != "roberta":
-            found = content.get("model_type") if isinstance(content, dict) else type(content).__name__
+        content = (
+            cast("dict[str, Any]", content) if isinstance(content, dict) else {"model_type": type(content).__name__}
+        )
+        found = content.get("model_type", "roberta")
+        if found != "roberta":
             message = f'{path}: required a JSON object with "model_type": "roberta", got {found!r}'
             raise ValueError(message)
         return cls.from_dict(content, **overrides)
 
     @classmethod
-    def from_pretrained(cls, folder_or_file: str | Path, **overrides: Any) -> Self:
+    def from_pretrained(cls, folder_or_file: str | Path, **overrides: Unpack[ConfigFields]) -> Self:
         """Read the config of a checkpoint folder (or a JSON file)."""
         path = Path(folder_or_file)
         return cls.from_json_file(path if path.suffix == ".json" else path / "config.json", **overrides)
 
-    def replace(self, **changes: Any) -> Self:
+    def replace(self, **changes: Unpack[ConfigFields]) -> Self:
         """A copy with some fields changed, checked again.
 
         Example:
@@ -402,11 +422,7 @@ class RobertaConfig(_Fields):
         self.validate()
 
 
-ROBERTA_FIELDS = tuple(spec.name for spec in fields(_Fields) if not spec.kw_only)
-FIELDS = frozenset(spec.name for spec in fields(_Fields))
-BOOLEANS = tuple(spec.name for spec in fields(_Fields) if spec.type == "bool")
-SPECIAL = frozenset({"num_labels", "torch_dtype"})
-RobertaConfig.__signature__ = inspect.signature(_Fields)  # pyright: ignore[reportAttributeAccessIssue]
+RobertaConfig.__signature__ = inspect.signature(Fields)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _suggestion(name: str) -> str:

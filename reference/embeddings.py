@@ -11,7 +11,7 @@ from .inputs import Inputs
 from .layers import Array, Dropout, keep_all, layer_norm
 from .taps import Tap, scope, silent
 
-Integers = np.ndarray[Any, np.dtype[np.integer[Any]]]
+Integers = np.ndarray[tuple[int, ...], np.dtype[np.integer[Any]]]
 
 
 def position_ids(input_ids: Integers, pad_token_id: int, past_token_count: Integers) -> Integers:
@@ -51,7 +51,8 @@ def resolve_position_ids(inputs: Inputs, config: RobertaConfig) -> Integers:
     """The position ids given, else counted from ids, else, for embeddings, `pad + 1 + past` upwards. Shape (B, T)."""
     if inputs.position_ids is not None:
         return inputs.position_ids  # B T
-    B, T = inputs.tokens.shape[:2]
+    shape: tuple[int, int] = inputs.tokens.shape[:2]
+    B, T = shape
     past = np.zeros(B, np.int64) if inputs.past_key_values is None else inputs.past_key_values.token_count  # B
     if inputs.input_ids is not None:
         return position_ids(inputs.input_ids, config.pad_token_id, past)  # B T

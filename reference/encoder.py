@@ -114,7 +114,7 @@ def body(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop:
     states: list[Array] = [x]
     outputs: list[LayerOutput] = []
     for i in range(config.num_hidden_layers):
-        result = layer(x, p["encoder"]["layer"][str(i)], context.of_layer(i, inputs), scope(tap, f"encoder.layer.{i}"))
+        result = layer(x, p["encoder"]["layer"][str(i)], context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
         x = result.output  # B T D
         states.append(x)
         outputs.append(result)
@@ -125,8 +125,8 @@ def call_context(inputs: Inputs, config: RobertaConfig, drop: Dropout) -> Contex
     """What all layers need to know of the call."""
     return Context(
         config=config,
+        inputs=inputs,
         is_attended=is_attended(inputs, config),
-        encoder_hidden_states=inputs.encoder_hidden_states,
         is_source_attended=is_source_attended(inputs),
         drop=drop,
     )

@@ -11,7 +11,7 @@ from scipy.special import erf, expit
 
 from .taps import Tap, silent
 
-Array = np.ndarray[Any, np.dtype[np.floating[Any]]]
+Array = np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]
 Activation = Callable[[Array, Tap], Array]
 Dropout = Callable[[Array, float], Array]
 
@@ -89,7 +89,12 @@ def dropout(rng: np.random.Generator | None) -> Dropout:
     """
     if rng is None:
         return keep_all
-    return lambda x, rate: x * (rng.random(x.shape) >= rate).astype(x.dtype) / max(1.0 - rate, 1e-30)
+
+    def drop(x: Array, rate: float) -> Array:
+        is_kept = np.greater_equal(rng.random(x.shape), rate)
+        return x * is_kept.astype(x.dtype) / max(1.0 - rate, 1e-30)
+
+    return drop
 
 
 def keep_all(x: Array, rate: float) -> Array:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,8 @@ def cross_entropy(logits: Array, labels: Integers, ignore_index: int = IGNORE_IN
     Equation: mean over counted n of (log sum_c exp logits[n, c] - logits[n, labels[n]]).
 
     Args:
-        logits: (n, C).
-        labels: (n,) integers in [0, C), or `ignore_index`.
+        logits: (…, C).
+        labels: (…) integers in [0, C), or `ignore_index`.
         ignore_index: marks labels that do not count.
 
     Returns:
@@ -33,16 +34,17 @@ def cross_entropy(logits: Array, labels: Integers, ignore_index: int = IGNORE_IN
         >>> cross_entropy(np.array([[0.0, 0.0], [9.0, 9.0]]), np.array([1, -100])).round(4)
         np.float64(0.6931)
     """
-    is_counted = labels != ignore_index  # n
-    largest = logits.max(-1, keepdims=True)  # n 1
-    log_total = largest[:, 0] + np.log(np.exp(logits - largest).sum(-1))  # n
-    chosen = np.take_along_axis(logits, np.where(is_counted, labels, 0)[:, None], -1)[:, 0]  # n
+    labels = labels.reshape(logits.shape[:-1])  # …
+    is_counted = labels != ignore_index  # …
+    largest = logits.max(-1, keepdims=True)  # … 1
+    log_total = largest[..., 0] + np.log(np.exp(logits - largest).sum(-1))  # …
+    chosen = np.take_along_axis(logits, np.where(is_counted, labels, 0)[..., None], -1)[..., 0]  # …
     return np.where(is_counted, log_total - chosen, 0).sum() / np.maximum(is_counted.sum(), 1).astype(logits.dtype)
 
 
 def mean_squared_error(logits: Array, labels: Array) -> Array:
-    """mean (logits - labels)^2."""
-    return ((logits - labels.astype(logits.dtype)) ** 2).mean()
+    """mean (logits - labels)^2, of as many logits as labels."""
+    return ((logits.reshape(-1) - labels.reshape(-1).astype(logits.dtype)) ** 2).mean()
 
 
 def binary_cross_entropy(logits: Array, labels: Array) -> Array:
@@ -55,6 +57,30 @@ def binary_cross_entropy(logits: Array, labels: Array) -> Array:
     return (np.logaddexp(logits, 0) - labels.astype(logits.dtype) * logits).mean()
 
 
+def within(positions: Integers, logits: Array) -> Integers:
+    """The positions in the text; those beyond it, T or more, do not count. (B,) or (B, 1), and logits (B, T) -> (B,).
+
+    Example:
+        >>> within(np.array([1, 2, 7]), np.zeros((3, 2)))
+        array([   1, -100, -100])
+    """
+    positions = positions.reshape(-1)  # B
+    return np.where(positions < logits.shape[1], positions, IGNORE_INDEX)  # B
+
+
+# -- which labels belong to which logits -------------------------------------------------------------------------------
+# It computes nothing, so all engines share it: what computes is an argument.
+
+
+class Criteria(NamedTuple):
+    """The four functions above, as an engine has them for its own arrays."""
+
+    cross_entropy: Callable[[Any, Any], Any]
+    mean_squared_error: Callable[[Any, Any], Any]
+    binary_cross_entropy: Callable[[Any, Any], Any]
+    within: Callable[[Any, Any], Any]
+
+
 def problem_type(config: RobertaConfig, labels: Any) -> str:
     """What sequence classification does with its labels.
 
@@ -65,54 +91,57 @@ def problem_type(config: RobertaConfig, labels: Any) -> str:
         return config.problem_type
     if config.num_labels == 1:
         return "regression"
-    is_integer = np.issubdtype(labels.dtype, np.integer)
+    is_integer = "int" in str(labels.dtype)  # in every framework a dtype's name says so
     return "single_label_classification" if is_integer else "multi_label_classification"
 
 
-def token_loss(output: Output, labels: Integers, config: RobertaConfig) -> Array:
+def token_loss(criteria: Criteria, output: Output, labels: Any, config: RobertaConfig) -> Any:
     """Masked LM and token classification: cross-entropy at every token whose label counts. Labels (B, T)."""
-    logits = output["logits"]  # B T C
-    return cross_entropy(logits.reshape(-1, logits.shape[-1]), labels.reshape(-1))
+    return criteria.cross_entropy(output["logits"], labels)
 
 
-def causal_loss(output: Output, labels: Integers, config: RobertaConfig) -> Array:
+def causal_loss(criteria: Criteria, output: Output, labels: Any, config: RobertaConfig) -> Any:
     """Causal LM: the label of token t + 1 is the target of token t. Labels (B, T), the first of which has no use."""
-    logits = output["logits"][:, :-1]  # B T-1 V
-    return cross_entropy(logits.reshape(-1, logits.shape[-1]), labels[:, 1:].reshape(-1))
+    return criteria.cross_entropy(output["logits"][:, :-1], labels[:, 1:])
 
 
-def sequence_loss(output: Output, labels: Any, config: RobertaConfig) -> Array:
+def sequence_loss(criteria: Criteria, output: Output, labels: Any, config: RobertaConfig) -> Any:
     """Sequence classification, by `problem_type`. Labels (B,) integers, or (B,) or (B, L) numbers."""
-    logits = output["logits"]  # B L
     kind = problem_type(config, labels)
     if kind == "regression":
-        return mean_squared_error(logits.reshape(-1), labels.reshape(-1))
+        return criteria.mean_squared_error(output["logits"], labels)
     if kind == "single_label_classification":
-        return cross_entropy(logits, labels.reshape(-1))
-    return binary_cross_entropy(logits, labels)
+        return criteria.cross_entropy(output["logits"], labels)
+    return criteria.binary_cross_entropy(output["logits"], labels)
 
 
-def choice_loss(output: Output, labels: Integers, config: RobertaConfig) -> Array:
+def choice_loss(criteria: Criteria, output: Output, labels: Any, config: RobertaConfig) -> Any:
     """Multiple choice: cross-entropy over the C choices. Labels (B,)."""
-    return cross_entropy(output["logits"], labels.reshape(-1))
+    return criteria.cross_entropy(output["logits"], labels)
 
 
-def span_loss(output: Output, start: Integers, end: Integers, config: RobertaConfig) -> Array:
+def span_loss(criteria: Criteria, output: Output, start: Any, end: Any, config: RobertaConfig) -> Any:
     """Question answering: the mean of the cross-entropies of start and end.
 
     Positions beyond the text (T or more) do not count: the answer lies in another window. Labels (B,) each.
     """
-    T = output["start_logits"].shape[1]
-    start, end = (np.where(position.reshape(-1) < T, position.reshape(-1), IGNORE_INDEX) for position in (start, end))
-    return (cross_entropy(output["start_logits"], start) + cross_entropy(output["end_logits"], end)) / 2
+    starts, ends = output["start_logits"], output["end_logits"]  # B T
+    start, end = criteria.within(start, starts), criteria.within(end, ends)  # B
+    return (criteria.cross_entropy(starts, start) + criteria.cross_entropy(ends, end)) / 2
+
+
+def head_losses(criteria: Criteria) -> dict[str, Callable[..., Any]]:
+    """Head -> loss(output, *labels, config), of an engine with these criteria."""
+    losses: dict[str, Callable[..., Any]] = {
+        "causal_lm": causal_loss,
+        "masked_lm": token_loss,
+        "sequence_classification": sequence_loss,
+        "multiple_choice": choice_loss,
+        "token_classification": token_loss,
+        "question_answering": span_loss,
+    }
+    return {head: partial(loss, criteria) for head, loss in losses.items()}
 
 
 #: Head -> loss(output, *labels, config).
-LOSSES: Mapping[str, Callable[..., Array]] = {
-    "causal_lm": causal_loss,
-    "masked_lm": token_loss,
-    "sequence_classification": sequence_loss,
-    "multiple_choice": choice_loss,
-    "token_classification": token_loss,
-    "question_answering": span_loss,
-}
+LOSSES = head_losses(Criteria(cross_entropy, mean_squared_error, binary_cross_entropy, within))

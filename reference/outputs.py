@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, cast
 
 import numpy as np
 
+from .arrays import A
+from .attention import Cache
+
+#: What a field holds that is always given, until it is.
+_REQUIRED: Any = None
+
 
 @dataclass(eq=False)
-class Output:
+class Output(Generic[A]):
     """A record whose absent fields (None) do not count: `output.logits`, `output["logits"]`, `output[0]`.
 
     Iterating, `keys`, `items`, `len` and `to_tuple` skip absent fields, as HF's records do. It reads as a mapping, and
-    is none by type: TensorFlow would take a mapping apart and build it anew from pairs, and never ask how.
+    is none by type: TensorFlow would take a mapping apart and build it anew from pairs, and never ask how. A is the
+    type of the engine's arrays: `MaskedLMOutput[torch.Tensor]`.
 
     Example:
         >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
@@ -89,89 +96,89 @@ def to_numpy(value: Any) -> Any:
 
 def _map(function: Callable[[Any], Any], value: Any) -> Any:
     if isinstance(value, tuple):
-        return tuple(_map(function, part) for part in value)
+        return tuple(_map(function, part) for part in cast("tuple[Any, ...]", value))
     if hasattr(value, "token_count"):  # a cache
         return replace(value, layers=_map(function, value.layers), token_count=function(value.token_count))
     return function(value)
 
 
 @dataclass(eq=False)
-class BaseModelOutput(Output):
+class BaseModelOutput(Output[A]):
     """Of RobertaModel: last_hidden_state (B, T, D), pooler_output (B, D), the cache, and what was asked for."""
 
-    last_hidden_state: Any = None
-    pooler_output: Any = None
-    past_key_values: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
-    cross_attentions: Any = None
+    last_hidden_state: A = _REQUIRED
+    pooler_output: A | None = None
+    past_key_values: Cache[A] | None = None
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
+    cross_attentions: tuple[A, ...] | None = None
 
 
 @dataclass(eq=False)
-class CausalLMOutput(Output):
+class CausalLMOutput(Output[A]):
     """Of RobertaForCausalLM: loss (), logits (B, T, V) in natural-log units, unnormalised, and the cache."""
 
-    loss: Any = None
-    logits: Any = None
-    past_key_values: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
-    cross_attentions: Any = None
+    loss: A | None = None
+    logits: A = _REQUIRED
+    past_key_values: Cache[A] | None = None
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
+    cross_attentions: tuple[A, ...] | None = None
 
 
 @dataclass(eq=False)
-class MaskedLMOutput(Output):
+class MaskedLMOutput(Output[A]):
     """Of RobertaForMaskedLM: loss (), logits (B, T, V) in natural-log units, unnormalised."""
 
-    loss: Any = None
-    logits: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
+    loss: A | None = None
+    logits: A = _REQUIRED
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
 
 
 @dataclass(eq=False)
-class SequenceClassifierOutput(Output):
+class SequenceClassifierOutput(Output[A]):
     """Of RobertaForSequenceClassification: loss (), logits (B, L)."""
 
-    loss: Any = None
-    logits: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
+    loss: A | None = None
+    logits: A = _REQUIRED
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
 
 
 @dataclass(eq=False)
-class MultipleChoiceModelOutput(Output):
+class MultipleChoiceModelOutput(Output[A]):
     """Of RobertaForMultipleChoice: loss (), logits (B, C); hidden states and attentions have the leading axis BC."""
 
-    loss: Any = None
-    logits: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
+    loss: A | None = None
+    logits: A = _REQUIRED
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
 
 
 @dataclass(eq=False)
-class TokenClassifierOutput(Output):
+class TokenClassifierOutput(Output[A]):
     """Of RobertaForTokenClassification: loss (), logits (B, T, L)."""
 
-    loss: Any = None
-    logits: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
+    loss: A | None = None
+    logits: A = _REQUIRED
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
 
 
 @dataclass(eq=False)
-class QuestionAnsweringModelOutput(Output):
+class QuestionAnsweringModelOutput(Output[A]):
     """Of RobertaForQuestionAnswering: loss (), start_logits and end_logits (B, T)."""
 
-    loss: Any = None
-    start_logits: Any = None
-    end_logits: Any = None
-    hidden_states: Any = None
-    attentions: Any = None
+    loss: A | None = None
+    start_logits: A = _REQUIRED
+    end_logits: A = _REQUIRED
+    hidden_states: tuple[A, ...] | None = None
+    attentions: tuple[A, ...] | None = None
 
 
 #: All records: engines register them where their compilers want to know.
-OUTPUTS: tuple[type[Output], ...] = (
+OUTPUTS: tuple[type[Output[Any]], ...] = (
     BaseModelOutput,
     CausalLMOutput,
     MaskedLMOutput,

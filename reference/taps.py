@@ -18,10 +18,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from .config import RobertaConfig
+from .config import RobertaConfig
 
 Tap = Callable[[str, Any], Any]
 
@@ -97,7 +96,7 @@ class Symbol:
 
     Attributes:
         path: the place, with `{i}` for the number of the layer.
-        axes: its shape, in the letters of `roberta.reference`.
+        axes: its shape, in the letters of `roberta.reference`; H counts the heads that the layer has left.
         equation: what it is.
         terms: the axis whose length counts the terms of the sum in which this value is rounded: the sum that it is
             (a mean), or the product of two activations whose factor it is. None: rounded once. The error budget of
@@ -121,7 +120,6 @@ def symbols(head: str, config: RobertaConfig, add_pooling_layer: bool = True) ->
         add_pooling_layer: for the head "model" only.
 
     Example:
-        >>> from .config import RobertaConfig
         >>> list(symbols("question_answering", RobertaConfig(num_hidden_layers=0)))[-1]
         'qa_outputs.logits'
     """
@@ -129,13 +127,15 @@ def symbols(head: str, config: RobertaConfig, add_pooling_layer: bool = True) ->
     body = [*_embeddings(), *(symbol for i in range(config.num_hidden_layers) for symbol in _layer(i, config))]
     if head == "multiple_choice" or (head == "model" and add_pooling_layer):
         body += POOLER
+    if head == "multiple_choice":  # each choice is a row of its own
+        body = [replace(symbol, axes=symbol.axes.replace("B", "BC", 1)) for symbol in body]
     table = {prefix + symbol.path: symbol for symbol in body}
     return table | {symbol.path: symbol for symbol in HEAD_SYMBOLS[head]}
 
 
 def _layer(i: int, config: RobertaConfig) -> Iterator[Symbol]:
-    cross = _attention("crossattention") if config.add_cross_attention else ()
-    for symbol in (*_attention("attention"), *cross, *_feed_forward()):
+    cross = _attention("crossattention", keys="E", scores="E") if config.add_cross_attention else ()
+    for symbol in (*_attention("attention", keys="T", scores="S"), *cross, *_feed_forward()):
         if symbol.path != "intermediate.erf" or config.hidden_act in {"gelu", "gelu_python", "gelu_10"}:
             yield replace(symbol, path=f"encoder.layer.{i}.{symbol.path}")
 
@@ -154,14 +154,15 @@ def _embeddings() -> tuple[Symbol, ...]:
     return (total, *_layer_norm("embeddings.LayerNorm"))
 
 
-def _attention(path: str) -> tuple[Symbol, ...]:
+def _attention(path: str, keys: str, scores: str) -> tuple[Symbol, ...]:
+    """Of tokens to `scores` others, of which those of this call, `keys`, are computed and the rest is cached."""
     return (
-        Symbol(f"{path}.self.key", "B H S K", "x W_k' + b_k, by head", terms="K"),
-        Symbol(f"{path}.self.value", "B H S K", "x W_v' + b_v, by head"),
+        Symbol(f"{path}.self.key", f"B H {keys} K", "x W_k' + b_k, by head", terms="K"),
+        Symbol(f"{path}.self.value", f"B H {keys} K", "x W_v' + b_v, by head"),
         Symbol(f"{path}.self.query", "B H T K", "x W_q' + b_q, by head", terms="K"),
-        Symbol(f"{path}.self.scores", "B H T S", "(query key' + relative terms) / sqrt(K)"),
-        Symbol(f"{path}.self.probs", "B H T S", "softmax over S of the attended scores", terms="S"),
-        Symbol(f"{path}.self.context", "B T D", "probs value, heads side by side"),
+        Symbol(f"{path}.self.scores", f"B H T {scores}", "(query key' + relative terms) / sqrt(K)"),
+        Symbol(f"{path}.self.probs", f"B H T {scores}", f"softmax over {scores} of the attended scores", terms=scores),
+        Symbol(f"{path}.self.context", "B T HK", "probs value, heads side by side"),
         Symbol(f"{path}.output.dense", "B T D", "context W_o' + b_o"),
         Symbol(f"{path}.output.sum", "B T D", "x + dense"),
         *_layer_norm(f"{path}.output.LayerNorm"),

@@ -20,6 +20,7 @@ import transformers
 from roberta.dispatch.api import FACES
 from roberta.reference.outputs import to_numpy
 from roberta.reference.parameters import CLASS_NAMES
+from safetensors.numpy import load_file, save_file
 
 pytestmark = [pytest.mark.torch, pytest.mark.hf]
 
@@ -426,6 +427,22 @@ def _() -> None:
         roberta.RobertaForQuestionAnswering(roberta.RobertaConfig(**SIZES, num_labels=3))
 
 
+@row("the mode of a fresh model")
+def _() -> None:
+    assert transformers.RobertaModel(transformers.RobertaConfig(**SIZES)).training
+    for backend in roberta.available_backends():
+        assert not roberta.RobertaModel(roberta.RobertaConfig(**SIZES), backend=backend).training
+
+
+@row("editing the configuration of a model")
+def _() -> None:
+    peer, ours = pair("token_classification")
+    peer.config.num_labels = 5
+    assert peer(torch.tensor(IDS)).logits.shape[-1] == 2
+    with pytest.raises(AttributeError, match=r"config\.replace\(num_labels=5\)"):
+        ours.config.num_labels = 5
+
+
 # -- files, sizes, weights ---------------------------------------------------------------------------------------------
 
 
@@ -454,6 +471,55 @@ def _(tmp_path: Path) -> None:
         roberta.RobertaForTokenClassification.from_pretrained(folder, strict=True)
 
 
+def rewritten(folder: Path, change: Callable[[str, Any], tuple[str, Any]]) -> Path:
+    tensors = load_file(folder / "model.safetensors")
+    changed = dict(change(name, array) for name, array in tensors.items())
+    save_file(changed, folder / "model.safetensors", metadata={"format": "pt"})
+    return folder
+
+
+@row("a checkpoint of another model")
+def _(tmp_path: Path) -> None:
+    wanted = roberta.RobertaModel(roberta.RobertaConfig(**SIZES)).state_dict_numpy()["pooler.dense.weight"]
+    folder = rewritten(saved(tmp_path), lambda name, array: (f"somebody.{name}", array))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        drawn = transformers.RobertaModel.from_pretrained(folder).pooler.dense.weight
+    assert far(drawn, wanted)
+    with pytest.raises(ValueError, match=r'got none of them.*removeprefix\("somebody\."\)'):
+        roberta.RobertaModel.from_pretrained(folder)
+
+
+@row("a weight that is too large for the dtype asked for")
+def _(tmp_path: Path) -> None:
+    folder = rewritten(saved(tmp_path), lambda name, array: (name, array.astype(np.float64) + 1e300))
+    assert torch.isinf(transformers.RobertaModel.from_pretrained(folder, dtype=torch.float32).pooler.dense.weight).all()
+    with pytest.raises(ValueError, match=r'finite in float32 .*got 1e\+300 at .*dtype="float64"'):
+        roberta.RobertaModel.from_pretrained(folder)
+
+
+@row("text that is drawn")
+def _() -> None:
+    peer, ours = pair("causal_lm", **DECODER)
+    rows = torch.tensor([[0, 5, 6], [0, 7, 8], [0, 9, 10]])
+    asked = {"max_new_tokens": 9, "do_sample": True, "eos_token_id": 52, "pad_token_id": 1}
+    theirs, own = [], []
+    for batch in (rows[:2], rows):
+        torch.manual_seed(0)
+        theirs.append(peer.generate(batch, attention_mask=torch.ones_like(batch), **asked)[1].tolist())
+        own.append(to_numpy(ours.generate(batch.numpy(), **{**asked, "eos_token_id": ()}))[1].tolist())
+    assert theirs[0] != theirs[1]
+    assert own[0] == own[1]
+
+
+@row("flags other than True and False")
+def _() -> None:
+    peer, ours = pair()
+    assert "logits" in peer(torch.tensor(IDS), return_dict="junk")
+    with pytest.raises(TypeError, match="return_dict: expected True, False or None, got str: 'junk'"):
+        ours(IDS, return_dict="junk")
+
+
 @row("a folder that does not exist")
 def _() -> None:
     with pytest.raises((OSError, ValueError), match=r"(?i)repo id"):
@@ -476,7 +542,7 @@ def _() -> None:
     with torch.no_grad():
         peer.get_input_embeddings().weight.add_(5.0)
     assert peer.resize_token_embeddings(59).weight[-1].mean() > 4
-    ours.load_state_dict_numpy({"roberta.embeddings.word_embeddings.weight": np.full((53, 21), 5.0)})
+    ours.load_state_dict_numpy({"roberta.embeddings.word_embeddings.weight": np.full((53, 21), 5.0)}, strict=False)
     ours.resize_token_embeddings(59)
     assert np.abs(ours.state_dict_numpy()["roberta.embeddings.word_embeddings.weight"][-1].mean()) < 1
 

@@ -24,9 +24,10 @@ def read_ids(ids: Any) -> list[int]:
         >>> read_ids(7), read_ids(range(3))
         ([7], [0, 1, 2])
     """
-    values = ids.tolist() if hasattr(ids, "tolist") else ids
+    given = ids.tolist() if hasattr(ids, "tolist") else ids
+    values = cast("Iterable[Any]", given if isinstance(given, Iterable) else [given])
     try:
-        return [operator.index(value) for value in (values if isinstance(values, Iterable) else [values])]
+        return [operator.index(value) for value in values]
     except TypeError:
         raise TypeError(
             f"ids: expected one id or one row of integer ids, got {type(ids).__name__} {ids!r:.80}; "
@@ -50,14 +51,15 @@ def read_tokens(tokens: Any) -> list[str]:
         >>> read_tokens("a"), read_tokens(("a", "b"))
         (['a'], ['a', 'b'])
     """
-    found = [tokens] if isinstance(tokens, str) or not isinstance(tokens, Iterable) else list(tokens)
+    is_one = isinstance(tokens, str) or not isinstance(tokens, Iterable)
+    found = cast("list[Any]", [tokens] if is_one else list(cast("Iterable[Any]", tokens)))
     for token in found:
         if not isinstance(token, str):
             raise TypeError(
                 f"tokens: expected tokens (str), got {type(token).__name__} {token!r:.80}; "
                 "convert ids with convert_ids_to_tokens"
             )
-    return cast("list[str]", found)
+    return found
 
 
 def clean_up_spaces(text: str) -> str:

@@ -142,9 +142,9 @@ def read_settings(folder: StrPath) -> dict[str, Any]:
     found = {name: read_json_object(path) for name, path in stored.items() if path.is_file()}
     settings = found.get(SPECIAL_TOKENS_FILE, {}) | found.get(CONFIG_FILE, {})
     # Special tokens without a role: so release 5 of transformers calls them, and release 4 those with roles of its own.
-    extra = settings.pop("extra_special_tokens", None)
-    if extra:
-        extra = extra.values() if isinstance(extra, dict) else extra
+    named = settings.pop("extra_special_tokens", None)
+    if named:
+        extra = cast("dict[str, Any]", named).values() if isinstance(named, dict) else named
         settings["additional_special_tokens"] = [*(settings.get("additional_special_tokens") or ()), *extra]
     # Older folders have only the names and ids of added tokens.
     older = {index: token for token, index in found.get(ADDED_TOKENS_FILE, {}).items()}

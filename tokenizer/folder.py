@@ -6,7 +6,7 @@ must agree then; how it is set stands in ``tokenizer_config.json``.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..files.places import locate
 from .files import (
@@ -101,11 +101,15 @@ def _require_roberta(folder: Path) -> None:
 
 def _added(*several: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the added tokens of the later files over those of the earlier: id -> token, by whole numbers."""
-    found = [(arguments.get("added_tokens_decoder") or {}).items() for arguments in several]
-    for index in (index for items in found for index, _ in items):
-        if not str(index).isdecimal():
-            raise ValueError(f"added_tokens_decoder: expected ids for keys, got {index!r}; fetch {CONFIG_FILE} again")
-    return {"added_tokens_decoder": {int(index): token for items in found for index, token in items}}
+    found: dict[Any, Any] = {}
+    for arguments in several:
+        for index, token in cast("dict[Any, Any]", arguments.get("added_tokens_decoder") or {}).items():
+            if not str(index).isdecimal():
+                raise ValueError(
+                    f"added_tokens_decoder: expected ids for keys, got {index!r}; fetch {CONFIG_FILE} again"
+                )
+            found[int(index)] = token
+    return {"added_tokens_decoder": found}
 
 
 def _require_same_tokens(folder: Path, vocab: Mapping[str, int], whole: StoredTokenizer) -> None:
@@ -133,7 +137,7 @@ def _require_same_merges(folder: Path, merges: list[tuple[str, str]], whole: Sto
 def _require_same_roles(folder: Path, settings: Mapping[str, Any], whole: StoredTokenizer) -> None:
     for role in ("cls_token", "sep_token"):
         given = settings.get(role, whole.arguments[role])
-        token = given.get("content") if isinstance(given, dict) else given
+        token = cast("dict[str, Any]", given).get("content") if isinstance(given, dict) else given
         if token != whole.arguments[role]:
             raise ValueError(
                 f"{folder}: expected {CONFIG_FILE} and {TOKENIZER_FILE} to say the same, got {token!r} and "

@@ -83,7 +83,7 @@ def _columns(features: Features) -> dict[str, Any]:
         raise TypeError(f"pad: expected a mapping or a list of mappings, got {type(features).__name__}; pass features")
     if isinstance(features, Mapping):
         return {name: _as_list(rows) for name, rows in features.items()}
-    names = features[0] if features else {}
+    names: Mapping[str, Any] = features[0] if features else {}
     for index, feature in enumerate(features):
         lacking = [name for name in names if name not in feature]
         if lacking:

@@ -68,18 +68,14 @@ class Row:
 
     Example:
         >>> from roberta.tokenizer import RobertaTokenizer
-        >>> from roberta.tokenizer.options import resolve
         >>> tokenizer = RobertaTokenizer.from_pretrained("austen")
-        >>> plan = resolve(tokenizer, {})
-        >>> a, bc = tokenizer.engine.encode(["a", "bc"])
-        >>> row = Row([a, bc], Frame({"cls_token": 0, "sep_token": 2, "pad_token": 1}, plan, str))
-        >>> row.padded_length = 7
+        >>> row = tokenizer("I", " say", padding="max_length", max_length=7)[0]
         >>> row.ids
-        [0, 102, 2, 2, 428, 2, 1]
+        [0, 44, 2, 2, 577, 2, 1]
         >>> row.special_tokens_mask
         [1, 0, 1, 1, 0, 1, 1]
         >>> row.offsets
-        [(0, 0), (0, 1), (0, 0), (0, 0), (0, 2), (0, 0), (0, 0)]
+        [(0, 0), (0, 1), (0, 0), (0, 0), (1, 4), (0, 0), (0, 0)]
         >>> row.sequence_ids
         [None, 0, None, None, 1, None, None]
         >>> row.char_to_token(1, sequence_index=1)

@@ -7,7 +7,7 @@ space at its sides (``<mask>`` does so at its left) and may insist on being a wh
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import regex
 
@@ -65,16 +65,21 @@ class AddedToken:
         """
         if isinstance(token, str):
             return cls(token, **flags)
-        names = [field.name for field in fields(cls)]
-        if isinstance(token, Mapping):
-            given = {name: token[name] for name in names if name in token}
-        else:
-            given = {name: getattr(token, name) for name in names if hasattr(token, name)}
+        found = _attributes(token)
+        given = {field.name: found[field.name] for field in fields(cls) if field.name in found}
         if not isinstance(given.get("content"), str):
             raise TypeError(
                 f"token: expected a str or an AddedToken, got {type(token).__name__} {token!r}; pass its text"
             )
         return cls(**given)
+
+
+def _attributes(token: Any) -> Mapping[str, Any]:
+    """Return the fields of a mapping, or the attributes of an added token, of another library too."""
+    if isinstance(token, Mapping):
+        return cast("Mapping[str, Any]", token)
+    names = [field.name for field in fields(AddedToken)]
+    return {name: getattr(token, name) for name in names if hasattr(token, name)}
 
 
 class Segment(NamedTuple):

@@ -8,7 +8,7 @@ and padded (`rows`), and the record says what came of it (`encoding`).
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
 from itertools import chain
 from pathlib import Path
@@ -25,7 +25,7 @@ from .pipeline import Pipeline, WordEncoder
 from .roles import ROLES
 from .rows import Frame, Row, fields_of, make_rows
 from .settings import Settings, check_types, config_of, constructor_arguments, renamed_specials
-from .training import TrainerOptions, train
+from .training import TrainerOptions, train, training_texts
 from .vocabulary import TokenLike, Vocabulary
 
 __all__ = ["RobertaTokenizer"]
@@ -69,6 +69,7 @@ class RobertaTokenizer(Vocabulary):
     """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
     _engine: tuple[object, Pipeline] | None = None
     _has_warned = False
+    _left_by_calls = frozenset({"_engine", "_has_warned"})
 
     def __init__(
         self,
@@ -376,8 +377,8 @@ class RobertaTokenizer(Vocabulary):
 
     def __getstate__(self) -> dict[str, Any]:
         # What is copied and pickled: nothing that the copy would share and change, nothing that calls have left behind.
-        state = {name: copy(value) if isinstance(value, (dict, list)) else value for name, value in vars(self).items()}
-        return {name: value for name, value in state.items() if name not in {"_engine", "_has_warned"}}
+        state: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in self._left_by_calls}
+        return state | {name: copy(state[name]) for name in state if isinstance(state[name], (dict, list))}
 
     # -- making and saving one ----------------------------------------------------------------------------------------
 
@@ -468,7 +469,7 @@ class RobertaTokenizer(Vocabulary):
             FileNotFoundError: a file is missing.
             ValueError: ``vocab_size`` has no room for the special tokens and the 256 bytes.
         """
-        vocab, merges = train(_texts(files_or_texts), vocab_size, min_frequency)
+        vocab, merges = train(training_texts(files_or_texts), vocab_size, min_frequency)
         return cls(vocab, merges, **settings)
 
     def train_new_from_iterator(
@@ -511,7 +512,7 @@ class RobertaTokenizer(Vocabulary):
         """
         reject_unknown("train_new_from_iterator", options, TrainerOptions)
         special, settings = renamed_specials(self, special_tokens_map or {}, new_special_tokens)
-        texts = map(self.engine.with_prefix, _texts(text_iterator))
+        texts = map(self.engine.with_prefix, training_texts(text_iterator))
         names = [token.content for token in special]
         vocab, merges = train(texts, vocab_size, options.get("min_frequency", 0), names, mask_token=None)
         return type(self)(vocab, merges, **settings)
@@ -561,22 +562,3 @@ class RobertaTokenizer(Vocabulary):
             f"{type(self).__name__}(name_or_path={self.name_or_path!r}, vocab_size={self.vocab_size}, "
             f"model_max_length={self.model_max_length}, special_tokens={self.special_tokens_map})"
         )
-
-
-def _texts(source: StrPath | Iterable[str | os.PathLike[str] | Iterable[str]]) -> Iterator[str]:
-    """Yield each text, those in lists too, and each file line by line with its line ends, as the peer reads files."""
-    for item in [Path(source)] if isinstance(source, (str, os.PathLike)) else source:
-        if isinstance(item, os.PathLike):
-            try:
-                with Path(item).open(encoding="utf-8", newline="\n") as lines:
-                    yield from lines
-            except UnicodeDecodeError as error:
-                raise ValueError(f"{item}: expected UTF-8, got {error}; convert the file first") from None
-        else:
-            for text in [item] if isinstance(item, str) else item:
-                if not isinstance(cast("object", text), str):
-                    raise TypeError(
-                        f"texts: expected str, Path, or lists of str, got {type(text).__name__} {text!r:.80}; "
-                        "pass texts, and decode bytes first"
-                    )
-                yield text

@@ -6,7 +6,7 @@ The file could describe tokenizers of many kinds. What is read here is a byte-le
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, TypeGuard, cast
 
 from .files import StrPath, checked_ids, read_json_object, write_json
 from .pieces import BYTE_TO_SYMBOL
@@ -148,16 +148,16 @@ class _Reader:
 
     def merges(self) -> list[tuple[str, str]]:
         merges = self._model.get("merges")
-        if not isinstance(merges, list):
+        if not _is_list(merges):
             self._refuse("model.merges", "a list of pairs", merges)
         return [self._merge(rank, merge) for rank, merge in enumerate(cast("list[Any]", merges))]
 
     def _merge(self, rank: int, merge: Any) -> tuple[str, str]:
         # Release 4 of transformers wrote "a b" before it wrote ["a", "b"].
         parts: Any = merge.split(" ") if isinstance(merge, str) else merge
-        if not isinstance(parts, list) or len(cast("list[Any]", parts)) != 2 or not all(map(_is_text, parts)):
+        if not _is_list(parts) or len(parts) != 2 or not all(map(_is_text, parts)):
             self._refuse(f"model.merges[{rank}]", 'two parts, as ["Ġ", "t"] or "Ġ t"', merge)
-        left, right = cast("list[str]", parts)
+        left, right = parts
         return left, right
 
     def split(self) -> dict[str, Any]:
@@ -202,16 +202,16 @@ class _Reader:
 
     def added(self) -> dict[str, Any]:
         """Read the added tokens."""
-        stored = self._stored.get("added_tokens") or []
-        if not isinstance(stored, list):
+        stored: Any = self._stored.get("added_tokens") or []
+        if not _is_list(stored):
             self._refuse("added_tokens", "a list", stored)
         found: dict[int, AddedToken] = {}
-        for at, token in enumerate(cast("list[Any]", stored)):
-            if not isinstance(token, dict) or type(token.get("id")) is not int or not _is_text(token.get("content")):
+        for at, token in enumerate(stored):
+            if not _is_object(token) or type(token.get("id")) is not int or not _is_text(token.get("content")):
                 self._refuse(f"added_tokens[{at}]", "an object with id (int) and content (str)", token)
             if token["id"] in found:
                 self._refuse(f"added_tokens[{at}].id", "each id once", token["id"])
-            found[token["id"]] = AddedToken.read(cast("dict[str, Any]", token))
+            found[token["id"]] = AddedToken.read(token)
         return {"added_tokens_decoder": found}
 
     def _flat(self, name: str) -> list[Any]:
@@ -220,10 +220,10 @@ class _Reader:
 
     def _part(self, name: str, part: Any, wanted: set[str]) -> dict[str, Any]:
         # Old files leave out the type of a model.
-        kind = part.get("type", "BPE" if name == "model" else None) if isinstance(part, dict) else None
+        kind = part.get("type", "BPE" if name == "model" else None) if _is_object(part) else None
         if kind not in wanted:
             self._refuse(name, f"type {' or '.join(sorted(wanted))}", kind or part)
-        return cast("dict[str, Any]", part)
+        return part
 
     def _refuse(self, where: str, wanted: str, got: Any) -> Any:
         raise ValueError(
@@ -245,6 +245,14 @@ _WANTED_OF_MODEL: Mapping[str, Sequence[Any]] = {
 }
 
 
+def _is_object(value: Any) -> TypeGuard[dict[str, Any]]:
+    return isinstance(value, dict)
+
+
+def _is_list(value: Any) -> TypeGuard[list[Any]]:
+    return isinstance(value, list)
+
+
 def _is_text(value: Any) -> bool:
     return isinstance(value, str) and value != ""
 
@@ -257,9 +265,9 @@ def _steps(part: Any) -> list[Any]:
     """
     if part is None:
         return []
-    if not isinstance(part, dict) or part.get("type") != "Sequence":
+    if not _is_object(part) or part.get("type") != "Sequence":
         return [part]
-    inner = next((part[name] for name in _LISTS_OF_SEQUENCES if name in part), [])
+    inner = [each for name in _LISTS_OF_SEQUENCES for each in part.get(name, ())]
     return [step for each in inner for step in _steps(each)]
 
 
@@ -272,5 +280,5 @@ def _spelled(template: Any) -> list[str]:
     >>> _spelled([{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}])
     ['<s>:0', '$A:0']
     """
-    steps = [(kind, each) for step in template or [] for kind, each in step.items()]
+    steps = [(kind, each) for step in cast("list[dict[str, Any]]", template or []) for kind, each in step.items()]
     return [f"{'$' if kind == 'Sequence' else ''}{each['id']}:{each['type_id']}" for kind, each in steps]

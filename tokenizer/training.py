@@ -6,14 +6,16 @@ grow with the square of the vocabulary.
 """
 
 import heapq
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import TypedDict
+from pathlib import Path
+from typing import TypedDict, cast
 
 from .pieces import BYTE_TO_SYMBOL, bytes_to_symbols, split_pieces, split_words
 
-__all__ = ["SPECIAL_TOKENS", "TrainerOptions", "train"]
+__all__ = ["SPECIAL_TOKENS", "TrainerOptions", "train", "training_texts"]
 
 SPECIAL_TOKENS = ("<s>", "<pad>", "</s>", "<unk>")
 """The special tokens that come first in the vocabulary, ids 0 to 3; ``<mask>`` comes last."""
@@ -176,3 +178,38 @@ def _join(word: list[int], pair: Pair, joined: int) -> list[tuple[Pair, int]]:
                 changes += [((pair[1], word[at + 1]), -1), ((joined, word[at + 1]), 1)]
         at += 1
     return changes
+
+
+def training_texts(source: str | os.PathLike[str] | Iterable[str | os.PathLike[str] | Iterable[str]]) -> Iterator[str]:
+    """Read what a tokenizer is trained on, one text after the other.
+
+    Args:
+        source: texts, or lists of texts; each ``Path`` is a file that is read line by line with its line ends, as the
+            peer reads files. (One str by itself is the path of a file.)
+
+    Yields:
+        Each text.
+
+    Raises:
+        TypeError: something else than texts and paths.
+        ValueError: a file that is not UTF-8.
+
+    Example:
+        >>> list(training_texts(["a", ["b", "c"]]))
+        ['a', 'b', 'c']
+    """
+    for item in [Path(source)] if isinstance(source, (str, os.PathLike)) else source:
+        if isinstance(item, os.PathLike):
+            try:
+                with Path(item).open(encoding="utf-8", newline="\n") as lines:
+                    yield from lines
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{item}: expected UTF-8, got {error}; convert the file first") from None
+        else:
+            for text in [item] if isinstance(item, str) else item:
+                if not isinstance(cast("object", text), str):
+                    raise TypeError(
+                        f"texts: expected str, Path, or lists of str, got {type(text).__name__} {text!r:.80}; "
+                        "pass texts, and decode bytes first"
+                    )
+                yield text

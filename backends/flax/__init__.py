@@ -1,7 +1,8 @@
 """The Flax engine: `flax.nnx.Module`s whose parameters have HF's names and shapes.
 
-Compiling: `nnx.jit(lambda model, ids: model(ids))`, or `nnx.split` and `jax.jit`. All models of one configuration share
-what was compiled; a change of `model.config` is seen, and compiles anew. Outside `jit`, each equation is one step.
+Compiling: `nnx.jit(lambda model, ids: model(ids))`, or `nnx.split` and `jax.jit`. All models of one configuration and
+one `load_report` share what was compiled; a change of `model.config` is seen, and compiles anew. Outside `jit`, each
+equation is one step.
 
 Training: `model.train()` switches dropout on, or `nnx.view(model, deterministic=False)`; it draws from one stream, and
 `nnx.reseed(model, dropout=1)` begins another. `model.compute_in("bfloat16")` leaves the parameters as they are.
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
 
 from flax import nnx
-from jax import tree_util
+from jax import Array, tree_util
 
 from ...reference.attention import Cache
 from ...reference.config import RobertaConfig
@@ -33,6 +34,7 @@ from .heads import HEADS
 from .layers import REMEDIES, dtypes
 from .losses import LOSSES
 from .weights import (
+    added_shapes,
     device_of,
     devices,
     dtype_name,
@@ -52,6 +54,8 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "REMEDIES",
+    "Array",
+    "added_shapes",
     "device_of",
     "devices",
     "dtype_name",
@@ -87,11 +91,18 @@ def _register(record: type[Any]) -> None:
 for _record in (*OUTPUTS, Cache, FixedCache):
     _register(_record)
 
+
+def _config(content: str, is_frozen: bool) -> RobertaConfig:
+    """A configuration from what JAX has kept of it."""
+    config = RobertaConfig.from_dict(json.loads(content))
+    return config.frozen() if is_frozen else config
+
+
 # The configuration can be changed, and JAX takes what it has once seen as static for unchanged. So it sees the content:
 # a tree without leaves whose structure is the JSON.
 tree_util.register_pytree_node(
     RobertaConfig,
-    lambda config: ((), config.to_json_string(use_diff=False)),
-    lambda content, _: RobertaConfig.from_dict(json.loads(content)),
+    lambda config: ((), (config.to_json_string(use_diff=False), config.is_frozen)),
+    lambda static, _: _config(*static),
 )
 nnx.register_data_type(RobertaConfig)

@@ -275,6 +275,6 @@ class CrossAttention(Attention):
         if context.past is not None and len(context.past) == 4:
             key, value = context.past[2:]  # B H E K
         else:
-            source = context.encoder_hidden_states  # B E D
+            source = context.inputs.encoder_hidden_states  # B E D
             key, value = self.keys_and_values(source, context.config.head_size, scope(tap, "self"))  # B H E K
         return self.attention(x, (key, value), context._replace(is_attended=context.is_source_attended, past=None), tap)

@@ -91,7 +91,7 @@ class Body(nnx.Module):
         states: list[Array] = [x]
         outputs: list[LayerOutput] = []
         for i, layer in enumerate(self.encoder["layer"]):
-            result = layer(x, context.of_layer(i, inputs), scope(tap, f"encoder.layer.{i}"))
+            result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
             x = result.output  # B T D
             states.append(x)
             outputs.append(result)
@@ -110,7 +110,7 @@ def call_context(inputs: Inputs, config: RobertaConfig) -> Context:
     """What all layers need to know of the call."""
     return Context(
         config=config,
+        inputs=inputs,
         is_attended=is_attended(inputs, config),
-        encoder_hidden_states=inputs.encoder_hidden_states,
         is_source_attended=is_source_attended(inputs),
     )

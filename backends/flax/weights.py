@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import reduce
 from typing import Any
 
@@ -108,6 +108,13 @@ def device_of(model: Head) -> Any:
 def frozen_names(model: Any) -> frozenset[str]:
     """The parameters that are not trained: those that have been made something else than an `nnx.Param`."""
     return frozenset(name for name in model.table if not isinstance(named_parameter(model, name), nnx.Param))
+
+
+def added_shapes(model: Any, known: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """The parameters that a subclass has besides: name -> shape."""
+    taken = {id(named_parameter(model, name)) for name in known}
+    found = {".".join(map(str, path)): part for path, part in nnx.iter_graph(model) if isinstance(part, nnx.Param)}
+    return {name: tuple(part.shape) for name, part in found.items() if id(part) not in taken}
 
 
 def freeze(model: Any, names: Iterable[str]) -> None:

@@ -1,8 +1,9 @@
-"""The Numba engine: the kernels of `reference/kernels.py`, compiled, in the order of the spec's equations.
+"""The Numba engine: compiled kernels, in the order of the spec's equations.
 
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
-`kernels` compiles, and `tiles` is the one loop that is written for registers. It computes forward only, on the cpu. A
-model keeps its dense layers twice: as the checkpoint has them, and packed for their products.
+then `kernels`, the loops, which stand on `scalars`, functions of one number, and on `tiles`, the one loop that is
+written for registers; `compiler` compiles them. It computes forward only, on the cpu. A model keeps its dense layers
+twice: as the checkpoint has them, and packed for their products.
 
 Numba's threads do it (`NUMBA_NUM_THREADS`, `numba.set_num_threads`), and results do not depend on how many there are. A
 model may be called from several Python threads at once. A process that is forked after a call may be ended by GNU's
@@ -13,25 +14,27 @@ the same time.
 
 from __future__ import annotations
 
-from .heads import HEADS
-from .losses import LOSSES
-from .weights import (
+from ...reference.layers import Array
+from ..arrays.weights import (
     device_of,
     devices,
     dtype_name,
     frozen_names,
     is_tracing,
-    load_state_dict_numpy,
     state_dict_numpy,
     to_native,
     to_numpy,
 )
+from .heads import HEADS
+from .losses import LOSSES
+from .weights import load_state_dict_numpy
 
 __all__ = [
     "DTYPES",
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",

@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...reference import kernels
 from ...reference.attention import Attended, Booleans, Context, masked_heads
 from ...reference.config import RobertaConfig
 from ...reference.layers import Array, keep_all
 from ...reference.taps import Tap, scope, silent
-from .kernels import run
+from . import kernels
 from .layers import linear
 from .tiles import Packed
 
@@ -27,7 +26,7 @@ from .tiles import Packed
 def masked_softmax(scores: Array, is_attended: Booleans | None, scale: float, out: Array) -> Array:
     """The softmax over the attended of scores / scale: (B, H, T, S), into `out`, which may be the scores."""
     mask = _whole(is_attended, scores.shape[-1])  # B 1 T S
-    return run(kernels.masked_softmax, scores, mask, scores.dtype.type(scale), out)  # B H T S
+    return kernels.masked_softmax(scores, mask, scores.dtype.type(scale), out)  # B H T S
 
 
 def _whole(is_attended: Booleans | None, size: int) -> Booleans:
@@ -57,7 +56,7 @@ def relative_scores(scores: Array, query: Array, key: Array, p: Any, config: Rob
     relation = p["distance_embedding"]["weight"][origin + 1 - T : origin + S]  # T+S-1 K
     by_query = query @ relation.T  # B H T T+S-1
     by_key = key @ relation.T if config.position_embedding_type == "relative_key_query" else by_query[:, :, :0]
-    return run(kernels.relative_scores, scores, by_query, np.ascontiguousarray(by_key), scores)  # B H T S
+    return kernels.relative_scores(scores, by_query, np.ascontiguousarray(by_key), scores)  # B H T S
 
 
 def attention(x: Array, query: Array, key_value: tuple[Array, Array], p: Any, context: Context, tap: Tap) -> Attended:
@@ -66,23 +65,28 @@ def attention(x: Array, query: Array, key_value: tuple[Array, Array], p: Any, co
     at = scope(tap, "self")
     B, H, T, K = query.shape
     merged, probs = np.empty((B, T, H, K), x.dtype), None  # B T H K
-    if context.is_explicit or context.drop is not keep_all or "distance_embedding" in p["self"]:
+    if is_explicit(context) or context.drop is not keep_all or "distance_embedding" in p["self"]:
         scores = query @ key.swapaxes(-1, -2)  # B H T S
         scores = relative_scores(scores, query, key, p["self"], context.config)  # B H T S
         probs = probabilities(scores, context, at)  # B H T S
         np.matmul(probs, value, out=merged.swapaxes(1, 2))
     else:
         mask, scale = _whole(context.is_attended, key.shape[2]), x.dtype.type(sqrt(K))
-        run(kernels.attention, query, key, value, mask, scale, merged)
+        kernels.attention(query, key, value, mask, scale, merged)
     merged = at("context", merged.reshape(B, T, H * K))  # B T HK
     output = residual(x, merged, p["output"], context, tap)  # B T D
     return Attended(output, probs, key, value)
 
 
+def is_explicit(context: Context) -> bool:
+    """Whether somebody needs the probabilities: to see them, or to mask heads."""
+    return context.inputs.output_attentions or context.head_mask is not None
+
+
 def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
     """Softmax, dropout and head mask: (B, H, T, S). Where nobody asks for the scores, they are overwritten."""
     config, scale = context.config, sqrt(context.config.head_size)
-    if not context.is_explicit:
+    if not is_explicit(context):
         probs = masked_softmax(scores, context.is_attended, scale, scores)  # B H T S
         return context.drop(probs, config.attention_probs_dropout_prob)  # B H T S
     scores = tap("scores", scores / scale)  # B H T S
@@ -96,7 +100,7 @@ def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap) -> Arra
     dense = context.drop(linear(inner, **p["dense"]), config.hidden_dropout_prob)  # B T D
     rows, added = (array.reshape(-1, x.shape[-1]) for array in (x, dense))  # BT D
     eps = x.dtype.type(config.layer_norm_eps)
-    output = run(kernels.add_layer_norm, rows, added, norm["weight"], norm["bias"], eps, np.empty_like(rows))  # BT D
+    output = kernels.add_layer_norm(rows, added, norm["weight"], norm["bias"], eps, np.empty_like(rows))  # BT D
     return tap("output.LayerNorm.output", output.reshape(x.shape))  # B T D
 
 
@@ -117,7 +121,7 @@ def cross_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> At
     if context.past is not None and len(context.past) == 4:
         key, value = context.past[2:]  # B H E K
     else:
-        key, value = split_heads(context.encoder_hidden_states, p["self"]["sources"], 2, K)  # B H E K
+        key, value = split_heads(context.inputs.encoder_hidden_states, p["self"]["sources"], 2, K)  # B H E K
         key, value = at("key", key), at("value", value)  # B H E K
     query = at("query", split_heads(x, p["self"]["projections"], 1, K)[0])  # B H T K
     return attention(x, query, (key, value), p, context._replace(is_attended=context.is_source_attended), tap)

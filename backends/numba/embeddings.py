@@ -6,13 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from ...reference import kernels
 from ...reference.config import RobertaConfig
 from ...reference.embeddings import Integers, resolve_position_ids
 from ...reference.inputs import Inputs
 from ...reference.layers import Array, Dropout, keep_all
 from ...reference.taps import Tap, scope, silent
-from .kernels import run
+from . import kernels
 from .layers import layer_norm
 
 
@@ -22,12 +21,12 @@ def embeddings(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent,
     total = np.empty((B * T, config.hidden_size), p["LayerNorm"]["weight"].dtype)  # BT D
     word, ids = _rows(inputs, p)  # BT D
     types = np.zeros((B, T), np.int64) if inputs.token_type_ids is None else inputs.token_type_ids  # B T
-    position, places = np.zeros_like(total[:1]), np.zeros((B, T), np.int64)  # 1 D, B T
+    position, places = np.zeros((1, config.hidden_size), total.dtype), np.zeros((B, T), np.int64)  # 1 D, B T
     if config.position_embedding_type == "absolute":
         position, places = p["position_embeddings"]["weight"], resolve_position_ids(inputs, config)  # M D, B T
     indices = [_flat(numbers, (B, T)) for numbers in (ids, types, places)]
-    run(kernels.embeddings, *indices, word, p["token_type_embeddings"]["weight"], position, total)
-    total = tap("sum", total.reshape(B, T, -1))  # B T D
+    kernels.embeddings(*indices, word, p["token_type_embeddings"]["weight"], position, total)
+    total = tap("sum", total.reshape(B, T, config.hidden_size))  # B T D
     x = layer_norm(total, **p["LayerNorm"], eps=config.layer_norm_eps, tap=scope(tap, "LayerNorm"))  # B T D
     return drop(x, config.hidden_dropout_prob)  # B T D
 

@@ -1,125 +1,334 @@
-"""`reference/kernels.py`, compiled: once for each kernel and dtype, on first use, and cached on disk.
+"""The loops: what is computed at once, in the order that suits registers, caches and cores.
 
-The cache is where Numba puts it: `NUMBA_CACHE_DIR` if set, else `__pycache__` beside the kernels, else, where that
-folder is read-only, the user's cache folder; where nothing can be written, each process compiles anew.
+`reference/kernels.py` has the equations as plain loops; the line of the spec stands as a comment above its loop here.
+The iterations of a parallel range, `prange`, are independent: each computes its elements of `out` alone and always in
+the same order, so no result depends on the number of threads.
 
-No flag of `fastmath` is set: rows with NaN or infinity are computed as IEEE 754 says.
+Arrays are C-contiguous, and `out` may be the first argument, but not that of a product. The annotations say dtype and
+rank, and the compiler reads them: `Number` is the model's float32 or float64; `Row`, `Rows`, `Panels` and `Heads` are
+arrays of it with one, two, three and four axes, and `Views` have four and may lie in memory as they like; `Integers`
+has one, `Booleans` four.
 """
 
 from __future__ import annotations
 
-import sys
-import threading
-import time
-import zlib
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
-from typing import Any, Literal
+from math import sqrt
+from typing import Any
 
-import numba
 import numpy as np
+from numba import prange
 
-from ...reference import kernels
-from ...reference.scopes import in_scope
-from . import tiles
+from . import scalars
+from .compiler import inner, kernel
+from .scalars import exp
+from .tiles import ROWS, columns, packed, place, tile
 
-Kernel = Callable[..., None]
+Number = Any
+Row = Any
+Rows = Any
+Panels = Any
+Heads = Any
+Views = Any
+Integers = Any
+Booleans = Any
+Activation = Callable[[Number], Number]
 
-#: Division by zero gives infinity or NaN, as in NumPy, and no exception, whose check would break up every loop.
-OPTIONS: dict[str, Any] = {"error_model": "numpy"}
-#: Functions that kernels call, each after those that it calls itself.
-INNER = (
-    kernels.total,
-    kernels.total_square,
-    kernels.largest,
-    kernels.normalize,
-    kernels.softmax_weights,
-    kernels.packed,
-    kernels.place,
-)
-#: Of the tile, which is written in another file than the kernels that are compiled with it.
-VERSION = f"{zlib.crc32(Path(tiles.__file__).read_bytes()):x}"
-#: Seconds of compiling after which the user is told why the first call takes so long.
-PATIENCE = 2.0
-#: One caller at a time: where Numba has neither OpenMP nor TBB, its thread pool ends the process of two that enter it.
-_turn = threading.RLock()
-_spent = 0.0
+#: How many partial sums run side by side: as many as a vector unit holds, and shorter sums round less.
+LANES = 16
+
+# -- sums of one row -------------------------------------------------------------------------------------------------
 
 
-def run(kernel: Kernel, *arguments: Any, finish: Kernel = kernels.keep) -> Any:
-    """Run a kernel on arrays whose dtype is that of the last, `out`, which it returns."""
-    out = arguments[-1]
-    with _turn:
-        compiled(kernel, str(out.dtype), finish)(*arguments)
-    return out
+@inner
+def total(x: Row) -> Number:
+    """x.sum(), in `LANES` partial sums."""
+    partial = np.zeros(LANES, x.dtype)
+    whole = x.shape[0] - x.shape[0] % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            partial[lane] += x[start + lane]
+    result = x.dtype.type(0.0)
+    for lane in range(LANES):
+        result += partial[lane]
+    for d in range(whole, x.shape[0]):
+        result += x[d]
+    return result
 
 
-@cache
-def compiled(kernel: Kernel, dtype: str, finish: Kernel = kernels.keep) -> Kernel:
-    """A kernel compiled for one dtype, with parallel loops.
+@inner
+def total_square(x: Row, mean: Number) -> Number:
+    """((x - mean) ** 2).sum(), in `LANES` partial sums."""
+    partial = np.zeros(LANES, x.dtype)
+    whole = x.shape[0] - x.shape[0] % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            partial[lane] += (x[start + lane] - mean) * (x[start + lane] - mean)
+    result = x.dtype.type(0.0)
+    for lane in range(LANES):
+        result += partial[lane]
+    for d in range(whole, x.shape[0]):
+        result += (x[d] - mean) * (x[d] - mean)
+    return result
 
-    Args:
-        kernel: of `reference/kernels.py`.
-        dtype: "float32" or "float64".
-        finish: what `kernels.linear` does with each tile at last: an activation.
 
-    Example:
-        >>> x = np.array([[-1.0, 3.0]])
-        >>> compiled(kernels.relu, "float64")(x)
-        >>> x
-        array([[0., 3.]])
+@inner
+def largest(x: Row) -> Number:
+    """x.max(), in `LANES` partial maxima; of a row with NaN, any of its elements."""
+    partial = np.full(LANES, x[0], x.dtype)
+    whole = x.shape[0] - x.shape[0] % LANES
+    for start in range(0, whole, LANES):
+        for lane in range(LANES):
+            partial[lane] = x[start + lane] if x[start + lane] > partial[lane] else partial[lane]
+    result = x[0]
+    for lane in range(LANES):
+        result = partial[lane] if partial[lane] > result else result
+    for d in range(whole, x.shape[0]):
+        result = x[d] if x[d] > result else result
+    return result
+
+
+# -- layers ----------------------------------------------------------------------------------------------------------
+
+
+@inner
+def product_share(
+    x: Rows, panels: Panels, bias: Rows, n: int, groups: int, slices: int, activation: Activation, out: Rows
+) -> None:
+    """Share n of a product: one of the groups of tiles with one of the slices of the panels."""
+    (P, K), tiles = panels.shape[:2], (x.shape[0] + ROWS - 1) // ROWS
+    first, last = n // slices * tiles // groups, (n // slices + 1) * tiles // groups
+    rows = packed(x[first * ROWS : last * ROWS], ROWS)
+    part = np.empty((ROWS, columns(x.dtype)), x.dtype)
+    for p in range(n % slices * P // slices, (n % slices + 1) * P // slices):
+        following = panels[min(p + 1, P - 1)]
+        for i in range(last - first):
+            # x @ weight.T + bias
+            tile(rows[i], panels[p], bias[p], following[i * K // (last - first) :], part)
+            # activation(…)
+            for r in range(part.shape[0]):
+                for c in range(part.shape[1]):
+                    part[r, c] = activation(part[r, c])
+            place(part, (first + i) * ROWS, p * part.shape[1], out)
+
+
+@kernel
+def linear(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: Rows) -> None:
+    """`layers.linear` of a packed weight and a bias cut alike; see `tiles.shares` for the last two."""
+    for n in prange(groups * slices):
+        product_share(x, panels, bias, n, groups, slices, scalars.keep, out)
+
+
+@kernel
+def linear_gelu(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: Rows) -> None:
+    """`layers.gelu` of `linear`, while a tile of the product is at hand."""
+    for n in prange(groups * slices):
+        product_share(x, panels, bias, n, groups, slices, scalars.gelu, out)
+
+
+@kernel
+def linear_gelu_new(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: Rows) -> None:
+    """`layers.gelu_new` of `linear`."""
+    for n in prange(groups * slices):
+        product_share(x, panels, bias, n, groups, slices, scalars.gelu_new, out)
+
+
+@kernel
+def linear_relu(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: Rows) -> None:
+    """`layers.relu` of `linear`."""
+    for n in prange(groups * slices):
+        product_share(x, panels, bias, n, groups, slices, scalars.relu, out)
+
+
+@kernel
+def linear_silu(x: Rows, panels: Panels, bias: Rows, groups: int, slices: int, out: Rows) -> None:
+    """`layers.silu` of `linear`."""
+    for n in prange(groups * slices):
+        product_share(x, panels, bias, n, groups, slices, scalars.silu, out)
+
+
+@kernel
+def gelu(x: Rows, out: Rows) -> None:
+    """`layers.gelu`."""
+    for n in prange(x.shape[0]):
+        for d in range(x.shape[1]):
+            out[n, d] = scalars.gelu(x[n, d])
+
+
+@inner
+def normalize(x: Row, weight: Row, bias: Row, eps: Number) -> None:
+    """The layer norm of one row, in place."""
+    size = x.dtype.type(x.shape[0])
+    # mean = x.mean(-1)
+    mean = total(x) / size
+    # variance = ((x - mean) ** 2).mean(-1)
+    variance = total_square(x, mean) / size
+    deviation = x.dtype.type(sqrt(variance + eps))
+    # (x - mean) / sqrt(variance + eps) * weight + bias
+    for d in range(x.shape[0]):
+        x[d] = (x[d] - mean) / deviation * weight[d] + bias[d]
+
+
+@kernel
+def layer_norm(x: Rows, weight: Row, bias: Row, eps: Number, out: Rows) -> None:
+    """`layers.layer_norm`."""
+    for n in prange(x.shape[0]):
+        row = out[n]
+        for d in range(x.shape[1]):
+            row[d] = x[n, d]
+        normalize(row, weight, bias, eps)
+
+
+@kernel
+def add_layer_norm(x: Rows, dense: Rows, weight: Row, bias: Row, eps: Number, out: Rows) -> None:
+    """`layers.layer_norm` of a sum: the residual connection of a sublayer and the norm after it."""
+    for n in prange(x.shape[0]):
+        row = out[n]
+        # total = x + dense
+        for d in range(x.shape[1]):
+            row[d] = x[n, d] + dense[n, d]
+        # layer_norm(total, weight, bias, eps)
+        normalize(row, weight, bias, eps)
+
+
+# -- embeddings ------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def embeddings(
+    ids: Integers,
+    token_type_ids: Integers,
+    position_ids: Integers,
+    word: Rows,
+    token_type: Rows,
+    position: Rows,
+    out: Rows,
+) -> None:
+    """The sum of `embeddings.embeddings`."""
+    for n in prange(ids.shape[0]):
+        # word[ids] + token_type[token_type_ids] + position[position_ids]
+        for d in range(word.shape[1]):
+            out[n, d] = word[ids[n], d] + token_type[token_type_ids[n], d] + position[position_ids[n], d]
+
+
+# -- attention -------------------------------------------------------------------------------------------------------
+
+
+@kernel
+def relative_scores(scores: Heads, by_query: Heads, by_key: Heads, out: Heads) -> None:
+    """`attention.relative_scores`, given the products with the row of every distance, added to the scores.
+
+    The distance of token t to s is S - T + t - s, from 1 - T to S - 1: the row of number S - 1 + t - s of those
+    products. A product that the position type lacks has no rows, T or S of 0.
     """
-    start = time.perf_counter()
-    twin = in_scope(kernel, {**_scope(dtype), "finish": _inner(finish, _scope(dtype))})
-    # The cache on disk tells functions by name and file; what else goes into the twin stands in its name.
-    twin.__qualname__ = f"{kernel.__name__}.{finish.__name__}.{VERSION}"
-    types = _signature(kernel, dtype)
-    try:
-        found = numba.njit(types, **OPTIONS, parallel=True, nogil=True, cache=True)(twin)
-    except RuntimeError:  # no folder can be written to
-        found = numba.njit(types, **OPTIONS, parallel=True, nogil=True)(twin)
-    if not found.stats.cache_hits:
-        _tell(time.perf_counter() - start)
-    return found
+    B, H, T, S = scores.shape
+    for n in prange(B * H * T):
+        b, h, t = n // (H * T), n // T % H, n % T
+        for s in range(S):
+            out[b, h, t, s] = scores[b, h, t, s] + by_query[b, h, t, S - 1 + t - s]
+        # relative_key_query: + einsum("bhsk,tsk->bhts", key, relation)
+        if by_key.shape[2]:
+            for s in range(S):
+                out[b, h, t, s] += by_key[b, h, s, S - 1 + t - s]
 
 
-@cache
-def _scope(dtype: str) -> dict[str, Any]:
-    """What the kernels' names mean when they are compiled: the parallel range, the tile, and the inner functions."""
-    scope: dict[str, Any] = {"prange": numba.prange, "tile": tiles.tile}
-    scope |= {"ROWS": tiles.ROWS, "COLUMNS": tiles.columns(dtype)}
-    if dtype == "float32":
-        scope |= {"erf": _inner(kernels.erf_single, scope), "exp": _inner(kernels.exp_single, scope)}
-    for inner in INNER:
-        scope[inner.__name__] = _inner(inner, scope, "always" if inner is kernels.place else "never")
-    return scope
+@kernel
+def masked_softmax(scores: Heads, is_attended: Booleans, scale: Number, out: Heads) -> None:
+    """`attention.masked_softmax` of scores / scale."""
+    B, H, T, S = scores.shape
+    mask_B, _, mask_T, _ = is_attended.shape
+    lowest = np.finfo(out.dtype).min
+    for n in prange(B * H * T):
+        b, h, t = n // (H * T), n // T % H, n % T
+        row = out[b, h, t]
+        mask = is_attended[b if mask_B > 1 else 0, 0, t if mask_T > 1 else 0]
+        # scores = np.where(is_attended, scores / scale, np.finfo(scores.dtype).min)
+        for s in range(S):
+            row[s] = scores[b, h, t, s] / scale if mask[s] else lowest
+        # weights = np.exp(scores - scores.max(-1))
+        shift = largest(row)
+        for s in range(S):
+            row[s] = exp(row[s] - shift)
+        # weights / weights.sum(-1)
+        weight = total(row)
+        for s in range(S):
+            row[s] = row[s] / weight
 
 
-def _inner(function: Callable[..., Any], scope: dict[str, Any], inline: Literal["never", "always"] = "never") -> Any:
-    """A function that only kernels call: it is compiled with them, for their types."""
-    return numba.njit(**OPTIONS, inline=inline)(in_scope(function, scope))
+@inner
+def masked_softmax_columns(scores: Rows, mask: Rows, first: int, scale: Number) -> None:
+    """`attention.masked_softmax` of scores.T / scale, in place.
+
+    The tokens that look lie side by side, from the first on: a mask whose rows are all alike has only one.
+    """
+    lowest = np.finfo(scores.dtype).min
+    shift, weights = np.full(scores.shape[1], lowest, scores.dtype), np.zeros(scores.shape[1], scores.dtype)
+    for s in range(scores.shape[0]):
+        # scores = np.where(is_attended, scores / scale, np.finfo(scores.dtype).min)
+        for c in range(scores.shape[1]):
+            scores[s, c] = scores[s, c] / scale
+        if mask.shape[0] > 1 or not mask[0, s]:
+            for c in range(scores.shape[1]):
+                scores[s, c] = scores[s, c] if mask[min(first + c, mask.shape[0] - 1), s] else lowest
+        # scores.max(-1)
+        for c in range(scores.shape[1]):
+            shift[c] = scores[s, c] if scores[s, c] > shift[c] else shift[c]
+    for s in range(scores.shape[0]):
+        # weights = np.exp(scores - scores.max(-1))
+        for c in range(scores.shape[1]):
+            scores[s, c] = exp(scores[s, c] - shift[c])
+            weights[c] += scores[s, c]
+    # weights / weights.sum(-1)
+    for c in range(scores.shape[1]):
+        weights[c] = scores.dtype.type(1.0) / weights[c]
+    for s in range(scores.shape[0]):
+        for c in range(scores.shape[1]):
+            scores[s, c] *= weights[c]
 
 
-def _signature(kernel: Kernel, dtype: str) -> Any:
-    """The types that the annotations stand for. Only `out` is written to."""
-    number = numba.from_dtype(np.dtype(dtype))
-    ranks = {"Row": 1, "Rows": 2, "Panels": 3, "Heads": 4, "Views": 4}
-    arrays = {name: (number, rank) for name, rank in ranks.items()}
-    arrays |= {"Integers": (numba.int64, 1), "Booleans": (numba.boolean, 4)}
-    scalars = {"Number": number, "int": numba.int64}
+@kernel
+def attention(query: Views, key: Views, value: Views, is_attended: Booleans, scale: Number, out: Heads) -> None:
+    """The middle of `attention.attention`: (B, H, T, K) -> (B, T, H, K), with the scores of a few tokens at a time.
 
-    def of(name: str, kind: str) -> Any:
-        if kind in scalars:
-            return scalars[kind]
-        return numba.types.Array(*arrays[kind], "A" if kind == "Views" else "C", readonly=name != "out")
+    They stand on end, (S, tokens): so they are the panel by which the values are multiplied, and the softmax of as
+    many tokens is computed side by side.
+    """
+    B, H, T, K = query.shape
+    mask_B, S = is_attended.shape[0], key.shape[2]
+    width = columns(out.dtype)
+    for n in prange(B * H):
+        b, h = n // H, n % H
+        queries, keys = packed(query[b, h], width), packed(key[b, h], ROWS)
+        values = packed(value[b, h].T, ROWS)
+        scores = np.empty((keys.shape[0] * ROWS, width), out.dtype)
+        part, nothing = np.empty((ROWS, width), out.dtype), np.zeros(width, out.dtype)
+        for p in range(queries.shape[0]):
+            # scores = query @ key.T
+            for i in range(keys.shape[0]):
+                tile(keys[i], queries[p], nothing, queries[p], scores[i * ROWS : (i + 1) * ROWS])
+            # probs = masked_softmax(scores / scale, is_attended)
+            masked_softmax_columns(scores[:S], is_attended[b if mask_B > 1 else 0, 0], p * width, scale)
+            # (probs @ value).transpose(0, 2, 1, 3)
+            for i in range(values.shape[0]):
+                tile(values[i], scores[:S], nothing, scores, part)
+                for c in range(min(width, T - p * width)):
+                    for r in range(min(ROWS, K - i * ROWS)):
+                        out[b, p * width + c, h, i * ROWS + r] = part[r, c]
 
-    return numba.void(*(of(name, kind) for name, kind in kernel.__annotations__.items() if name != "return"))
+
+# -- losses ----------------------------------------------------------------------------------------------------------
 
 
-def _tell(seconds: float) -> None:
-    """Say once, on stderr, that what takes long is the compiler."""
-    global _spent
-    was_silent, _spent = _spent < PATIENCE, _spent + seconds
-    if was_silent and _spent >= PATIENCE:
-        print("roberta: compiling the kernels of the numba backend; later runs find them cached.", file=sys.stderr)
+@kernel
+def cross_entropy(logits: Rows, labels: Integers, ignore_index: int, out: Row) -> None:
+    """The terms of `losses.cross_entropy`, whose sum over the count of the labels that count is the loss."""
+    number = out.dtype.type
+    for n in prange(logits.shape[0]):
+        # np.where(is_counted, largest + np.log(np.exp(logits - largest).sum(-1)) - logits[labels], 0)
+        out[n] = number(0.0)
+        if labels[n] != ignore_index:
+            row = np.empty(logits.shape[1], logits.dtype)
+            shift = largest(logits[n])
+            for c in range(logits.shape[1]):
+                row[c] = exp(logits[n, c] - shift)
+            out[n] = shift + number(np.log(total(row))) - logits[n, labels[n]]

@@ -6,28 +6,28 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ...reference import kernels, layers
+from ...reference import layers
 from ...reference.layers import Array
 from ...reference.taps import Tap, silent
-from .kernels import Kernel, run
+from . import kernels
 from .tiles import Packed, shares
 
+Kernel = Callable[..., Array]
 Activated = Callable[[Array, Packed, Tap], Array]
 
 
-def linear(x: Array, panels: Array, bias: Array, size: int, finish: Kernel = kernels.keep) -> Array:
-    """The dense layer, y = x W' + b, and where `finish` is an activation's kernel, the activation of y."""
-    rows = np.ascontiguousarray(x).reshape(-1, x.shape[-1])  # n in
+def linear(x: Array, panels: Array, bias: Array, size: int, kernel: Kernel = kernels.linear) -> Array:
+    """The dense layer, y = x W' + b, and the activation that the kernel has."""
+    shape = x.shape
+    rows = np.ascontiguousarray(x).reshape(-1, shape[-1])  # n in
     out = np.empty((len(rows), size), x.dtype)  # n out
-    run(kernels.linear, rows, panels, bias, *shares(len(rows)), out, finish=finish)
-    return out.reshape(*x.shape[:-1], -1)  # … out
+    return kernel(rows, panels, bias, *shares(len(rows)), out).reshape(*shape[:-1], size)  # … out
 
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float, tap: Tap = silent) -> Array:
     """(x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance in two passes."""
     rows = x.reshape(-1, x.shape[-1])  # n D
-    out = np.empty_like(rows)  # n D
-    run(kernels.layer_norm, rows, weight, bias, x.dtype.type(eps), out)
+    out = kernels.layer_norm(rows, weight, bias, x.dtype.type(eps), np.empty_like(rows))  # n D
     return tap("output", out.reshape(x.shape))  # … D
 
 
@@ -36,12 +36,13 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float, tap: Tap = sile
 
 def gelu(x: Array, tap: Tap = silent) -> Array:
     """x Phi(x), where the dense layer before it has gone its own way."""
-    return run(kernels.gelu, x.reshape(-1, x.shape[-1]).copy()).reshape(x.shape)  # … D
+    rows = x.reshape(-1, x.shape[-1])  # n D
+    return kernels.gelu(rows, np.empty_like(rows)).reshape(x.shape)  # … D
 
 
 def _fused(kernel: Kernel) -> Activated:
-    """A dense layer, and an activation that has a kernel: while a tile of the product is at hand."""
-    return lambda x, dense, tap=silent: linear(x, **dense, finish=kernel)
+    """A dense layer with an activation that has a kernel."""
+    return lambda x, dense, tap=silent: linear(x, **dense, kernel=kernel)
 
 
 def _plain(activation: layers.Activation) -> Activated:
@@ -50,10 +51,10 @@ def _plain(activation: layers.Activation) -> Activated:
 
 
 FUSED: dict[layers.Activation, Kernel] = {
-    layers.gelu: kernels.gelu,
-    layers.gelu_new: kernels.gelu_new,
-    layers.relu: kernels.relu,
-    layers.silu: kernels.silu,
+    layers.gelu: kernels.linear_gelu,
+    layers.gelu_new: kernels.linear_gelu_new,
+    layers.relu: kernels.linear_relu,
+    layers.silu: kernels.linear_silu,
 }
 #: Names that `config.hidden_act` may have -> a dense layer and its activation, (x, dense, tap).
 ACTIVATIONS: dict[str, Activated] = {

@@ -1,4 +1,8 @@
-"""The tile of `reference/kernels.py` in vector registers, which no compiler finds by itself, and weights packed for it.
+"""Products tile by tile: the tile in vector registers, which no compiler finds by itself, and what is packed for it.
+
+A product is made `ROWS` rows by `columns(dtype)` columns at a time: few enough sums to stay in registers, over operands
+that lie in memory in the order of their use. Rows are packed for each product, (N, K) -> (tiles, K, ROWS); a weight
+once for all, (N, K) -> (panels, K, columns). What fills up the last tile is zero, and its sums are dropped.
 
 A processor multiplies at its full speed only if nearly all of its vector registers hold sums, and if each number that
 is loaded is used for many of them. So the tile is written in the compiler's own language, LLVM's: `ROWS` times
@@ -17,9 +21,10 @@ import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, overload
 
 from ...reference.layers import Array
+from .compiler import OPTIONS, inner
 
 #: What this processor can; where the user names another to compile for (`NUMBA_CPU_NAME`), nothing special.
 FEATURES = {} if os.environ.get("NUMBA_CPU_NAME") else llvm.get_host_cpu_features()
@@ -39,7 +44,7 @@ TILES = 16
 
 
 class Packed(TypedDict):
-    """A dense layer, laid out for `kernels.linear`.
+    """A dense layer, laid out for the products of `kernels.py`.
 
     Attributes:
         panels: the weight, (panels, in, columns).
@@ -57,8 +62,15 @@ def columns(dtype: Any) -> int:
     return VECTORS * WIDTH // np.dtype(dtype).itemsize
 
 
+@overload(columns, jit_options=OPTIONS, strict=False)
+def _columns(dtype: Any) -> Callable[[Any], int]:
+    """What a kernel calls for it: a constant."""
+    count = columns(str(dtype.dtype))
+    return lambda dtype: count
+
+
 def pack(weight: Array, bias: Array) -> Packed:
-    """A dense layer as `kernels.packed` says: (out, in) and (out,).
+    """A dense layer, (out, in) and (out,), in panels.
 
     Example:
         >>> packed = pack(np.ones((5, 7), "float32"), np.zeros(5, "float32"))
@@ -77,7 +89,7 @@ def pack(weight: Array, bias: Array) -> Packed:
 
 
 def shares(rows: int) -> tuple[int, int]:
-    """Into how many groups of rows and slices of panels `kernels.linear` goes: each thread has as much to do."""
+    """Into how many groups of rows and slices of panels a product goes: each thread has as much to do."""
     threads, tiles = numba.get_num_threads(), -(-rows // ROWS)
     if tiles < TILES // 4 * threads:  # of a short text, each thread takes all rows and its part of the weight
         return 1, threads
@@ -92,16 +104,41 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
     return room[start : start + size].view(dtype).reshape(shape)
 
 
+@inner
+def packed(x: Array, width: int) -> Array:
+    """One side of a product, so many rows of it side by side: (N, K) -> (N / width, K, width)."""
+    panels = np.zeros(((x.shape[0] + width - 1) // width, x.shape[1], width), x.dtype)
+    for p in range(panels.shape[0]):
+        for k in range(x.shape[1]):
+            for c in range(min(width, x.shape[0] - p * width)):
+                panels[p, k, c] = x[p * width + c, k]
+    return panels
+
+
+@numba.njit(**OPTIONS, inline="always")
+def place(part: Array, n: int, c: int, out: Array) -> None:
+    """Write a tile to its place in the product, from row n and column c on, as far as the product goes."""
+    for r in range(min(part.shape[0], out.shape[0] - n)):
+        for column in range(min(part.shape[1], out.shape[1] - c)):
+            out[n + r, c + column] = part[r, column]
+
+
 # -- the tile --------------------------------------------------------------------------------------------------------
 
 
-@intrinsic
-def tile(_context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
-    """`kernels.tile` of `ROWS` by `columns(dtype)`."""
-    return numba.void(rows, panel, bias, ahead, out), _tile
+def _tile_types(
+    _context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any
+) -> tuple[Any, Callable[..., Any]]:
+    """What numbers of these types are made of."""
+    return numba.void(rows, panel, bias, ahead, out), _tile_code
 
 
-def _tile(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+#: tile(rows, panel, bias, ahead, out): out = bias + rows.T @ panel, of (K, ROWS) and (K, columns). What lies `ahead` is
+#: needed next, and is fetched meanwhile.
+tile: Any = intrinsic(_tile_types)
+
+
+def _tile_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Its instructions: sums in registers, the loop over k, and what the sums are at the end."""
     arrays = [context.make_array(kind)(context, builder, a) for kind, a in zip(signature.args, arguments, strict=True)]
     rows, panel, bias, ahead, out = arrays

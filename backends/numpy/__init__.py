@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from ...reference.layers import Array
 from ...reference.losses import LOSSES
-from .heads import HEADS
-from .weights import (
+from ..arrays.weights import (
     device_of,
     devices,
     dtype_name,
@@ -15,12 +15,14 @@ from .weights import (
     to_native,
     to_numpy,
 )
+from .heads import HEADS
 
 __all__ = [
     "DTYPES",
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from torch import Tensor as Array
 from torch.utils import _pytree as pytree  # the only registry that torch.compile and torch.export ask
 
 from ...reference.attention import Cache
@@ -15,6 +16,7 @@ from ...reference.outputs import OUTPUTS
 from .heads import HEADS
 from .losses import LOSSES
 from .weights import (
+    added_shapes,
     device_of,
     devices,
     dtype_name,
@@ -34,6 +36,8 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
+    "added_shapes",
     "device_of",
     "devices",
     "dtype_name",

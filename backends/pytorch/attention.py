@@ -114,7 +114,8 @@ class Attention(nn.Module):
     ) -> tuple[Tensor, Tensor | None]:
         """The values, mixed by the probabilities: (B, T, HK), and the probabilities (B, H, T, S) where computed."""
         key, value = key_value  # B H S K
-        if not context.is_explicit and "distance_embedding" not in self.self:
+        is_explicit = context.inputs.output_attentions or context.head_mask is not None
+        if not is_explicit and "distance_embedding" not in self.self:
             return at("context", merge_heads(self.fused(query, key, value, context))), None  # B T HK
         # a ModuleDict has no `get`
         table = self.self["distance_embedding"] if "distance_embedding" in self.self else None  # noqa: SIM401
@@ -167,5 +168,5 @@ class CrossAttention(Attention):
         if context.past is not None and len(context.past) == 4:
             key, value = context.past[2:]  # B H E K
         else:
-            key, value = self.keys_and_values(context.encoder_hidden_states, scope(tap, "self"))  # B H E K
+            key, value = self.keys_and_values(context.inputs.encoder_hidden_states, scope(tap, "self"))  # B H E K
         return self.attention(x, (key, value), context._replace(is_attended=context.is_source_attended), tap)

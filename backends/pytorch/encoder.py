@@ -86,7 +86,7 @@ class Body(nn.Module):
         states: list[Tensor] = [x]
         outputs: list[LayerOutput] = []
         for i, layer in enumerate(self.encoder["layer"]):  # pyright: ignore[reportArgumentType]
-            result = layer(x, context.of_layer(i, inputs), scope(tap, f"encoder.layer.{i}"))
+            result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
             x = result.output  # B T D
             states.append(x)
             outputs.append(result)
@@ -101,8 +101,7 @@ def call_context(inputs: Inputs, config: RobertaConfig) -> Context:
     """What all layers need to know of the call."""
     return Context(
         config=config,
+        inputs=inputs,
         is_attended=is_attended(inputs, config),
-        encoder_hidden_states=inputs.encoder_hidden_states,
         is_source_attended=is_source_attended(inputs),
-        is_explicit=inputs.output_attentions or inputs.head_mask is not None,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -69,6 +69,11 @@ def device_of(model: nn.Module) -> torch.device:
 def frozen_names(model: nn.Module) -> frozenset[str]:
     """The parameters that are not trained."""
     return frozenset(name for name, parameter in model.named_parameters() if not parameter.requires_grad)
+
+
+def added_shapes(model: nn.Module, known: Collection[str]) -> dict[str, tuple[int, ...]]:
+    """What the state_dict has besides, of a subclass: name -> shape."""
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in known}
 
 
 def freeze(model: nn.Module, names: Iterable[str]) -> None:

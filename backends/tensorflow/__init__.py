@@ -30,6 +30,7 @@ from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
 from .heads import HEADS
+from .layers import Tensor as Array
 from .losses import LOSSES
 from .weights import (
     device_of,
@@ -40,6 +41,7 @@ from .weights import (
     gradients,
     is_tracing,
     load_state_dict_numpy,
+    require_nameable,
     state_dict_numpy,
     to_native,
     to_numpy,
@@ -50,6 +52,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "Array",
     "device_of",
     "devices",
     "dtype_name",
@@ -58,6 +61,7 @@ __all__ = [
     "gradients",
     "is_tracing",
     "load_state_dict_numpy",
+    "require_nameable",
     "state_dict_numpy",
     "to_native",
     "to_numpy",

@@ -135,6 +135,6 @@ class CrossAttention(Attention):
         if context.past is not None and len(context.past) == 4:
             key, value = (tf.cast(part, x.dtype) for part in context.past[2:])  # B H E K
         else:
-            states = tf.cast(context.encoder_hidden_states, x.dtype)  # B E D
+            states = tf.cast(context.inputs.encoder_hidden_states, x.dtype)  # B E D
             key, value = self.keys_and_values(states, scope(tap, "self"))  # B H E K
         return self.attention(x, (key, value), context._replace(is_attended=context.is_source_attended), tap)

@@ -98,7 +98,7 @@ def body(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop:
     states: list[Tensor] = [x]
     outputs: list[LayerOutput] = []
     for i, layer in enumerate(p.encoder["layer"]):
-        result = layer(x, context.of_layer(i, inputs), scope(tap, f"encoder.layer.{i}"))
+        result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
         x = result.output  # B T D
         states.append(x)
         outputs.append(result)
@@ -109,8 +109,8 @@ def call_context(inputs: Inputs, config: RobertaConfig, drop: Dropout) -> Contex
     """What all layers need to know of the call."""
     return Context(
         config=config,
+        inputs=inputs,
         is_attended=is_attended(inputs, config),
-        encoder_hidden_states=inputs.encoder_hidden_states,
         is_source_attended=is_source_attended(inputs),
         drop=drop,
     )

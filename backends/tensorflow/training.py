@@ -14,9 +14,10 @@ from tensorflow import Tensor
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import LABELS
+from ...reference.losses import problem_type
 from ...reference.outputs import Output
 from .layers import Dropout, dropout
-from .losses import LOSSES, problem_type
+from .losses import LOSSES
 from .weights import frozen_names, part_at
 
 #: What a call is told by `training=`, for as long as it lasts: the model's own mode stays.
@@ -277,8 +278,8 @@ class KerasModel(keras.Model):
         fields, policy, training = (options.pop(name) for name in ("config", "policy", "training"))
         frozen = options.pop("frozen", ())
         policy = keras.dtype_policies.deserialize(policy)
-        made: Any = cls  # the public class, which takes the dtype as well
-        model = made(RobertaConfig.from_dict(fields), dtype=policy.variable_dtype, **options)
+        public: Any = cls
+        model = public._made(RobertaConfig.from_dict(fields), options, dtype=policy.variable_dtype)
         model.dtype_policy = policy
         for name in frozen:
             part_at(model, name).trainable = False

@@ -117,6 +117,20 @@ def frozen_names(model: Any) -> frozenset[str]:
     return frozenset(name for name in model.table if not part_at(model, name).trainable)
 
 
+def require_nameable(model: Any) -> None:
+    """The layers that a subclass has besides have no names in a checkpoint.
+
+    Raises:
+        TypeError: there are some; says how Keras saves them.
+    """
+    known = {id(part_at(model, name)) for name in model.table}
+    others = [variable.path for variable in model.weights if id(variable) not in known]
+    if others:
+        required = f"{type(model).__name__}: required the parameters of its head, got besides {', '.join(others)}"
+        message = f'{required}; a checkpoint has no names for them, Keras has: model.save("folder/name.keras")'
+        raise TypeError(message)
+
+
 def freeze(model: Any, names: Iterable[str]) -> None:
     """Leave these parameters out of training."""
     for name in names:

@@ -347,6 +347,19 @@ def test_dropout_can_be_switched_as_nnx_does_it(make_config: Any, make_model: An
     assert same(model(IDS), plain)
 
 
+def test_each_model_keeps_its_own_report_through_what_is_compiled(config: Any, make_state: Any) -> None:
+    fresh = FACES["model"](config, backend="flax")
+    given = FACES["model"](config, backend="flax", state=make_state("model", config))
+    reports = [model.load_report for model in (fresh, given)]
+    run = Counted()
+    for model in (fresh, given, FACES["model"](config, backend="flax", seed=1)):
+        run(model, input_ids=IDS)
+    assert run.count == 2, "models whose weights come from the same places share what was compiled"
+    assert [model.load_report for model in (fresh, given)] == reports
+    assert nnx.merge(*nnx.split(given)).load_report == given.load_report
+    assert reports[0] != reports[1]
+
+
 def test_dropout_inside_jit_goes_on_where_it_was_and_is_reproducible(make_config: Any, make_model: Any) -> None:
     drawn = []
     for _ in range(2):

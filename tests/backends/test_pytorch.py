@@ -1,6 +1,9 @@
 """What only PyTorch has: training, compiling, moving, and the fused path."""
 
 import itertools
+import os
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -336,3 +339,27 @@ def test_the_native_class_can_be_subclassed(config: Any) -> None:
             return self(ids).logits.argmax(-1)
 
     assert Tagger(config).eval().tags(IDS).shape == (3, 5)
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+FORK = """
+import os, signal, numpy as np, torch, roberta
+torch.set_num_threads(2)
+config = roberta.RobertaConfig(vocab_size=101, num_hidden_layers=1)
+model, ids = roberta.RobertaModel(config, backend="torch"), np.full((8, 128), 5)
+model(ids)
+child = os.fork()
+if not child:
+    signal.alarm(60)
+    torch.set_num_threads(1)
+    model(ids)
+    os._exit(7)
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_forked_child_computes_once_it_has_one_thread_as_the_docs_say() -> None:
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, check=True)  # noqa: S603
+    assert done.stdout.strip() == "7"

@@ -362,6 +362,167 @@ def test_an_index_that_is_none_says_what_it_should_be(folder: Path, content: str
         load("masked_lm", folder)
 
 
+# -- options of saving -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [7000, "7KB", "7.0 kB", "7000B"])
+def test_what_is_too_large_for_a_file_is_written_in_shards_as_hf_writes_them(
+    size: Any, backend: str, config: Any, make_model: Any, tmp_path: Path
+) -> None:
+    model = make_model("masked_lm", config, backend)
+    model.save_pretrained(tmp_path, max_shard_size=size)
+    index = json.loads((tmp_path / checkpoint.INDEX).read_text())
+    shards = sorted(set(index["weight_map"].values()))
+    count = len(shards)
+    assert count > 3
+    assert shards == [f"model-{i:05}-of-{count:05}.safetensors" for i in range(1, count + 1)]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", *shards, checkpoint.INDEX]
+    tensors = {shard: load_file(tmp_path / shard) for shard in shards}
+    sizes = {shard: sum(array.nbytes for array in part.values()) for shard, part in tensors.items()}
+    assert all(total <= 7000 or len(tensors[shard]) == 1 for shard, total in sizes.items())
+    assert {n: shard for shard, part in tensors.items() for n in part} == index["weight_map"]
+    sources = [p for p in model.table.values() if p.tied_to is None]
+    wanted = {"total_size": 4 * model.num_parameters(), "total_parameters": model.num_parameters()}
+    assert (index["metadata"], len(index["weight_map"])) == (wanted, len(sources))
+    assert same(load("masked_lm", tmp_path, backend, strict=True), model)
+
+
+@pytest.mark.hf
+def test_transformers_cuts_and_reads_shards_alike(config: Any, make_model: Any, tmp_path: Path) -> None:
+    import transformers
+
+    model = make_model("masked_lm", config, "torch")
+    model.save_pretrained(tmp_path, max_shard_size="9KB")
+    peer = transformers.RobertaForMaskedLM.from_pretrained(tmp_path)
+    assert all(np.array_equal(peer.state_dict()[n].numpy(), a) for n, a in model.state_dict_numpy().items())
+    peer.save_pretrained(tmp_path / "theirs", max_shard_size="9KB")
+    ours, theirs = (json.loads((at / checkpoint.INDEX).read_text()) for at in (tmp_path, tmp_path / "theirs"))
+    assert ours["metadata"] == theirs["metadata"]
+    assert set(ours["weight_map"]) == set(theirs["weight_map"])
+    assert same(load("masked_lm", tmp_path / "theirs", strict=True), load("masked_lm", tmp_path))
+
+
+@pytest.mark.parametrize("sizes", [("7KB", "5GB"), ("5GB", "7KB"), ("7KB", "9KB"), ("9KB", "7KB"), ("7KB", "7KB")])
+def test_a_later_checkpoint_leaves_nothing_of_an_earlier_one(
+    sizes: tuple[str, str], config: Any, make_model: Any, tmp_path: Path
+) -> None:
+    first, second = (make_model("masked_lm", config, "numpy", seed=seed) for seed in range(2))
+    (tmp_path / "model-notes.safetensors").touch()
+    first.save_pretrained(tmp_path, max_shard_size=sizes[0])
+    second.save_pretrained(tmp_path, max_shard_size=sizes[1])
+    second.save_pretrained(tmp_path / "alone", max_shard_size=sizes[1])
+    alone = {path.name for path in (tmp_path / "alone").iterdir()}
+    assert {path.name for path in tmp_path.iterdir()} == {*alone, "alone", "model-notes.safetensors"}
+    assert same(load("masked_lm", tmp_path, strict=True), second)
+
+
+@pytest.mark.parametrize("sizes", [("5GB", "7KB"), ("7KB", "9KB"), ("7KB", "7KB")])
+@pytest.mark.parametrize("count", range(7))
+def test_an_interrupt_between_two_files_never_mixes_generations(
+    sizes: tuple[str, str], count: int, config: Any, make_model: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (make_model("masked_lm", config, "numpy", seed=seed) for seed in range(2))
+    first.save_pretrained(tmp_path, max_shard_size=sizes[0])
+    moves = 0
+    real = Path.replace
+
+    def interrupted(self: Path, target: Any) -> Path:
+        nonlocal moves
+        if Path(target).parent == tmp_path:
+            moves += 1
+            if moves > count:
+                raise KeyboardInterrupt
+        return real(self, target)
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        second.save_pretrained(tmp_path, max_shard_size=sizes[1])
+    monkeypatch.undo()
+    try:
+        found = load("masked_lm", tmp_path, strict=True)
+    except FileNotFoundError as error:
+        assert "no weights in" in str(error)  # noqa: PT017  # either is right: nothing, or one whole generation
+    else:
+        assert same(found, first) or same(found, second)
+
+
+@pytest.mark.parametrize(("size", "at"), [("7KB", 3), ("5GB", 2)], ids=["the third shard", "the config"])
+def test_a_failure_while_one_of_the_files_is_written_leaves_the_old_checkpoint(
+    size: str, at: int, folder: Path, config: Any, make_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    calls: list[int] = []
+
+    def fail(handle: int) -> None:
+        calls.append(handle)
+        if len(calls) == at:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space left"):
+        make_model("masked_lm", config, "numpy", seed=1).save_pretrained(folder, max_shard_size=size)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_what_hf_can_be_told_is_taken_where_it_asks_for_nothing(folder: Path, config: Any, make_model: Any) -> None:
+    neutral = {
+        "safe_serialization": True,
+        "push_to_hub": False,
+        "variant": None,
+        "token": None,
+        "is_main_process": True,
+    }
+    model = make_model("masked_lm", config, "numpy", seed=1)
+    model.save_pretrained(folder, max_shard_size="5GB", state_dict=None, **neutral)
+    assert same(load("masked_lm", folder), model)
+
+
+@pytest.mark.parametrize(
+    ("option", "kind", "said"),
+    [
+        ({"safe_serialization": False}, ValueError, "safe_serialization: required True, got False; .*pickle.*runs"),
+        ({"push_to_hub": True}, ValueError, r"push_to_hub: required False, got True; .*upload_folder\(repo_id="),
+        ({"variant": "fp16"}, ValueError, "variant: required None, got 'fp16'; .*folder of its own"),
+        ({"max_shard_sise": 3}, TypeError, "unknown option 'max_shard_sise'; .*Did you mean 'max_shard_size'"),
+        ({"max_shard_size": "5 gigs"}, ValueError, "max_shard_size: required .*\"5GB\".*got '5 gigs'"),
+        ({"max_shard_size": "1.2.3GB"}, ValueError, "max_shard_size: .*got '1.2.3GB'"),
+        ({"max_shard_size": 0}, ValueError, "max_shard_size: .*got 0"),
+        ({"max_shard_size": True}, ValueError, "max_shard_size: .*got True"),
+        ({"max_shard_size": None}, ValueError, "max_shard_size: .*got None"),
+    ],
+    ids=repr,
+)
+def test_what_is_not_done_here_is_refused_before_anything_is_written(
+    option: dict[str, Any], kind: type[Exception], said: str, config: Any, make_model: Any, tmp_path: Path
+) -> None:
+    with pytest.raises(kind, match=f"{said}"):
+        make_model("masked_lm", config, "numpy").save_pretrained(tmp_path / "new", **option)
+    assert not (tmp_path / "new").exists()
+
+
+def test_only_the_main_process_writes(config: Any, make_model: Any, tmp_path: Path) -> None:
+    make_model("masked_lm", config, "numpy").save_pretrained(tmp_path / "new", is_main_process=False)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_given_state_is_written_in_place_of_the_model_s(
+    backend: str, config: Any, make_model: Any, tmp_path: Path
+) -> None:
+    model, other = make_model("masked_lm", config, backend), make_model("masked_lm", config, backend, seed=1)
+    state = other.state_dict_numpy()
+    model.save_pretrained(tmp_path, state_dict=state)
+    assert same(load("masked_lm", tmp_path, backend, strict=True), other)
+    for bad, said in (
+        ({**state, "foo": state[WORD]}, r"save_pretrained: state_dict: .*no use for 1 \(foo\)"),
+        ({name: state[name] for name in state if "dense" not in name}, "lacks"),
+        ({**state, "lm_head.layer_norm.weight": np.ones(1, np.float32)}, r"the state has \(1,\)"),
+        ({**state, "lm_head.layer_norm.weight": np.full(21, 1e300)}, "finite in float32"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            model.save_pretrained(tmp_path, state_dict=bad)
+    assert same(load("masked_lm", tmp_path, backend, strict=True), other)
+
+
 # -- damage and absence ------------------------------------------------------------------------------------------------
 
 

@@ -289,6 +289,28 @@ def test_while_a_compiler_looks_only_what_values_tell_is_not_seen(
     assert [part for part in parts if part not in str(error.value)] == [], str(error.value)
 
 
+@pytest.mark.parametrize("flag", ["use_cache", "output_attentions", "output_hidden_states", "return_dict"])
+@pytest.mark.parametrize("value", ["junk", 1, 0.0, [True], np.array([True])], ids=repr)
+@pytest.mark.parametrize("is_tracing", [False, True])
+def test_a_flag_is_true_false_or_none(
+    flag: str, value: Any, is_tracing: bool, make_config: Any, make_model: Any, monkeypatch: Any
+) -> None:
+    model = make_model("model", make_config(is_decoder=True), "numpy")
+    monkeypatch.setattr(model.engine, "is_tracing", lambda: is_tracing)
+    said = rf"{flag}: expected True, False or None, got {type(value).__name__}: .*type {flag}=True"
+    with pytest.raises(TypeError, match=said):
+        model(IDS, **{flag: value})
+
+
+@pytest.mark.parametrize("flag", ["use_cache", "output_attentions", "output_hidden_states", "return_dict"])
+def test_a_flag_of_numpy_is_one(flag: str, backend: str, make_config: Any, make_model: Any) -> None:
+    model = make_model("model", make_config(is_decoder=True, num_hidden_layers=1), backend)
+    for value in (True, False):
+        one, other = model(IDS, **{flag: np.bool_(value)}), model(IDS, **{flag: value})
+        assert type(one) is type(other)
+        assert len(one) == len(other)
+
+
 def test_a_model_that_checks_nothing_says_so_and_does_not(config: Any, make_model: Any) -> None:
     model = make_model("model", config, "numpy")
     model.checks_inputs = False

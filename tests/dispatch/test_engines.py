@@ -1,5 +1,6 @@
 """Engines side by side: a model goes from any to any, and several of one checkpoint live in one process."""
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,30 @@ from roberta.parity.cases import draw_inputs
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets, flat_outputs
 
-OTHERS = [
-    pytest.param(name, marks=[] if name == "numpy" else [getattr(pytest.mark, name)])
-    for name in ("numpy", "numba", "torch", "tensorflow", "flax")
-]
 FRAMEWORKS = ("numba", "torch", "tensorflow", "flax")
+ENGINES = ("numpy", *FRAMEWORKS)
 DTYPES = ("float64", "float32", "bfloat16", "float16")
+
+
+def marks(*engines: str) -> list[Any]:
+    return [getattr(pytest.mark, name) for name in engines if name != "numpy"]
+
+
+def computes_in(engine: str, dtype: str) -> bool:
+    """What README's table says; the lanes give JAX its 64 bits."""
+    return dtype in {"float64", "float32"} or engine in {"torch", "tensorflow", "flax"}
+
+
+def combinations(shared: bool) -> list[Any]:
+    """An engine, another, and a precision of the first that the other has too, or lacks."""
+    return [
+        pytest.param(one, two, dtype, marks=marks(one, two))
+        for one, two, dtype in product(ENGINES, ENGINES, DTYPES)
+        if computes_in(one, dtype) and computes_in(two, dtype) == shared
+    ]
+
+
+OTHERS = [pytest.param(name, marks=marks(name)) for name in ENGINES]
 
 
 @pytest.fixture(params=OTHERS)
@@ -35,19 +54,33 @@ def same(one: Any, two: Any) -> bool:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+def test_the_engines_that_compute_in_halves_are_those_of_the_table(dtype: str, backend: str) -> None:
+    assert (dtype in registry.load(backend).DTYPES) == computes_in(backend, dtype)
+
+
+@pytest.mark.parametrize(("one", "two", "dtype"), combinations(shared=True))
 def test_a_model_goes_to_another_engine_and_back_exactly(
-    dtype: str, backend: str, other: str, make_config: Any, make_state: Any
+    one: str, two: str, dtype: str, make_config: Any, make_state: Any
 ) -> None:
-    if not all(dtype in registry.load(name).DTYPES for name in (backend, other)):
-        return  # a precision that one of the two has not: nothing to convert
     config = make_config(is_decoder=True, add_cross_attention=True, position_embedding_type="relative_key")
-    model = roberta.RobertaForCausalLM(config, backend=backend, dtype=dtype, state=make_state("causal_lm", config))
-    there = model.to_backend(other)
-    back = there.to_backend(backend)
-    assert (there.backend, there.dtype, back.dtype) == (other, dtype, dtype)
+    model = roberta.RobertaForCausalLM(config, backend=one, dtype=dtype, state=make_state("causal_lm", config))
+    there = model.to_backend(two)
+    back = there.to_backend(one)
+    assert (there.backend, there.dtype, back.dtype) == (two, dtype, dtype)
     assert same(there.state_dict_numpy(), model.state_dict_numpy())
     assert same(back.state_dict_numpy(), model.state_dict_numpy())
     assert there.config == model.config
+
+
+@pytest.mark.parametrize(("one", "two", "dtype"), combinations(shared=False))
+def test_a_model_in_a_precision_that_another_engine_lacks_stays_and_says_so(
+    one: str, two: str, dtype: str, config: Any, make_model: Any
+) -> None:
+    model = make_model("masked_lm", config, one, dtype=dtype)
+    with pytest.raises(ValueError, match=rf"dtype: the {two} backend computes in one of .*got '{dtype}'"):
+        model.to_backend(two)
+    there = model.to_backend(two, dtype="float32")
+    assert same(there.state_dict_numpy(), model.to_backend(one, dtype="float32").state_dict_numpy())
 
 
 def test_a_checkpoint_that_one_engine_writes_another_reads_exactly(

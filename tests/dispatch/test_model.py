@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.model import PublicModel, public_class
+from roberta.dispatch.model import PublicModel
 from roberta.parity.cases import draw_inputs
 from roberta.parity.compare import compare_array
 from roberta.parity.tolerances import budgets, flat_outputs
@@ -49,7 +49,7 @@ def test_arguments_come_in_the_order_of_transformers(head: str, backend: str) ->
     import transformers
 
     theirs = list(inspect.signature(getattr(transformers, CLASS_NAMES[head]).forward).parameters)
-    entry = getattr(public_class(head, backend), public_class(head, backend).engine.ENTRY)
+    entry = getattr(FACES[head].on(backend), FACES[head].on(backend).engine.ENTRY)
     ours = list(inspect.signature(entry).parameters)
     left_out = {"cache_position", "kwargs"}
     assert ours == [name for name in theirs if name not in left_out]
@@ -253,7 +253,7 @@ def test_loading_a_part_of_the_state_leaves_the_rest_as_it_is(
     model = make_model(head, config, backend)
     before = model.state_dict_numpy()
     name = next(iter(before))
-    report = model.load_state_dict_numpy({name: np.full_like(before[name], 0.5)})
+    report = model.load_state_dict_numpy({name: np.full_like(before[name], 0.5)}, strict=False)
     after = model.state_dict_numpy()
     assert report.loaded == (name,)
     assert (after[name] == 0.5).all()
@@ -267,7 +267,7 @@ def test_ties_survive_loading_either_end(backend: str, config: Any, make_model: 
     model = make_model("masked_lm", config, backend)
     word, decoder = "roberta.embeddings.word_embeddings.weight", "lm_head.decoder.weight"
     for name, value in ((word, 2.0), (decoder, 3.0), ("lm_head.decoder.bias", 4.0), ("lm_head.bias", 5.0)):
-        model.load_state_dict_numpy({name: np.full(model.table[name].shape, value, np.float32)})
+        model.load_state_dict_numpy({name: np.full(model.table[name].shape, value, np.float32)}, strict=False)
         state = model.state_dict_numpy()
         partners = (word, decoder) if name.endswith("weight") else ("lm_head.decoder.bias", "lm_head.bias")
         assert all((state[partner] == value).all() for partner in partners), name
@@ -276,7 +276,7 @@ def test_ties_survive_loading_either_end(backend: str, config: Any, make_model: 
 def test_a_state_of_another_shape_is_refused_and_changes_nothing(backend: str, config: Any, make_model: Any) -> None:
     model = make_model("model", config, backend)
     before = model.state_dict_numpy()
-    with pytest.raises(ValueError, match=r"(?s)pooler.dense.bias: the config says \(21,\), the file has \(20,\)"):
+    with pytest.raises(ValueError, match=r"(?s)pooler.dense.bias: the config says \(21,\), the state has \(20,\)"):
         model.load_state_dict_numpy({"pooler.dense.bias": np.zeros(20), "pooler.dense.weight": np.zeros((21, 21))})
     assert same(model.state_dict_numpy(), before)
 
@@ -356,7 +356,7 @@ def test_a_deep_copy_is_a_model_of_its_own_and_equal(head: str, backend: str, co
     wanted = arrays(model(**inputs_of(model)))
     assert same(arrays(twin(**inputs_of(model))), wanted)
     name = next(iter(model.table))
-    twin.load_state_dict_numpy({name: twin.state_dict_numpy()[name] + 1})
+    twin.load_state_dict_numpy({name: twin.state_dict_numpy()[name] + 1}, strict=False)
     assert same(arrays(model(**inputs_of(model))), wanted)
     if head == "masked_lm":
         state = twin.state_dict_numpy()

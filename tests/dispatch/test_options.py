@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.model import public_class
 from roberta.dispatch.options import INSTEAD, dtype_name
 from roberta.reference.parameters import HEADS
 
@@ -39,7 +38,7 @@ class Foreign:
      (Foreign(), r"got .*\.Foreign.*from_dict\(config.to_dict\(\)\)")],
 )  # fmt: skip
 def test_what_is_no_config_is_refused_by_the_native_class_too(given: Any, said: str) -> None:
-    for made in (roberta.RobertaModel, public_class("model", "numpy")):
+    for made in (roberta.RobertaModel, FACES["model"].on("numpy")):
         with pytest.raises(TypeError, match=f"{made.__name__}: required a RobertaConfig, {said}"):
             made(given)
 
@@ -69,10 +68,10 @@ def test_a_dtype_of_one_framework_is_one_of_all() -> None:
 
 
 def test_a_file_in_a_precision_that_the_engine_lacks_names_the_one_that_holds_it(config: Any, tmp_path: Any) -> None:
-    from roberta.dispatch.checkpoint import write_checkpoint
+    from roberta.dispatch.writing import write_checkpoint
 
     model = roberta.RobertaModel(config, backend="numpy")
-    write_checkpoint(tmp_path, config.replace(dtype="bfloat16"), model.state_dict_numpy(), model.table, "bfloat16")
+    write_checkpoint(tmp_path, config.replace(dtype="bfloat16"), model.state_dict_numpy(), "bfloat16")
     with pytest.raises(ValueError, match=r"got 'bfloat16'. dtype=\"float32\" holds the same numbers"):
         roberta.RobertaModel.from_pretrained(tmp_path, backend="numpy", dtype="auto")
     assert roberta.RobertaModel.from_pretrained(tmp_path, backend="numpy", dtype="float32").dtype == "float32"

@@ -2,6 +2,7 @@
 
 import ast
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -432,3 +433,107 @@ def test_a_failed_load_is_tried_again(tmp_path: Path) -> None:
     assert first.startswith("BackendUnavailableError backend 'counting' needs roberta-counting")
     assert "No module named 'framework_of_mine'" in first
     assert third == "counting"
+
+
+# -- interrupts --------------------------------------------------------------------------------------------------------
+
+INTERRUPTED = """
+import sys
+from importlib.abc import MetaPathFinder
+import roberta
+from roberta.dispatch import registry
+
+
+class Interrupt(MetaPathFinder):
+    'Ctrl-C while this module is looked for, once.'
+    places = [{place!r}]
+
+    def find_spec(self, name, path, target=None):
+        if name in self.places:
+            self.places.remove(name)
+            raise KeyboardInterrupt
+
+
+sys.meta_path.insert(0, Interrupt())
+config = roberta.RobertaConfig(11, 4, 1, 2, 7)
+try:
+    roberta.RobertaModel(config, backend={name!r})
+except KeyboardInterrupt:
+    print(sorted(part for part in sys.modules if part.startswith({module!r})))
+for _ in range(2):
+    try:
+        print(roberta.RobertaModel(config, backend={name!r})([[2, 3]]).last_hidden_state.shape[-1])
+    except ImportError as error:
+        print(type(error).__name__, error)
+status = roberta.available_backends()
+print(status["numpy"].is_available, status[{name!r}].is_available, status[{name!r}].install)
+"""
+
+
+def interrupted(name: str, module: str, place: str, tmp_path: Path) -> list[str]:
+    hidden = set().union(*FRAMEWORKS.values()) - FRAMEWORKS.get(name, set())
+    return in_a_new_process(without(*hidden) + INTERRUPTED.format(**locals()), tmp_path).splitlines()
+
+
+@pytest.mark.parametrize("part", ["", ".heads"])
+def test_an_engine_whose_first_import_is_interrupted_is_whole_the_next_time(
+    part: str, backend: str, tmp_path: Path
+) -> None:
+    module = registry.load(backend).__name__
+    left, *shapes, status = interrupted(backend, module, module + part, tmp_path)
+    assert left == "[]"
+    assert shapes == ["4", "4"]
+    assert status.startswith("True True")
+
+
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        pytest.param("numba", "numba.core", marks=pytest.mark.numba),
+        pytest.param("torch", "torch.nn", marks=pytest.mark.torch),
+        pytest.param("tensorflow", "keras.src.layers", marks=pytest.mark.tensorflow),
+        pytest.param("tensorflow", "tensorflow.python.ops", marks=pytest.mark.tensorflow),
+        pytest.param("flax", "jax.numpy", marks=pytest.mark.flax),
+        pytest.param("flax", "flax.core", marks=pytest.mark.flax),
+    ],
+)
+def test_a_framework_that_was_interrupted_halfway_says_to_start_python_anew(
+    name: str, place: str, tmp_path: Path
+) -> None:
+    left, *said, status = interrupted(name, registry.load(name).__name__, place, tmp_path)
+    assert left == "[]"
+    top = place.partition(".")[0]
+    for line in said:
+        assert line.startswith(f"BackendUnavailableError backend {name!r} needs")
+        assert re.search(rf"the first import of [\w., ]*\b{top}\b[\w., ]* was interrupted", line)
+        assert line.endswith("What helps: start Python anew")
+    assert status == "True False start Python anew"
+
+
+def test_an_engine_of_a_third_party_that_is_interrupted_is_whole_the_next_time(tmp_path: Path) -> None:
+    installed_engine(tmp_path, target="mine.engine", name="mine")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "__init__.py").write_text("from . import before\nfrom . import engine\n")
+    (tmp_path / "mine" / "before.py").write_text("")
+    (tmp_path / "mine" / "last.py").write_text("")
+    (tmp_path / "mine" / "engine.py").write_text(ENGINE + "from . import last\n")
+    left, *shapes, status = interrupted("mine", "mine", "mine.last", tmp_path)
+    assert left == "[]"
+    assert shapes == ["4", "4"]
+    assert status.startswith("True True")
+
+
+def test_what_cannot_be_done_twice_says_to_start_python_anew_after_an_interrupt(tmp_path: Path) -> None:
+    """As a framework whose classes can be registered once only."""
+    installed_engine(tmp_path, name="mine")
+    (tmp_path / "last.py").write_text("")
+    once = (
+        "import sys\nassert not hasattr(sys, 'registered'), 'registered already'\nsys.registered = True\nimport last\n"
+    )
+    (tmp_path / "counting_engine.py").write_text(ENGINE + once)
+    left, *said, status = interrupted("mine", "counting_engine", "last", tmp_path)
+    assert left == "[]"
+    for line in said:
+        assert "registered already" in line
+        assert line.endswith("What helps: start Python anew")
+    assert status == "True False start Python anew"

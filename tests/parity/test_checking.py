@@ -137,3 +137,14 @@ def test_small_configs_have_a_different_prime_for_every_axis():
     sizes += [config.max_position_embeddings, 13, 7]  # T and E
     assert len(set(sizes)) == len(sizes)
     assert all(all(size % divisor for divisor in range(2, size)) for size in sizes)
+
+
+def test_another_head_than_the_model_s_own_is_refused(masked_lm):
+    model, _ = masked_lm
+    with pytest.raises(ValueError, match=r"heads: required \['masked_lm'\].*got \['causal_lm'\].*checkpoint"):
+        roberta.parity.check(model, backends=["numpy"], heads=["causal_lm"])
+    with pytest.raises(ValueError, match=r"got \['masked_lm', 'model'\]"):
+        roberta.parity.check(model, backends=["numpy"], heads=["masked_lm", "model"])
+    assert [row.head for row in roberta.parity.check(model, backends=["numpy"], heads=["masked_lm"]).rows] == [
+        "masked_lm"
+    ]

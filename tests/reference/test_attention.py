@@ -148,7 +148,9 @@ def test_attention_is_what_one_pair_of_tokens_at_a_time_gives(decoder: Any, kind
     looked_at = x if kind == "attention" else source
     mask = rng.integers(0, 2, (2, 5, looked_at.shape[1]))
     mask[..., 0] = 1
-    context = Context(config, mask[:, None] == 1, encoder_hidden_states=source, is_source_attended=mask[:, None] == 1)
+    context = Context(
+        config, Inputs(encoder_hidden_states=source), mask[:, None] == 1, is_source_attended=mask[:, None] == 1
+    )
     tape = Recorder()
     attended = (self_attention if kind == "attention" else cross_attention)(x, p[kind], context, tape)
     probs, mixed = attention_by_hand(x, looked_at, p[kind]["self"], mask == 1)
@@ -164,8 +166,8 @@ def test_a_head_mask_scales_the_probabilities_that_are_used_and_returned(decoder
     config, p = decoder
     x = np.random.default_rng(2).standard_normal((2, 5, 21))
     head_mask = np.array([1.0, 0.25, 0.0]).reshape(1, 3, 1, 1)
-    plain = self_attention(x, p["attention"], Context(config))
-    masked = self_attention(x, p["attention"], Context(config, head_mask=head_mask))
+    plain = self_attention(x, p["attention"], Context(config, Inputs()))
+    masked = self_attention(x, p["attention"], Context(config, Inputs(), head_mask=head_mask))
     assert np.array_equal(masked.probs, plain.probs * head_mask)
     assert np.abs(masked.output - plain.output).max() > 0.1
 
@@ -174,10 +176,12 @@ def test_cross_attention_uses_its_cached_keys_and_values_whatever_the_states_are
     config, p = decoder
     rng = np.random.default_rng(3)
     x, source = rng.standard_normal((2, 5, 21)), rng.standard_normal((2, 4, 21))
-    first = cross_attention(x, p["crossattention"], Context(config, encoder_hidden_states=source))
+    first = cross_attention(x, p["crossattention"], Context(config, Inputs(encoder_hidden_states=source)))
     past = (None, None, first.key, first.value)
     for states in (None, np.full_like(source, np.nan)):
-        again = cross_attention(x, p["crossattention"], Context(config, past=past, encoder_hidden_states=states))
+        again = cross_attention(
+            x, p["crossattention"], Context(config, Inputs(encoder_hidden_states=states), past=past)
+        )
         assert np.array_equal(again.output, first.output)
 
 

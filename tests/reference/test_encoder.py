@@ -171,7 +171,7 @@ def test_the_feed_forward_layer_is_its_two_dense_layers_and_a_residual(make_conf
     model = make_model("model", make_config(hidden_act="relu"), "numpy", dtype="float64")
     p = model.parameters["encoder"]["layer"]["0"]
     x, tape = np.random.default_rng(1).standard_normal((2, 3, D)), Recorder()
-    output = feed_forward(x, p, Context(model.config), tape)
+    output = feed_forward(x, p, Context(model.config, Inputs()), tape)
     inner = np.maximum(x @ p["intermediate"]["dense"]["weight"].T + p["intermediate"]["dense"]["bias"], 0)
     assert np.array_equal(tape["intermediate.output"], inner)
     assert np.array_equal(

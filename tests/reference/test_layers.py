@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from roberta.reference import config
 from roberta.reference.layers import ACTIVATIONS, dropout, gelu, keep_all, layer_norm, linear, softmax
 from roberta.reference.taps import Recorder, silent
 from scipy import special, stats
@@ -113,6 +114,10 @@ FORMULAS = {
 
 def test_every_activation_has_a_second_formula() -> None:
     assert set(FORMULAS) == set(ACTIVATIONS)
+
+
+def test_a_configuration_may_name_every_activation_and_no_other() -> None:
+    assert tuple(ACTIVATIONS) == config.ACTIVATIONS
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -8,15 +8,12 @@ from roberta import RobertaConfig
 from roberta.reference.losses import (
     IGNORE_INDEX,
     LOSSES,
+    Criteria,
     binary_cross_entropy,
-    causal_loss,
-    choice_loss,
     cross_entropy,
+    head_losses,
     mean_squared_error,
     problem_type,
-    sequence_loss,
-    span_loss,
-    token_loss,
 )
 from roberta.reference.outputs import QuestionAnsweringModelOutput, SequenceClassifierOutput, TokenClassifierOutput
 from roberta.reference.parameters import HEADS
@@ -24,6 +21,9 @@ from scipy import special, stats
 
 U = {"float32": 2.0**-24, "float64": 2.0**-53}
 B, T, L = 3, 5, 7
+# Of the spec's own criteria.
+token_loss, causal_loss, span_loss = (LOSSES[h] for h in ("token_classification", "causal_lm", "question_answering"))
+choice_loss, sequence_loss = LOSSES["multiple_choice"], LOSSES["sequence_classification"]
 
 
 def logits_of(shape: tuple[int, ...], dtype: str = "float64", seed: int = 0) -> np.ndarray:
@@ -37,6 +37,13 @@ def slack(logits: np.ndarray, terms: int) -> float:
 
 def test_every_head_but_the_bare_model_has_a_loss() -> None:
     assert list(LOSSES) == [head for head in HEADS if head != "model"]
+
+
+def test_a_loss_is_made_of_the_criteria_that_it_is_given() -> None:
+    given = Criteria(*(lambda *arrays, name=name: (name, *arrays) for name in Criteria._fields))
+    output, labels = TokenClassifierOutput(logits=logits_of((B, T, L))), np.zeros((B, T), int)
+    name, logits, targets = head_losses(given)["causal_lm"](output, labels, RobertaConfig())
+    assert (name, logits.shape, targets.shape) == ("cross_entropy", (B, T - 1, L), (B, T - 1))
 
 
 # -- cross-entropy -----------------------------------------------------------------------------------------------------

@@ -5,29 +5,12 @@ import pytest
 from roberta.tokenizer import RobertaTokenizer
 
 VOCAB = {"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4, "<mask>": 5}
-ROW = "expected one id or one row of integer ids, got"
 
 
 @pytest.fixture
 def fresh():
     """A tokenizer that a test may change."""
     return RobertaTokenizer(VOCAB, [])
-
-
-@pytest.mark.parametrize("method", ["decode", "convert_ids_to_tokens"])
-@pytest.mark.parametrize("ids", [None, "abc", ["a"], [1.5], np.array([1.5]), [[1, 2], [3]], np.array([[1, 2]]), [None]])
-def test_what_is_no_row_of_ids(tiny, method, ids):
-    with pytest.raises(TypeError, match=f"ids: {ROW} {type(ids).__name__} .*; use batch_decode for several rows"):
-        getattr(tiny, method)(ids)
-
-
-@pytest.mark.parametrize("method", ["convert_tokens_to_ids", "convert_tokens_to_string"])
-@pytest.mark.parametrize("tokens", [None, 3, [3], ["a", None], [b"a"]])
-def test_what_is_no_token(tiny, method, tokens):
-    with pytest.raises(
-        TypeError, match=r"tokens: expected tokens \(str\), got (NoneType|int|bytes) .*; convert ids with"
-    ):
-        getattr(tiny, method)(tokens)
 
 
 @pytest.mark.parametrize("text", [None, ["a"], 3])
@@ -102,12 +85,6 @@ def test_targets_must_be_as_many_as_texts(tiny):
 def test_merges_are_pairs(merges):
     with pytest.raises(ValueError, match=r"merges: expected pairs of str, got .* at rank 0; split lines at the space"):
         RobertaTokenizer(VOCAB, merges)
-
-
-@pytest.mark.parametrize("errors", ["nope", 3, None])
-def test_errors_name_a_handler(errors):
-    with pytest.raises(ValueError, match="errors: expected the name of an error handler, got"):
-        RobertaTokenizer(VOCAB, [], errors=errors)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 import time
 
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -38,28 +37,6 @@ def test_fillers_of_the_real_vocabulary_are_not_reached_as_words(ours):
 @given(text=st.text())
 def test_decoding_gives_the_text_back(tiny, text):
     assert tiny.decode(tiny.encode(text, add_special_tokens=False)) == text
-
-
-@pytest.mark.parametrize(
-    ("errors", "text"), [("replace", "a\ufffd"), ("ignore", "a"), ("backslashreplace", "a\\xf0\\x9f")]
-)
-def test_incomplete_utf_8_is_decoded_as_errors_says(tiny, errors, text):
-    tokenizer = RobertaTokenizer(tiny._base, tiny._merges, errors)
-    ids = tokenizer.encode("a😀", add_special_tokens=False)[:3]
-    assert tokenizer.decode(ids) == text
-
-
-def test_strict_decoding(tiny):
-    strict = RobertaTokenizer(tiny._base, tiny._merges, "strict")
-    with pytest.raises(UnicodeDecodeError):
-        strict.decode(strict.encode("😀", add_special_tokens=False)[:2])
-
-
-@pytest.mark.parametrize("kind", [list, tuple, np.array, iter])
-def test_ids_of_any_kind_are_decoded(tiny, kind):
-    ids = tiny.encode("the cat", add_special_tokens=False)
-    assert tiny.decode(kind(ids)) == "the cat"
-    assert tiny.decode(np.int64(ids[0])) == tiny.decode(ids[0])
 
 
 def test_special_tokens_can_be_left_out(tiny):
@@ -106,19 +83,6 @@ def test_special_tokens_that_the_vocabulary_lacks_are_laid_behind_it():
     assert (tokenizer.vocab_size, len(tokenizer)) == (256, 261)
     assert tokenizer.bos_token_id == 260
     assert tokenizer.get_added_vocab() == {"<s>": 260, "</s>": 261, "<unk>": 262, "<pad>": 263, "<mask>": 264}
-
-
-def test_clean_up(tiny):
-    text = "Yes , I 'm done . Is n't it ? o ' clock"
-    ids = tiny.encode(text, add_special_tokens=False)
-    assert tiny.decode(ids) == text
-    assert tiny.decode(ids, clean_up_tokenization_spaces=True) == "Yes, I'm done. Isn't it? o'clock"
-    tiny.clean_up_tokenization_spaces = True
-    try:
-        assert tiny.decode(ids) == "Yes, I'm done. Isn't it? o'clock"
-        assert tiny.decode(ids, clean_up_tokenization_spaces=False) == text
-    finally:
-        tiny.clean_up_tokenization_spaces = False
 
 
 def test_added_tokens(tokenizer):
@@ -179,10 +143,3 @@ def test_added_tokens_that_contradict_the_vocabulary(tiny):
         RobertaTokenizer(tiny._base, tiny._merges, added_tokens_decoder={5: "<new>"})
     with pytest.raises(ValueError, match="got 999 for '<s>'"):
         RobertaTokenizer(tiny._base, tiny._merges, added_tokens_decoder={"999": "<s>"})
-
-
-def test_an_error_handler_that_does_not_exist(tiny):
-    with pytest.raises(
-        ValueError, match=r"errors: expected the name of an error handler, got 'replacement'; use 'replace'"
-    ):
-        RobertaTokenizer(tiny._base, tiny._merges, "replacement")

@@ -1,8 +1,8 @@
 """Collators: examples become the batch that a head learns from, labels included.
 
-One for each head. An example is a mapping, as rows of data sets are; the batch is what the tokenizer returns, arrays
-that go into the model of any engine: ``model(**collator(examples))``. Fields that a collator does not know are left
-out. Examples without labels give a batch without labels. What does not count has the label -100.
+One for each head. An example is a mapping, as rows of data sets are; the batch goes into the model of any engine,
+``model(**collator(examples))``. Fields that a collator does not know are left out. Examples without labels give a batch
+without labels. What does not count has the label -100.
 
 ========================================  ====================================  ====================================
 collator                                  an example has                        the batch adds
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..encoding import BatchEncoding
-from .corpus import as_integers, as_rows, as_texts, column, optional_column
+from .corpus import as_integers, as_rows, as_texts, column, optional_column, require_room, text_column
 from .masking import IGNORED, DynamicMasker, starts_by_word_ids
 
 __all__ = [
@@ -88,12 +88,8 @@ class Collator(ABC):
 
     def _pad(self, rows: list[Any]) -> Any:
         columns = {name: values for name in _ROW_FIELDS if (values := optional_column(rows, name))}
-        longest = max(map(len, columns["input_ids"]))
-        if self.max_length is not None and longest > self.max_length:
-            raise ValueError(
-                f"rows: expected at most max_length = {self.max_length} ids, got {longest}; pack and collate with the "
-                "same max_length"
-            )
+        if self.max_length is not None:
+            require_room(columns["input_ids"], self.max_length)
         pad = self.tokenizer.pad_token_id  # in rows that are padded already, as `stack_rows` does
         columns.setdefault("attention_mask", [[int(i != pad) for i in row] for row in columns["input_ids"]])
         return self.tokenizer.pad(columns, padding=self.padding, max_length=self.max_length, return_tensors="np")
@@ -108,15 +104,14 @@ def _listed(examples: Any) -> list[Any]:
 
 def _text_or_row(example: Any, at: int) -> str | dict[str, list[int]]:
     """Read a text, or the fields of a row of ids."""
-    if isinstance(example, Mapping):
-        if "input_ids" in example:
-            return {name: _row(example[name], at) for name in _ROW_FIELDS if name in example}
+    if isinstance(example, Mapping) and "input_ids" not in example:
         (example,) = as_texts(column([example], "text"), f"text of example {at}", "give ids as 'input_ids'")
-    return example if isinstance(example, str) else {"input_ids": _row(example, at)}
-
-
-def _row(values: Any, at: int) -> list[int]:
-    return as_integers(values, f"example {at}", "pass a text, a row of ids, or a mapping with 'text' or 'input_ids'")
+    if isinstance(example, str):
+        return example
+    if not isinstance(example, Mapping):
+        example = {"input_ids": example}
+    remedy = "pass a text, a row of ids, or a mapping with 'text' or 'input_ids'"
+    return {name: as_integers(example[name], f"example {at}", remedy) for name in _ROW_FIELDS if name in example}
 
 
 # -- language models ---------------------------------------------------------------------------------------------------
@@ -127,7 +122,7 @@ class MaskedLMCollator(Collator):
     """Texts, with tokens masked at random: ``labels`` (B, T).
 
     An example is a text, or a row of ids with its special tokens, as packing gives it; or a mapping with ``text`` or
-    ``input_ids``, and, where it has one, an ``attention_mask`` and a ``special_tokens_mask``: what that marks is never
+    ``input_ids``, and, where it has them, ``attention_mask`` and ``special_tokens_mask``: what that marks is never
     masked.
 
     Args:
@@ -165,32 +160,24 @@ class MaskedLMCollator(Collator):
         object.__setattr__(self, "_masker", masker)  # as a frozen class has to
 
     def __call__(self, examples: Sequence[Any], *, epoch: int | None = None, index: int | None = None) -> Any:
-        """Make a batch.
+        """Make a batch, with ``labels``; what is not told here is as in `Collator`.
 
         Args:
             examples: a list of at least one.
             epoch: how often the examples were seen before, from 0; None, with ``index``: the masker counts.
             index: which batch of the epoch, from 0. The same seed, epoch and index give the same mask.
 
-        Returns:
-            ``input_ids``, ``attention_mask``, ``labels``: int64, (B, T).
-
         Raises:
-            TypeError: as in `Collator`.
-            ValueError: as in `Collator`; only one of ``epoch`` and ``index``.
+            ValueError: only one of ``epoch`` and ``index``.
         """
         return self._collate(_listed(examples), epoch, index).convert_to_tensors(self.return_tensors)
 
     def _collate(self, examples: list[Any], epoch: int | None = None, index: int | None = None) -> Any:
         batch = self._encode_or_pad(examples)
-        starts = None
+        marks = {"special_tokens_mask": batch.pop("special_tokens_mask", None)}
         if self.whole_words == "word_ids":
-            starts = starts_by_word_ids([batch.word_ids(row) for row in range(len(examples))])
-        marked = batch.pop("special_tokens_mask", None)
-        masked, labels = self._masker(
-            batch["input_ids"], epoch=epoch, index=index, word_starts=starts, special_tokens_mask=marked
-        )
-        batch.update(input_ids=masked, labels=labels)
+            marks["word_starts"] = starts_by_word_ids([batch.word_ids(row) for row in range(len(examples))])
+        batch["input_ids"], batch["labels"] = self._masker(batch["input_ids"], epoch=epoch, index=index, **marks)
         return batch
 
 
@@ -222,8 +209,8 @@ class CausalLMCollator(Collator):
 class SequenceClassificationCollator(Collator):
     """Texts or pairs of texts with a label each: ``labels`` (B,), int64 or float32, or (B, L), float32.
 
-    An example has a ``text``, where they are pairs a ``text_pair``, and where they have one a ``label``: an integer or
-    a bool for a class, a float for regression, a list of L numbers for several labels at once.
+    An example has a ``text``, of pairs a ``text_pair`` too, and a ``label``: an integer or a bool for a class, a float
+    for regression, a list of L numbers for several labels at once.
 
     Example:
         >>> from roberta.tokenizer import RobertaTokenizer
@@ -237,15 +224,10 @@ class SequenceClassificationCollator(Collator):
 
     def _collate(self, examples: list[Any]) -> Any:
         names = ("text",) if optional_column(examples, "text_pair") is None else ("text", "text_pair")
-        batch = self._encode(*(as_texts(column(examples, name), name, "pass str") for name in names))
-        labels = optional_column(examples, "label")
-        if labels is not None:
+        batch = self._encode(*(text_column(examples, name) for name in names))
+        if (labels := optional_column(examples, "label")) is not None:
             batch["labels"] = _numbers(labels)
         return batch
-
-
-def _lists_of_texts(examples: list[Any], name: str, remedy: str) -> list[list[str]]:
-    return [as_texts(row, f"{name} of example {at}", remedy) for at, row in enumerate(column(examples, name))]
 
 
 def _numbers(labels: list[Any]) -> NDArray[Any]:
@@ -266,8 +248,7 @@ def _numbers(labels: list[Any]) -> NDArray[Any]:
 class TokenClassificationCollator(Collator):
     """Words with a label each, which goes to the word's first token, or to all: ``labels`` (B, T).
 
-    An example has ``words``, and where they have them ``labels``, an integer for each word. Words that are cut off have
-    no token, and so no label.
+    An example has ``words``, and ``labels``, an integer for each. Words that are cut off have no token, so no label.
 
     Args:
         label_all_tokens: whether a word's other tokens have its label too, and not -100.
@@ -292,8 +273,7 @@ class TokenClassificationCollator(Collator):
     def _collate(self, examples: list[Any]) -> Any:
         words = _lists_of_texts(examples, "words", "split the text into words")
         batch = self._encode(words, is_split_into_words=True)
-        labels = optional_column(examples, "labels")
-        if labels is not None:
+        if (labels := optional_column(examples, "labels")) is not None:
             of_words = [_word_labels(labels[row], len(words[row]), row) for row in range(len(words))]
             of_tokens = [self._token_labels(batch.word_ids(row), of_words[row]) for row in range(len(words))]
             batch["labels"] = np.array(of_tokens, dtype=np.int64)
@@ -304,6 +284,10 @@ class TokenClassificationCollator(Collator):
             IGNORED if word is None or (word == before and not self.label_all_tokens) else labels[word]
             for before, word in pairwise([None, *word_ids])
         ]
+
+
+def _lists_of_texts(examples: list[Any], name: str, remedy: str) -> list[list[str]]:
+    return [as_texts(row, f"{name} of example {at}", remedy) for at, row in enumerate(column(examples, name))]
 
 
 def _word_labels(labels: Any, count: int, row: int) -> list[int]:
@@ -320,8 +304,8 @@ def _word_labels(labels: Any, count: int, row: int) -> list[int]:
 class MultipleChoiceCollator(Collator):
     """A text, and choices that may follow it, rows ``<s> text </s> </s> choice </s>``: ``labels`` (B,).
 
-    An example has a ``text``, ``choices``, as many in each, and where they have one a ``label``, the place of the right
-    choice. The batch has three axes, (B, C, T).
+    An example has a ``text``, ``choices``, as many in each, and a ``label``, the place of the right choice. The batch
+    has three axes, (B, C, T).
 
     Source:
         Liu et al. 2019, section 5 (RACE): each candidate is encoded with its question and passage.
@@ -335,7 +319,7 @@ class MultipleChoiceCollator(Collator):
     """
 
     def _collate(self, examples: list[Any]) -> Any:
-        texts = as_texts(column(examples, "text"), "text", "pass str")
+        texts = text_column(examples, "text")
         choices = _lists_of_texts(examples, "choices", "pass a list of str")
         counts = sorted({len(row) for row in choices})
         if len(counts) != 1 or counts[0] == 0:
@@ -346,8 +330,7 @@ class MultipleChoiceCollator(Collator):
         firsts = [text for text, row in zip(texts, choices, strict=True) for _ in row]
         flat = self._encode(firsts, [choice for row in choices for choice in row])
         batch = BatchEncoding({name: value.reshape(len(texts), counts[0], -1) for name, value in flat.items()})  # B C T
-        labels = optional_column(examples, "label")
-        if labels is not None:
+        if (labels := optional_column(examples, "label")) is not None:
             batch["labels"] = _places(labels, counts[0])
         return batch
 

@@ -1,38 +1,33 @@
 """The corpus, checked as it is read: documents of sentences of ids, or examples with fields.
 
 What looks like one and is none would go through in silence: a text is a sequence of letters, and a record of the
-tokenizer one of the names of its fields.
+tokenizer one of the names of its fields. Each reader is told ``what`` it reads, and the ``remedy``, what to do where
+that is something else: its errors say both.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Iterable, Mapping, Sequence
 from operator import index
 from reprlib import repr as shortened
-from typing import Any, TypeVar
+from typing import Any
 
 __all__ = [
     "DOCUMENTS",
     "Document",
     "Example",
-    "Sentence",
     "as_integers",
     "as_rows",
     "as_texts",
     "column",
     "optional_column",
-    "read_from",
+    "require_room",
+    "text_column",
 ]
 
-Sentence = Sequence[int]
-"""Ids without special tokens."""
-
-Document = Iterable[Sentence]
-"""Sentences that follow each other."""
+Document = Iterable[Sequence[int]]
+"""Sentences that follow each other, of ids without special tokens."""
 
 Example = Mapping[str, Any]
 """Field -> value: a row of a data set."""
-
-T = TypeVar("T")
 
 DOCUMENTS = "pass tokenizer(sentences, add_special_tokens=False)['input_ids'] for each document"
 """What to do where documents are something else."""
@@ -43,15 +38,7 @@ _LIST: tuple[type, ...] = (list, tuple)
 
 
 def as_rows(items: Any, what: str, remedy: str) -> Any:
-    """Require what can be iterated over, but no text and no mapping.
-
-    Args:
-        items: documents, sentences or examples.
-        what: their name, for the message.
-        remedy: what to do where they are something else.
-
-    Returns:
-        The items as they are.
+    """Require what can be iterated over, but no text and no mapping, and return it as it is.
 
     Raises:
         TypeError: a text, a mapping, or a single item.
@@ -68,15 +55,7 @@ def as_rows(items: Any, what: str, remedy: str) -> Any:
 
 
 def as_integers(values: Any, what: str, remedy: str) -> list[int]:
-    """Read a row of integers.
-
-    Args:
-        values: a list, a tuple, an array or a tensor of one dimension.
-        what: their name, for the message.
-        remedy: what to do where they are something else.
-
-    Returns:
-        Python's integers.
+    """Read Python's integers from a list, a tuple, or an array or tensor of one dimension.
 
     Raises:
         TypeError: a text, a mapping, or something else than integers, such as floats.
@@ -98,15 +77,7 @@ def as_integers(values: Any, what: str, remedy: str) -> list[int]:
 
 
 def as_texts(values: Any, what: str, remedy: str) -> list[str]:
-    """Read a list of texts.
-
-    Args:
-        values: a list, a tuple or an array.
-        what: their name, for the message.
-        remedy: what to do where they are something else.
-
-    Returns:
-        The texts.
+    """Read texts from a list, a tuple or an array.
 
     Raises:
         TypeError: a single text, a mapping, or something else than texts.
@@ -114,9 +85,6 @@ def as_texts(values: Any, what: str, remedy: str) -> list[str]:
     Example:
         >>> as_texts(("the", "cat"), "words", "split them")
         ['the', 'cat']
-        >>> as_texts("the cat", "words", "split them")
-        Traceback (most recent call last):
-        TypeError: words: expected a list, got str 'the cat'; split them
     """
     texts = list(as_rows(values, what, remedy))
     for at, text in enumerate(texts):
@@ -127,48 +95,30 @@ def as_texts(values: Any, what: str, remedy: str) -> list[str]:
     return texts
 
 
-def read_from(items: Iterable[T], count: int, what: str) -> Iterator[T]:
-    """Pass over documents, or sentences of one, that were read before an interruption.
-
-    Args:
-        items: documents or sentences.
-        count: how many to pass over.
-        what: their name, for the message.
-
-    Returns:
-        The others.
+def require_room(rows: Sequence[Sequence[int]], max_length: int) -> None:
+    """Require rows of at most ``max_length`` ids.
 
     Raises:
-        TypeError: something else than a list of them.
-        ValueError: there are fewer.
-
-    Example:
-        >>> list(read_from([[10], [11], [12]], 2, "sentences"))
-        [[12]]
+        ValueError: a row is too long.
     """
-    iterator = iter(as_rows(items, what, DOCUMENTS))
-    passed = sum(1 for _ in islice(iterator, count))
-    if passed < count:
-        raise ValueError(
-            f"load_state_dict: expected at least {count} {what}, which were read before, found {passed}; give the "
-            "stream what it had"
-        )
-    return iterator
+    for at, row in enumerate(rows):
+        if len(row) > max_length:
+            raise ValueError(
+                f"rows: expected at most max_length = {max_length} ids, got {len(row)} in row {at}; pack with the "
+                "same max_length"
+            )
 
 
 def optional_column(examples: Sequence[Any], name: str) -> list[Any] | None:
-    """Take a field that all examples have, or none.
-
-    Args:
-        examples: mappings, at least one.
-        name: the field.
-
-    Returns:
-        Its values, or None.
+    """Take a field that all examples have, or none: its values, or None.
 
     Raises:
         TypeError: an example that is no mapping.
         ValueError: some have it and others do not.
+
+    Example:
+        >>> optional_column([{"text": "the", "label": 1}, {"text": "cat", "label": 0}], "label")
+        [1, 0]
     """
     for row, example in enumerate(examples):
         if not isinstance(example, Mapping):
@@ -185,14 +135,7 @@ def optional_column(examples: Sequence[Any], name: str) -> list[Any] | None:
 
 
 def column(examples: Sequence[Any], name: str) -> list[Any]:
-    """Take a field of all examples.
-
-    Args:
-        examples: mappings, at least one.
-        name: the field.
-
-    Returns:
-        Its values.
+    """Take a field that all examples have.
 
     Raises:
         TypeError: an example that is no mapping.
@@ -204,3 +147,13 @@ def column(examples: Sequence[Any], name: str) -> list[Any]:
             f"examples: expected each to be a mapping with {name!r}, got {list(examples[0])}; rename the field"
         )
     return values
+
+
+def text_column(examples: Sequence[Any], name: str) -> list[str]:
+    """Take a field that is a text in all examples.
+
+    Raises:
+        TypeError: as in `column`; or a field of another type.
+        ValueError: as in `column`.
+    """
+    return as_texts(column(examples, name), name, "pass str")

@@ -4,9 +4,8 @@ Of the tokens that are not special, 15 % are chosen. Of these, 80 % become ``<ma
 token and 10 % stay as they are; all of them are guessed. The choice is new in every epoch.
 
 With whole words the coin is thrown once a word: its tokens are chosen together, and the same happens to all of them. A
-token's chance stays 15 %. A word is what is between two word starts, which come from the tokens' spelling
-(`starts_by_spelling`: "Ġ" begins a word, so that a comma belongs to the word before it) or from the tokenizer's word
-ids (`starts_by_word_ids`: a comma is a word).
+token's chance stays 15 %. Where words start, the tokens' spelling tells (`starts_by_spelling`: "Ġ" begins a word, so
+that a comma belongs to the word before it) or the tokenizer's word ids (`starts_by_word_ids`: a comma is a word).
 """
 
 import sys
@@ -52,18 +51,17 @@ def mask_tokens(
         probability: chance of each token to be chosen, 0 to 1.
         mask_share: share of the chosen that become ``mask_id``.
         random_share: share of the chosen that become a random token; the rest stay. The two shares sum to at most 1.
-        word_starts: true where a token begins a word, of the shape of ``input_ids``; words are then masked whole. The
+        word_starts: of the shape of ``input_ids``, true where a token begins a word; words are then masked whole. The
             ids before and after a special one are of different words anyway. None: each token by itself.
-        special_tokens_mask: 1 where a token is never chosen, whatever its id, of the shape of ``input_ids``.
+        special_tokens_mask: of that shape too, 1 where a token is never chosen, whatever its id.
 
     Returns:
-        ``(masked, labels)``, int64, of the shape of ``input_ids``: the labels hold the true id where a token
-        was chosen and -100 everywhere else.
+        ``(masked, labels)``, int64, of that shape: the labels hold the true id where a token was chosen, else -100.
 
     Raises:
-        TypeError: ids that are no integers.
+        TypeError: ids that are no integers in rows of one length.
         ValueError: a probability or the sum of the shares outside 0 to 1, an id outside the vocabulary, no
-            token to draw, rows of several lengths, or word starts or a mask of another shape.
+            token to draw, or word starts or a mask of another shape.
 
     Source:
         Devlin et al. 2019, section 3.1; Liu et al. 2019, section 4.1. Whole words: the models that BERT's authors
@@ -81,7 +79,11 @@ def mask_tokens(
     """
     ids = _as_ids(input_ids, vocab_size)  # B T
     _require_shares(probability, mask_share, random_share)
-    _require_in_vocabulary(mask_id, vocab_size)
+    if not 0 <= mask_id < vocab_size:
+        raise ValueError(
+            f"mask_id: expected 0 to vocab_size - 1 = {vocab_size - 1}, got {mask_id}; pass the tokenizer's "
+            "mask_token_id"
+        )
     special = _special_ids(special_ids, vocab_size)  # S
     is_special = np.isin(ids, special)  # B T
     if special_tokens_mask is not None:
@@ -116,10 +118,8 @@ def _uniform(rng: np.random.Generator, shape: tuple[int, ...], first: Ids | None
 
 
 def _ordinary_ids(rng: np.random.Generator, shape: tuple[int, ...], special: Ids, vocab_size: int) -> Ids:
-    """Draw ids that are not special: of those, the one of rank k has the value k plus the special ids before it.
-
-    No table of the vocabulary is needed, which would take longer than all the rest.
-    """
+    """Draw ids that are not special: of those, the one of rank k has the value k plus the special ids before it."""
+    # A table of the vocabulary would take longer than all the rest.
     ranks = rng.integers(vocab_size - special.size, size=shape)  # B T
     return ranks + np.searchsorted(special - np.arange(special.size), ranks, side="right")
 
@@ -165,14 +165,6 @@ def _special_ids(special_ids: Iterable[int], vocab_size: int) -> Ids:
     return ids
 
 
-def _require_in_vocabulary(mask_id: int, vocab_size: int) -> None:
-    if not 0 <= mask_id < vocab_size:
-        raise ValueError(
-            f"mask_id: expected 0 to vocab_size - 1 = {vocab_size - 1}, got {mask_id}; pass the tokenizer's "
-            "mask_token_id"
-        )
-
-
 def _require_shares(probability: float, mask_share: float, random_share: float) -> None:
     if not 0 <= probability <= 1:
         raise ValueError(f"probability: expected 0 to 1, got {probability}; the paper's is 0.15")
@@ -194,14 +186,20 @@ class _Spells(Protocol):
     def __len__(self) -> int: ...
 
 
+class _HasMask(_Spells, Protocol):
+    """What a masker needs to know of a tokenizer."""
+
+    @property
+    def mask_token_id(self) -> int | None: ...
+    @property
+    def all_special_ids(self) -> list[int]: ...
+
+
 def starts_by_word_ids(word_ids: Sequence[Sequence[int | None]]) -> Bools:
-    """Say which tokens begin a word, from the tokenizer's word ids.
+    """Say which tokens begin a word: those whose word id is another than the one before it.
 
     Args:
         word_ids: (B, T): for each row what ``encoding.word_ids(row)`` returns.
-
-    Returns:
-        (B, T): true where the word id is another than the one before it.
 
     Example:
         >>> starts_by_word_ids([[None, 0, 0, 1, None]])
@@ -212,14 +210,11 @@ def starts_by_word_ids(word_ids: Sequence[Sequence[int | None]]) -> Bools:
 
 
 def starts_by_spelling(input_ids: ArrayLike, tokenizer: _Spells) -> Bools:
-    """Say which tokens begin a word, from their spelling.
+    """Say which tokens begin a word: those that are spelled with "Ġ", the space, in front.
 
     Args:
         input_ids: (B, T), integers.
         tokenizer: spells them.
-
-    Returns:
-        (B, T): true where the token is spelled with "Ġ", the space, in front.
 
     Raises:
         TypeError: ids that are no integers.
@@ -235,25 +230,12 @@ def starts_by_spelling(input_ids: ArrayLike, tokenizer: _Spells) -> Bools:
         >>> starts_by_spelling([[0, 1, 2]], Tiny())
         array([[ True, False,  True]])
     """
-    return _begins_word(tokenizer)[_as_ids(input_ids, len(tokenizer))]
-
-
-def _begins_word(tokenizer: _Spells) -> Bools:
-    """Say it of the whole vocabulary: (V,)."""
-    spellings = tokenizer.convert_ids_to_tokens(list(range(len(tokenizer))))
-    return np.array([spelling.startswith("Ġ") for spelling in spellings])
+    found, places = np.unique(_as_ids(input_ids, len(tokenizer)), return_inverse=True)  # each is spelled once
+    begins = [token.startswith("Ġ") for token in tokenizer.convert_ids_to_tokens(found.tolist())]
+    return np.array(begins, dtype=np.bool_)[places].reshape(np.shape(input_ids))
 
 
 # -- epochs ------------------------------------------------------------------------------------------------------------
-
-
-class _HasMask(_Spells, Protocol):
-    """What a masker needs to know of a tokenizer."""
-
-    @property
-    def mask_token_id(self) -> int | None: ...
-    @property
-    def all_special_ids(self) -> list[int]: ...
 
 
 class DynamicMasker:
@@ -262,8 +244,7 @@ class DynamicMasker:
     The mask is a function of the seed, the epoch, and the batch's index in it, in whatever order they are asked for: so
     a run can be resumed. Where a caller does not say them, the masker counts its calls: epoch 0, and an index that
     goes on. In a worker process of PyTorch's data loader the worker's seed stands for the epoch: another one for each
-    worker and each epoch, and the same in each run that begins with the same ``torch.manual_seed``, or whose loader has
-    the same ``generator``.
+    worker and epoch, and the same in each run with the same ``torch.manual_seed``, or ``generator`` of the loader.
 
     Args:
         tokenizer: has a ``<mask>``. Tokens that it is given later are known.
@@ -294,9 +275,8 @@ class DynamicMasker:
         if not isinstance(cast("object", whole_words), bool):
             raise TypeError(f"whole_words: expected True or False, got {whole_words!r}; pass word_starts with a call")
         _require_shares(probability, 0, 0)
-        self.tokenizer, self.seed, self.probability = tokenizer, seed, probability
+        self.tokenizer, self.seed, self.probability, self.whole_words = tokenizer, seed, probability, whole_words
         self._mask_id()
-        self._begins = _begins_word(tokenizer) if whole_words else None  # V, read once: a batch only looks its ids up
         self._count = 0  # of calls without a place
 
     def __call__(
@@ -308,34 +288,27 @@ class DynamicMasker:
         word_starts: ArrayLike | None = None,
         special_tokens_mask: ArrayLike | None = None,
     ) -> tuple[Ids, Ids]:
-        """Mask one batch.
+        """Mask one batch; what is not told here is as in `mask_tokens`.
 
         Args:
             input_ids: (B, T), integers.
             epoch: how often the corpus was seen before, from 0; None, with ``index``: the masker counts.
             index: which batch of the epoch, from 0.
             word_starts: where words begin, if it is not the spelling that tells; see `starts_by_word_ids`.
-            special_tokens_mask: 1 where a token is never chosen, whatever its id.
-
-        Returns:
-            ``(masked, labels)`` as from `mask_tokens`.
+            special_tokens_mask: 1 where a token is never chosen.
 
         Raises:
-            ValueError: only one of ``epoch`` and ``index``; and as in `mask_tokens`.
+            ValueError: only one of ``epoch`` and ``index``.
         """
-        vocab_size = len(self.tokenizer)
-        ids = _as_ids(input_ids, vocab_size)
-        if word_starts is None and self._begins is not None:
-            if len(self._begins) != vocab_size:
-                self._begins = _begins_word(self.tokenizer)
-            word_starts = self._begins[ids]
+        if word_starts is None and self.whole_words:
+            word_starts = starts_by_spelling(input_ids, self.tokenizer)
         # A seed sequence of three numbers: no arithmetic on them could make two (epoch, index) collide.
         rng = np.random.default_rng([self.seed, *self._place(epoch, index)])
         return mask_tokens(
-            ids,
+            input_ids,
             rng,
             mask_id=self._mask_id(),
-            vocab_size=vocab_size,
+            vocab_size=len(self.tokenizer),
             special_ids=self.tokenizer.all_special_ids,
             probability=self.probability,
             word_starts=word_starts,

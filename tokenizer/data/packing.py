@@ -1,9 +1,8 @@
 """Packing: sentences become rows, in the four ways that RoBERTa's authors compared.
 
 Rows of full sentences may go on into the next document (`pack_full_sentences`), rows of doc-sentences may not
-(`pack_doc_sentences`). RoBERTa is trained on the former. For next-sentence prediction, which they dropped, a row holds
-a segment A and a segment B: the one that follows A in its document, or, by a fair coin, one of another document
-(`pack_segment_pairs`, `pack_sentence_pairs`).
+(`pack_doc_sentences`). RoBERTa is trained on the former. For next-sentence prediction, which they dropped, a row is of
+two segments (`pack_segment_pairs`, `pack_sentence_pairs`).
 
 Each format gives a stream, a `Packing`: documents are read as rows are asked for, and the corpus is never held in
 memory; of pairs, a row and a bounded pool of segments.
@@ -16,7 +15,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import NDArray
 
-from .corpus import Document, as_integers
+from .corpus import Document, as_integers, require_room
 from .streams import Packing
 
 __all__ = [
@@ -55,8 +54,7 @@ def pack_full_sentences(
         ValueError: ``max_length`` leaves no room for a token; as rows are drawn, a sentence has its special tokens.
 
     Source:
-        Liu et al. 2019, "RoBERTa: A Robustly Optimized BERT Pretraining Approach", section 4.2,
-        FULL-SENTENCES.
+        Liu et al. 2019, "RoBERTa: A Robustly Optimized BERT Pretraining Approach", section 4.2, FULL-SENTENCES.
 
     Example:
         >>> documents = [[[10, 11, 12], [13]], [[20, 21]]]
@@ -65,7 +63,7 @@ def pack_full_sentences(
         >>> list(pack_full_sentences(documents, max_length=6))
         [[0, 10, 11, 12, 13, 2], [0, 20, 21, 2]]
     """
-    return Packing(documents, _FullRows(_room(max_length, "bos, one token, eos"), (bos, eos), crosses=True))
+    return Packing(documents, _FullRows(max_length, (bos, eos), crosses=True))
 
 
 def pack_doc_sentences(
@@ -83,7 +81,7 @@ def pack_doc_sentences(
         >>> list(pack_doc_sentences([[[10, 11, 12], [13]], [[20, 21]]], max_length=9))
         [[0, 10, 11, 12, 13, 2], [0, 20, 21, 2]]
     """
-    return Packing(documents, _FullRows(_room(max_length, "bos, one token, eos"), (bos, eos), crosses=False))
+    return Packing(documents, _FullRows(max_length, (bos, eos), crosses=False))
 
 
 class PairRow(TypedDict):
@@ -103,9 +101,9 @@ def pack_segment_pairs(
 ) -> Packing[PairRow]:
     """Pack sentences into rows of two segments, ``<s> A </s> </s> B </s>``, for next-sentence prediction.
 
-    As many whole sentences as fit are taken and cut in two at random. By a fair coin B is the second part
-    (label 0), or a segment of another document (label 1); the second part then begins the next row. So the A and
-    true B of a document, one after the other, are the document: nothing is lost, and nothing comes twice.
+    As many whole sentences as fit are taken and cut in two at random. By a fair coin B is the second part (label 0), or
+    a segment of another document (label 1); the second part then begins the next row. So each sentence of a document
+    comes once, as A or true B, in order.
 
     Foreign segments come from a pool: a random choice of `pool_size` from the documents before this one. While
     there are none (in the first document), B is always the true one. A document's last sentence, where it is left
@@ -138,8 +136,7 @@ def pack_segment_pairs(
         [0, 20, 2, 2, 10, 11, 2] 1
         [0, 21, 2, 2, 12, 2] 1
     """
-    room = _room(max_length, "bos, a token, eos, eos, a token, eos")
-    return Packing(documents, _PairRows(room, (bos, eos), seed, pool_size))
+    return Packing(documents, _PairRows(max_length, (bos, eos), seed, pool_size, is_single=False))
 
 
 def pack_sentence_pairs(
@@ -157,8 +154,10 @@ def pack_sentence_pairs(
         >>> list(pack_sentence_pairs([[[10], [11, 12]]], max_length=9, seed=0))
         [{'input_ids': [0, 10, 2, 2, 11, 12, 2], 'next_sentence_label': 0}]
     """
-    room = _room(max_length, "bos, a token, eos, eos, a token, eos")
-    return Packing(documents, _PairRows(room, (bos, eos), seed, pool_size, is_single=True))
+    return Packing(documents, _PairRows(max_length, (bos, eos), seed, pool_size, is_single=True))
+
+
+# -- packers -----------------------------------------------------------------------------------------------------------
 
 
 def _room(max_length: int, shortest: str) -> int:
@@ -172,15 +171,11 @@ def _room(max_length: int, shortest: str) -> int:
     return max_length - least + shortest.count("token")
 
 
-# -- packers -----------------------------------------------------------------------------------------------------------
-
-
 class _FullRows:
     """Rows of whole sentences; ``crosses`` says whether a row goes on into the next document."""
 
-    def __init__(self, room: int, frame: tuple[int, int], *, crosses: bool) -> None:
-        self.largest, self.frame = room, frame
-        self._crosses = crosses
+    def __init__(self, max_length: int, frame: tuple[int, int], *, crosses: bool) -> None:
+        self.largest, self.frame, self._crosses = _room(max_length, "bos, one token, eos"), frame, crosses
         self._row: list[int] = []
         self._is_parted = False  # a document ended since the last sentence
 
@@ -215,14 +210,12 @@ Sentences = list[list[int]]
 class _PairRows:
     """Rows of two segments; ``is_single`` says whether a segment is one sentence."""
 
-    def __init__(
-        self, room: int, frame: tuple[int, int], seed: int, pool_size: int, *, is_single: bool = False
-    ) -> None:
+    def __init__(self, max_length: int, frame: tuple[int, int], seed: int, pool_size: int, *, is_single: bool) -> None:
         if pool_size < 1:
             raise ValueError(f"pool_size: expected at least 1 foreign segment, got {pool_size}; 64 is the default")
-        self.largest, self.frame = room // 2, frame  # any two sentences then make a row
-        self._room, self._is_single = room, is_single
-        self._seed, self._pool_size = seed, pool_size
+        self._room = _room(max_length, "bos, a token, eos, eos, a token, eos")
+        self.largest, self.frame = self._room // 2, frame  # any two sentences then make a row
+        self._seed, self._pool_size, self._is_single = seed, pool_size, is_single
         self._waiting: Sentences = []  # of this document, for a row
         self._foreign: list[Sentences] = []  # segments of the documents before
         self._own: list[Sentences] = []  # segments of this document
@@ -250,21 +243,17 @@ class _PairRows:
 
     def _pair(self) -> Iterator[PairRow]:
         """Make a row of what waits; what it does not use goes on waiting."""
-        rng, waiting = self._rng(), self._waiting
-        self._sample(waiting, rng)
-        is_alone = len(waiting) == 1
-        cut = 1 if is_alone else int(rng.integers(1, len(waiting)))
-        first, second = waiting[:cut], waiting[cut:]
-        is_foreign = bool(self._foreign) and (is_alone or rng.random() < 0.5)
+        rng, (bos, eos) = self._rng(), self.frame
+        self._sample(self._waiting, rng)
+        cut = int(rng.integers(1, len(self._waiting))) if len(self._waiting) > 1 else 1
+        first, second = self._waiting[:cut], self._waiting[cut:]
+        is_foreign = bool(self._foreign) and (not second or rng.random() < 0.5)
         self._waiting = second if is_foreign else []
         if is_foreign:
-            yield self._row(first, self._foreign_segment(self._room - sum(map(len, first)), rng), 1)
-        elif not is_alone:
-            yield self._row(first, second, 0)
-
-    def _row(self, first: Sentences, second: Sentences, label: int) -> PairRow:
-        (bos, eos), a, b = self.frame, chain.from_iterable(first), chain.from_iterable(second)
-        return {"input_ids": [bos, *a, eos, eos, *b, eos], "next_sentence_label": label}
+            second = self._foreign_segment(self._room - sum(map(len, first)), rng)
+        if second:
+            a, b = chain.from_iterable(first), chain.from_iterable(second)
+            yield {"input_ids": [bos, *a, eos, eos, *b, eos], "next_sentence_label": int(is_foreign)}
 
     def _foreign_segment(self, room: int, rng: np.random.Generator) -> Sentences:
         """Draw foreign sentences that fit; the first is cut where even it does not."""
@@ -325,16 +314,10 @@ def stack_rows(
         array([[ 0, 10,  2,  1],
                [ 0, 20, 21,  2]])
     """
-    taken = [
-        as_integers(row, f"row {index}", "pass (row['input_ids'] for row in pairs) where rows are records")
-        for index, row in enumerate(islice(rows, count))
-    ]
+    remedy = "pass (row['input_ids'] for row in pairs) where rows are records"
+    taken = [as_integers(row, f"row {at}", remedy) for at, row in enumerate(islice(rows, count))]
+    require_room(taken, max_length)
     stacked = np.full((len(taken), max_length), pad, dtype=np.int64)
-    for index, row in enumerate(taken):
-        if len(row) > max_length:
-            raise ValueError(
-                f"rows: expected at most max_length = {max_length} ids, got {len(row)} in row {index}; "
-                "pack and stack with the same max_length"
-            )
-        stacked[index, : len(row)] = row
+    for padded, row in zip(stacked, taken, strict=True):
+        padded[: len(row)] = row
     return stacked

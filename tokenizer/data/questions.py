@@ -6,14 +6,15 @@ place of ``<s>``, 0, stands for "not here", as in transformers' scripts for SQuA
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from ..encoding import CharSpan, TokenSpan
 from .collators import Collator
-from .corpus import Example, as_integers, as_texts, column, optional_column
+from .corpus import Example, as_integers, as_texts, column, optional_column, text_column
 
 __all__ = [
     "NOT_HERE",
@@ -29,7 +30,6 @@ NOT_HERE = 0
 """The place of ``<s>``: what a window without the answer points to."""
 
 Offsets = Sequence[tuple[int, int]]
-Floats = NDArray[np.float64]
 
 
 # -- characters and tokens ---------------------------------------------------------------------------------------------
@@ -134,8 +134,7 @@ def best_answer(
         sequence_index: which text the context is: 1 behind a question.
 
     Returns:
-        The answer. Its text is empty where the answer is that there is none, and where no window has a token of the
-        context; then start = end = 0.
+        The answer: ``Answer("", 0, 0, score)`` where there is none, and where no window has a token of the context.
 
     Raises:
         ValueError: no windows, ``max_tokens`` below 1, or logits that are NaN, infinite, or of another length.
@@ -177,25 +176,14 @@ def _require_numbers(window: Window) -> None:
 def _best_of(context: str, window: Window, max_tokens: int, sequence_index: int) -> Answer:
     inside = np.array([sequence == sequence_index for sequence in window.sequence_ids], dtype=np.bool_)  # T
     start, end = (np.where(inside, np.asarray(part, np.float64), -np.inf) for part in window[:2])  # T
-    scores = _near_diagonal(start[:, None] + end[None, :], max_tokens)  # T T
-    first, last = divmod(int(scores.argmax()), scores.shape[1])
+    T = len(inside)
+    is_span = np.tri(T, k=max_tokens - 1, dtype=np.bool_) & ~np.tri(T, k=-1, dtype=np.bool_)  # T T
+    scores = np.where(is_span, start[:, None] + end, -np.inf)  # T T
+    first, last = divmod(int(scores.argmax()), T)
     if not np.isfinite(scores[first, last]):
         return Answer("", 0, 0, -np.inf)
     chars = tokens_to_chars(window.offsets, (first, last + 1))
     return Answer(context[chars.start : chars.end], *chars, float(scores[first, last]))
-
-
-def _near_diagonal(scores: Floats, max_tokens: int) -> Floats:
-    """Rule out ends before the start, and spans of more tokens.
-
-    >>> _near_diagonal(np.ones((3, 3)), 2)
-    array([[  1.,   1., -inf],
-           [-inf,   1.,   1.],
-           [-inf, -inf,   1.]])
-    """
-    places = np.arange(len(scores))
-    length = places[None, :] - places[:, None] + 1  # T T
-    return np.where((length >= 1) & (length <= max_tokens), scores, -np.inf)
 
 
 # -- the collator ------------------------------------------------------------------------------------------------------
@@ -210,8 +198,7 @@ class QuestionAnsweringCollator(Collator):
     ``{"text": […], "answer_start": […]}``, of which the first counts; empty lists are None.
 
     A batch has one row for each window, those of an example one after the other. It adds ``start_positions`` and
-    ``end_positions``, (W,): places of the answer's first and last token; 0, the place of ``<s>``, in a window that does
-    not hold the whole answer.
+    ``end_positions``, (W,): places of the answer's first and last token; 0 in a window that does not hold it whole.
 
     Args:
         stride: tokens that two windows share.
@@ -237,11 +224,9 @@ class QuestionAnsweringCollator(Collator):
 
     def _collate(self, examples: list[Any]) -> Any:
         batch, samples, windows = self._windows(examples)
-        spans = _answers(examples)
-        if spans is not None:
+        if (spans := _answers(examples)) is not None:
             places = [_places(spans[sample], *window) for sample, window in zip(samples, windows, strict=True)]
-            positions = np.array(places, dtype=np.int64).reshape(-1, 2)
-            batch["start_positions"], batch["end_positions"] = positions[:, 0], positions[:, 1]
+            batch["start_positions"], batch["end_positions"] = np.array(places, dtype=np.int64).T
         return batch
 
     def answers(
@@ -263,7 +248,7 @@ class QuestionAnsweringCollator(Collator):
             allows_none: whether "there is none" is an answer.
 
         Returns:
-            An `Answer` for each example; see `best_answer`.
+            What `best_answer` chooses for each.
 
         Raises:
             ValueError: logits of another shape than the batch.
@@ -278,17 +263,16 @@ class QuestionAnsweringCollator(Collator):
         found: list[list[Window]] = [[] for _ in examples]
         for sample, start, end, window in zip(samples, starts, ends, windows, strict=True):
             found[sample].append(Window(start, end, *window))
-        contexts = column(examples, "context")
         return [
-            best_answer(context, rows, max_tokens=max_tokens, allows_none=allows_none)
-            for context, rows in zip(contexts, found, strict=True)
+            best_answer(example["context"], rows, max_tokens=max_tokens, allows_none=allows_none)
+            for example, rows in zip(examples, found, strict=True)
         ]
 
     def _windows(self, examples: Sequence[Example]) -> tuple[Any, list[int], list[tuple[Any, Any]]]:
         """The batch; and of each window, which example it is of, its offsets and its sequence ids."""
         batch = self._encode(
-            as_texts(column(examples, "question"), "question", "pass str"),
-            as_texts(column(examples, "context"), "context", "pass str"),
+            text_column(examples, "question"),
+            text_column(examples, "context"),
             truncation="only_second",
             stride=self.stride,
             padding_side="right",  # `<s>` is then at place 0
@@ -303,14 +287,10 @@ class QuestionAnsweringCollator(Collator):
 
 def _answers(examples: list[Example]) -> list[tuple[int, int] | None] | None:
     """The answer of each example in code points, or None where there are no labels."""
-    answers = optional_column(examples, "answer")
+    contexts, answers = column(examples, "context"), optional_column(examples, "answer")
     if answers is None and (records := optional_column(examples, "answers")) is not None:
-        contexts = column(examples, "context")
-        answers = [_first_answer(contexts[row], record, row) for row, record in enumerate(records)]
-    return answers and [
-        None if answer is None else _stripped(example["context"], answer, row)
-        for row, (example, answer) in enumerate(zip(examples, answers, strict=True))
-    ]
+        answers = list(map(_first_answer, contexts, records, count()))
+    return answers and list(map(_stripped, contexts, answers, count()))
 
 
 def _first_answer(context: str, record: Any, row: int) -> tuple[int, int] | None:
@@ -327,8 +307,10 @@ def _first_answer(context: str, record: Any, row: int) -> tuple[int, int] | None
     return (starts[0], starts[0] + len(texts[0])) if texts else None
 
 
-def _stripped(context: str, answer: Any, row: int) -> tuple[int, int]:
+def _stripped(context: str, answer: Any, row: int) -> tuple[int, int] | None:
     """The answer without white space at its ends, which no token need hold."""
+    if answer is None:
+        return None
     remedy = "give code points of the context, end-exclusive, or None where it has no answer"
     span = as_integers(answer, f"answer of example {row}", remedy)
     start, end = span if len(span) == 2 else (0, 0)

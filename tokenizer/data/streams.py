@@ -10,12 +10,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy, deepcopy
 from itertools import islice
-from typing import Any, Generic, Protocol, Self, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .corpus import DOCUMENTS, Document, as_integers, as_rows, read_from
+from .corpus import DOCUMENTS, Document, as_integers, as_rows
 
 __all__ = ["BatchSampler", "Packer", "Packing", "ShuffledStream"]
 
@@ -24,20 +24,51 @@ R = TypeVar("R")
 R_co = TypeVar("R_co", covariant=True)
 
 
+# -- interruption ------------------------------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class _Resumable(Protocol):
+    """What can say where it stands, as JSON has it, and go there."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+
+def _behind(items: Iterable[T], count: int, what: str) -> Iterator[T]:
+    """Pass over the items that were read before an interruption."""
+    iterator = iter(items)
+    passed = sum(1 for _ in islice(iterator, count))
+    if passed < count:
+        raise ValueError(
+            f"load_state_dict: expected at least {count} {what}, which were read before, found {passed}; give the "
+            "stream the source that it had"
+        )
+    return iterator
+
+
+def _require_readable_again(source: Iterable[Any], reader: Iterator[Any] | None, where: str) -> None:
+    if reader is not None and iter(source) is source:
+        raise ValueError(
+            f"{where}: expected a source that can be read again, got an iterator that is partly read; make a new "
+            "stream on a fresh source and load the state_dict into that"
+        )
+
+
 # -- packed rows -------------------------------------------------------------------------------------------------------
 
 
-class Packer(Protocol[R_co]):
-    """A format: takes sentences one by one, and hands out rows as they are full."""
+class Packer(_Resumable, Protocol[R_co]):
+    """A format: takes sentences one by one, and hands out rows as they are full.
+
+    ``largest`` is how many ids a sentence has at most, and ``frame`` those that begin and end each row.
+    """
 
     largest: int
-    """Ids in the longest sentence that it takes."""
-
     frame: tuple[int, int]
-    """Ids that begin and end each row."""
 
     def add(self, sentence: list[int]) -> Iterator[R_co]:
-        """Take a sentence of 1 to `largest` ids; yield the rows that it fills."""
+        """Take a sentence of 1 to ``largest`` ids; yield the rows that it fills."""
         ...
 
     def end_document(self) -> Iterator[R_co]:
@@ -48,16 +79,8 @@ class Packer(Protocol[R_co]):
         """Yield what is left at the end of all documents."""
         ...
 
-    def state_dict(self) -> dict[str, Any]:
-        """Return what the next rows depend on, as JSON has it."""
-        ...
 
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Take over another's state."""
-        ...
-
-
-class Packing(Generic[R]):
+class Packing(Iterator[R]):
     """A stream of rows that can be interrupted, and pickled or copied where it stands.
 
     In a data loader with several workers each has a copy, which reads all documents: give each its share of them.
@@ -86,32 +109,23 @@ class Packing(Generic[R]):
         self._ready: deque[R] = deque()
         self._rows: Iterator[R] | None = None  # open documents; made anew from the two counts
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> R:
         if self._rows is None:
             self._rows = self._read()
         return next(self._rows)
 
     def __getstate__(self) -> dict[str, Any]:
-        self._require_readable_again("pickle, copy")
-        mutable = {"_ready": self._ready.copy(), "_packer": deepcopy(self._packer)}
-        return {**vars(self), **mutable, "_rows": None}
+        _require_readable_again(self._documents, self._rows, "pickle, copy")
+        return {**vars(self), "_ready": self._ready.copy(), "_packer": deepcopy(self._packer), "_rows": None}
 
     def state_dict(self) -> dict[str, Any]:
-        """Say where the stream stands.
+        """Say where the stream stands, as JSON has it.
 
         Returns:
-            Numbers, strings, lists and dicts, as JSON has them: how many documents are read and how many sentences
-            of the next, and what is read but not handed out.
+            How many documents are read and how many sentences of the next, and what is read but not handed out.
         """
-        return {
-            "document": self._document,
-            "sentence": self._sentence,
-            "ready": list(self._ready),
-            "packer": self._packer.state_dict(),
-        }
+        places = {"document": self._document, "sentence": self._sentence}
+        return {**places, "ready": list(self._ready), "packer": self._packer.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go to where another stream stood. Documents before it are passed over unopened.
@@ -122,24 +136,17 @@ class Packing(Generic[R]):
         Raises:
             ValueError: this stream has read from documents that can be read only once.
         """
-        self._require_readable_again("load_state_dict")
+        _require_readable_again(self._documents, self._rows, "load_state_dict")
         self._document, self._sentence = state["document"], state["sentence"]
-        self._ready = deque(state["ready"])
+        self._ready, self._rows = deque(state["ready"]), None
         self._packer.load_state_dict(state["packer"])
-        self._rows = None
-
-    def _require_readable_again(self, where: str) -> None:
-        if self._rows is not None and iter(self._documents) is self._documents:
-            raise ValueError(
-                f"{where}: expected documents from their beginning, got an iterator that is partly read; make a new "
-                "stream on fresh documents and load the state_dict into that"
-            )
 
     def _read(self) -> Iterator[R]:
         # The places are counted before rows are handed out, so that a state taken between two rows is whole.
         yield from self._drain()
-        for document in read_from(self._documents, self._document, "documents"):
-            for sentence in read_from(document, self._sentence, f"sentences of document {self._document}"):
+        for document in _behind(self._documents, self._document, "documents"):
+            what = f"sentences of document {self._document}"
+            for sentence in _behind(as_rows(document, what, DOCUMENTS), self._sentence, what):
                 ids = self._ids(sentence)
                 self._sentence += 1
                 for begin in range(0, len(ids), self._packer.largest):
@@ -169,24 +176,15 @@ class Packing(Generic[R]):
 # -- shuffled items ----------------------------------------------------------------------------------------------------
 
 
-@runtime_checkable
-class _Resumable(Protocol):
-    """What can say where it stands."""
-
-    def state_dict(self) -> dict[str, Any]: ...
-    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
-
-
-class ShuffledStream(Generic[T]):
+class ShuffledStream(Iterator[T]):
     """A stream in random order, as far as a buffer of fixed size allows.
 
     The buffer is filled; then each item that comes out is drawn from it at random, and the next one of the source
     takes its place. So an item comes at most ``buffer_size`` places early, and may come any number of places late.
     At the end of the source the buffer is emptied in random order: every item comes once.
 
-    The same source, buffer and seed give the same order. Restored from its `state_dict`, the stream goes on with
-    exactly the items that would have followed: the state holds what is in the buffer, and the state of the source where
-    that has a `state_dict` of its own; otherwise how many items to pass over.
+    The same source, buffer and seed give the same order. The state holds what is in the buffer, and the state of the
+    source where that has a `state_dict` of its own; otherwise how many items to pass over.
 
     Args:
         source: where the items come from; for the state to be JSON, items of lists, dicts, numbers and strings.
@@ -217,9 +215,6 @@ class ShuffledStream(Generic[T]):
         self._taken = self._drawn = 0  # items that came in, and that went out
         self._items: Iterator[T] | None = None
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> T:
         if self._items is None:
             self._items = self._open()
@@ -236,25 +231,17 @@ class ShuffledStream(Generic[T]):
 
     def __getstate__(self) -> dict[str, Any]:
         is_resumable = isinstance(self._source, _Resumable)
-        if self._items is not None and not is_resumable and iter(self._source) is self._source:
-            raise ValueError(
-                "pickle, copy: expected a source that can be read again, got an iterator that is partly read; make a "
-                "new stream on a fresh source and load the state_dict into that"
-            )
+        if not is_resumable:
+            _require_readable_again(self._source, self._items, "pickle, copy")
         source = copy(self._source) if is_resumable else self._source
-        options = {"source": source, "buffer_size": self._buffer_size, "seed": self._seed}
-        return {"options": options, "state": self.state_dict()}
+        return {"options": (source, self._buffer_size, self._seed), "state": self.state_dict()}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
-        self.__init__(**kept["options"])
+        self.__init__(*kept["options"])
         self.load_state_dict(kept["state"])
 
     def state_dict(self) -> dict[str, Any]:
-        """Say where the stream stands.
-
-        Returns:
-            The buffer, two counts, and the state of the source, or None where it has none.
-        """
+        """Say where the stream stands: its buffer, two counts, and the state of the source, or None if it has none."""
         inner = self._source.state_dict() if isinstance(self._source, _Resumable) else None
         return {"buffer": list(self._buffer), "taken": self._taken, "drawn": self._drawn, "source": inner}
 
@@ -286,33 +273,23 @@ class ShuffledStream(Generic[T]):
 
     def _open(self) -> Iterator[T]:
         """Begin the source where it stands, or behind the items that were taken."""
-        items = iter(self._source)
-        if isinstance(self._source, _Resumable):
-            return items
-        passed = sum(1 for _ in islice(items, self._taken))
-        if passed < self._taken:
-            raise ValueError(
-                f"load_state_dict: expected a source of at least {self._taken} items, which were read before, found "
-                f"{passed}; give the stream the source that it had"
-            )
-        return items
+        return _behind(self._source, 0 if isinstance(self._source, _Resumable) else self._taken, "items")
 
 
 # -- batches of indices ------------------------------------------------------------------------------------------------
 
 
-class BatchSampler:
+class BatchSampler(Iterator[NDArray[np.int64]]):
     """Batches of indices without end: a new permutation in each epoch.
 
     Batch ``index`` of epoch ``epoch`` is a function of the seed and these two numbers alone (`batch`), and they are all
-    that its state holds. What is left at the end of an epoch and too little for a batch is left out of that epoch;
-    ``keep_last`` makes it a smaller batch.
+    that its state holds.
 
     Args:
         size: how many items there are.
         batch_size: indices in a batch.
         seed: of the permutations.
-        keep_last: whether an epoch's last batch may be smaller.
+        keep_last: whether what is left at the end of an epoch is a smaller batch; otherwise it is left out.
 
     Raises:
         ValueError: a batch size below 1, or more than there are items.
@@ -341,9 +318,6 @@ class BatchSampler:
         """Batches in an epoch."""
         return self._count
 
-    def __iter__(self) -> Self:
-        return self
-
     def __next__(self) -> NDArray[np.int64]:
         batch = self.batch(self.epoch, self.index)
         self.epoch, self.index = divmod(self.epoch * self._count + self.index + 1, self._count)
@@ -369,17 +343,9 @@ class BatchSampler:
         return self._order[1][index * self.batch_size : (index + 1) * self.batch_size]
 
     def state_dict(self) -> dict[str, int]:
-        """Say which batch comes next.
-
-        Returns:
-            ``epoch`` and ``index``.
-        """
+        """Say which batch comes next: its ``epoch`` and its ``index``."""
         return {"epoch": self.epoch, "index": self.index}
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go to where another sampler stood.
-
-        Args:
-            state: what its `state_dict` returned.
-        """
+        """Go to where another sampler stood when its `state_dict` returned ``state``."""
         self.epoch, self.index = state["epoch"], state["index"]

@@ -69,7 +69,7 @@ def test_rows_of_a_stream_are_taken_as_they_are(tiny):
     assert (batch["labels"] == np.where(batch["attention_mask"] == 1, batch["input_ids"], -100)).all()
     masked = MaskedLMCollator(tokenizer=tiny, seed=0, padding="max_length", max_length=20)(rows, epoch=0, index=0)
     assert masked["labels"].shape == masked["attention_mask"].shape == (len(rows), 20)
-    with pytest.raises(ValueError, match="rows: expected at most max_length = 5 ids, got 12; pack and collate"):
+    with pytest.raises(ValueError, match="rows: expected at most max_length = 5 ids, got 12 in row 1; pack with"):
         CausalLMCollator(tokenizer=tiny, max_length=5)(rows)
 
 

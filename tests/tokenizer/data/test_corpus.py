@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from roberta.tokenizer.data.corpus import as_integers, as_rows, as_texts, column, optional_column, read_from
+from roberta.tokenizer.data.corpus import as_integers, as_rows, as_texts, column, optional_column, text_column
 
 
 class Indexed:
@@ -39,14 +39,6 @@ def test_rows_are_handed_on_as_they_are():
     assert as_rows(rows, "documents", "pass some") is rows
 
 
-def test_what_was_read_before_must_be_there():
-    assert list(read_from([7, 8, 9], 2, "documents")) == [9]
-    with pytest.raises(
-        ValueError, match=r"load_state_dict: expected at least 4 documents, .* found 3; give the stream"
-    ):
-        read_from([7, 8, 9], 4, "documents")
-
-
 def test_a_field_is_in_all_examples_or_in_none():
     examples = [{"a": None, "b": 1}, {"a": 0}]
     assert column(examples, "a") == [None, 0]
@@ -57,3 +49,6 @@ def test_a_field_is_in_all_examples_or_in_none():
         column(examples, "c")
     with pytest.raises(TypeError, match="expected mappings, got str 'a' in example 0; pass a dict with 'a'"):
         column(["a"], "a")
+    assert text_column([{"a": "the"}, {"a": "cat"}], "a") == ["the", "cat"]
+    with pytest.raises(TypeError, match=r"^a: expected str, got NoneType None at place 0; pass str$"):
+        text_column(examples, "a")

@@ -342,7 +342,7 @@ def test_stacked_rows_are_the_rows_and_padding(documents, max_length):
 
 
 def test_a_row_that_is_too_long_is_named():
-    with pytest.raises(ValueError, match="rows: expected at most max_length = 3 ids, got 4 in row 1; pack and stack"):
+    with pytest.raises(ValueError, match="rows: expected at most max_length = 3 ids, got 4 in row 1; pack with"):
         stack_rows([[0, 2], [0, 5, 6, 2]], 3)
 
 

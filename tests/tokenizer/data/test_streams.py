@@ -80,16 +80,21 @@ def test_documents_before_the_interruption_stay_unopened():
 def test_other_documents_than_before_are_refused():
     rows = pack_full_sentences([[[10, 11, 12]], [[20, 21, 22]], [[30]]], 5)
     next(rows), next(rows)
-    fewer = pack_full_sentences([], 5)
-    fewer.load_state_dict(rows.state_dict())
-    with pytest.raises(ValueError, match=r"expected at least 2 documents, .* found 0; give the stream"):
-        next(fewer)
+    message = "load_state_dict: expected at least {}, which were read before, found {}; give the stream the source"
+    for place, documents, expected in (
+        (rows.state_dict(), [], ("2 documents", 0)),
+        ({**rows.state_dict(), "document": 0, "sentence": 4}, [[[10], [11], [12]]], ("4 sentences of document 0", 3)),
+    ):
+        fewer = pack_full_sentences(documents, 5)
+        fewer.load_state_dict(place)
+        with pytest.raises(ValueError, match=message.format(*expected)):
+            next(fewer)
 
 
 def test_documents_that_are_partly_read_are_refused():
     rows = pack_full_sentences(iter([[[10, 11]], [[20, 21]]]), 4)
     next(rows)
-    with pytest.raises(ValueError, match=r"load_state_dict: expected documents from their beginning, .* make a new"):
+    with pytest.raises(ValueError, match=r"load_state_dict: expected a source that can be read again, .* make a new"):
         rows.load_state_dict(rows.state_dict())
 
 
@@ -239,9 +244,7 @@ def test_misuse_of_a_stream_is_said():
     next(stream)
     with pytest.raises(ValueError, match=r"load_state_dict: expected a stream that nothing was drawn from, .*; make a"):
         stream.load_state_dict(stream.state_dict())
-    with pytest.raises(
-        ValueError, match="expected a source of at least 2 items, which were read before, found 1; give"
-    ):
+    with pytest.raises(ValueError, match="expected at least 2 items, which were read before, found 1; give"):
         ShuffledStream(range(1), 2, 0).load_state_dict(stream.state_dict())
 
 

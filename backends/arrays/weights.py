@@ -1,4 +1,4 @@
-"""Parameters and arrays: flat names <-> the tree that the spec reads."""
+"""Parameters and arrays: flat names <-> the tree that the equations read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def state_dict_numpy(model: Head) -> dict[str, Any]:
 def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
     """Take the arrays, in the dtype asked for, as the model's parameters; tied names go on sharing one array."""
     if device not in (None, "cpu"):
-        message = f"device: the numpy backend computes on the cpu, got {device!r}; leave device out"
+        message = f"device: the {model.backend} backend computes on the cpu, got {device!r}; leave device out"
         raise ValueError(message)
     flat = flatten(model.parameters)
     copies: dict[int, Any] = {}
     for name, array in state.items():
         if id(array) not in copies:
-            copies[id(array)] = np.array(array, dtype)
+            copies[id(array)] = np.array(array, dtype, order="C")
             copies[id(array)].flags.writeable = False
         flat[name] = copies[id(array)]
     model.parameters = nest(flat)
@@ -46,13 +46,13 @@ def to_numpy(value: Any) -> Any:
 def dtype_name(model: Head) -> str:
     """The dtype of the parameters: "float32" or "float64"."""
     first: Any = model.parameters
-    while isinstance(first, Mapping):
+    while not hasattr(first, "dtype"):
         first = next(iter(first.values()))
     return str(first.dtype)
 
 
 def is_tracing() -> bool:
-    """Never: NumPy has no compiler that looks at the program."""
+    """Never: no compiler looks at the program."""
     return False
 
 
@@ -66,5 +66,5 @@ def device_of(model: Head) -> None:
 
 
 def frozen_names(model: Head) -> frozenset[str]:
-    """None are frozen: NumPy trains nothing."""
+    """None are frozen: nothing is trained."""
     return frozenset()
