@@ -114,16 +114,16 @@ class Aligner:
     def _measures(self, text: "EncodedText") -> Integers:
         """Give the bytes of each token, and the spaces at both its ends: (3, T)."""
         ids = np.array(text.ids, np.int64)
-        is_unk = ids == self._unk_id
         measures = self._tables[:, ids]
         for at, stretch in text.added:
             # An added token may have swallowed any white space.
             leading = len(stretch.text) - len(stretch.text.lstrip(WHITE_SPACE))
             trailing = len(stretch.text) - len(stretch.text.rstrip(WHITE_SPACE))
             measures[:, at] = len(stretch.text.encode()), leading, trailing
-            is_unk[at] = False
-        if is_unk.any():
-            begins = np.cumsum(measures[0]) - measures[0]
+        if self._unk_id in text.ids:
+            is_unk = ids == self._unk_id
+            is_unk[[at for at, _ in text.added]] = False
+            begins = measures[0].cumsum() - measures[0]
             is_space = np.frombuffer(text.data, np.uint8)[begins] == ord(" ")
             measures[1:, is_unk & is_space] = 1
         return measures
@@ -195,8 +195,8 @@ def _places(text: EncodedText, sizes: Integers) -> tuple[Integers, Integers]:
     data = text.data
     if data.isascii():
         return begins, ends
-    character = np.cumsum(np.frombuffer(data, np.int8) >= -0x40) - 1  # of each byte: 0x80 to 0xBF go on with one
-    return character[begins], character[ends - 1] + 1
+    count = (np.frombuffer(data, np.int8) >= -0x40).cumsum()  # of characters to each byte: 0x80 to 0xBF begin none
+    return count[begins] - 1, count[ends - 1]
 
 
 def align_together(texts: Sequence[EncodedText], as_lists: bool) -> None:
