@@ -3,10 +3,11 @@
     python benchmarks/codepoints.py [--step 1] [--tokenizer FOLDER]
 
 Each of the 1,112,064 characters is encoded in several surroundings; the 2,048 surrogates, which are no characters, must
-be the documented error. What is compared: the ids, offsets and words of `RobertaTokenizer` and `RobertaTokenizerFast`;
-the ids of the peer; the text that decoding gives back; and where text is cut, with the `tokenizers` library, whose
-Unicode data may be of another version. Then every merge and every entry of the vocabulary. It prints the counts, and
-fails where one that should be 0 is not. `--step 7` looks at every seventh code point; all take some ten minutes.
+be the documented error. What is compared: the ids, offsets and words of `RobertaTokenizer`, of `RobertaTokenizerFast` and
+of the peer's fast class; the ids of its slow class; the text that decoding gives back; and where text is cut, with the
+`tokenizers` library, whose Unicode data may be of another version. Then every merge and every entry of the vocabulary. It
+prints the counts, and fails where one that should be 0 is not. `--step 7` looks at every seventh code point; all take some
+ten minutes.
 """
 
 from __future__ import annotations
@@ -100,12 +101,13 @@ def our_two(loaded: Mapping[str, Any], step: int) -> list[Counts]:
 
 
 def both_peers(pure: Any, fast: Any, slow: Any, step: int) -> list[Counts]:
-    """Compare the ids with both classes of the peer; and the text that comes back with what was encoded."""
-    with_fast, with_slow = Counts("ids: ours, HF's fast class"), Counts("ids: ours, HF's slow class")
+    """Compare all fields with the fast class of the peer, the ids with both; and the text that comes back."""
+    with_fast, with_slow = Counts("ids, offsets, words: ours, HF's fast class"), Counts("ids: ours, HF's slow class")
     back = Counts("decode(encode(x)) = x")
     for texts in sweep(step, PLAIN):
-        ids = ids_of(pure, texts)
-        with_fast.add(texts, ids, ids_of(fast, texts))
+        fields = fields_of(pure, texts)
+        ids = [each[0] for each in fields]
+        with_fast.add(texts, fields, fields_of(fast, texts))
         with_slow.add(texts, ids, [slow.convert_tokens_to_ids(slow.tokenize(text)) for text in texts])
         back.add(texts, texts, pure.batch_decode(ids))
     return [with_fast, with_slow, back]

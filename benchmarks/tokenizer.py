@@ -40,7 +40,7 @@ SLOW, FAST, BARE, TIKTOKEN = "transformers' slow", "transformers' fast", "tokeni
 PEERS = (FAST, BARE, TIKTOKEN, SLOW)
 
 Work = Callable[[list[str]], object]
-console = Console(width=190, markup=False, highlight=False)
+console = Console(width=200, markup=False, highlight=False)
 
 
 class Call(NamedTuple):

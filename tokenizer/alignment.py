@@ -11,7 +11,7 @@ tokens says which bytes of the text are whose, and one over the bytes which char
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import accumulate, chain
+from itertools import accumulate, chain, islice
 from typing import NamedTuple
 
 import numpy as np
@@ -80,7 +80,7 @@ class Aligner:
         if self._trim:
             begins = np.minimum(begins + leading, ends)
             ends = np.maximum(ends - trailing, begins)
-        spans = np.stack([begins, ends], axis=1)  # T 2
+        spans = np.array([begins, ends]).T  # T 2
         if len(text.stretches) == 1 and not text.stretches[0].is_prefixed:
             return spans
         places = accumulate((len(stretch.text) for stretch in text.stretches), initial=0)
@@ -104,28 +104,26 @@ class Aligner:
         given = [stretch.word for stretch in text.stretches if stretch.word is not None]
         if given:  # all of them
             return np.repeat(given, text.counts).tolist()
-        pieces = [
-            piece
-            for stretch in text.stretches
-            for piece in ([stretch.text] if stretch.token else split_pieces(stretch.text))
-        ]
-        begins, _ = _places(text, self._measures(text)[0])
-        ends = np.cumsum([len(piece) for piece in pieces])
-        return np.searchsorted(ends, begins, side="right").tolist()
+        ends: list[int] = []
+        for stretch in text.stretches:
+            pieces = [stretch.text] if stretch.token else split_pieces(stretch.text)
+            ends += islice(accumulate(map(len, pieces), initial=stretch.start - stretch.is_prefixed), 1, None)
+        # A token ends behind the beginning of its piece, trimmed or not, and not behind its end.
+        return np.array(ends, np.int64).searchsorted(text.spans[:, 1]).tolist()
 
     def _measures(self, text: "EncodedText") -> Integers:
         """Give the bytes of each token, and the spaces at both its ends: (3, T)."""
         ids = np.array(text.ids, np.int64)
-        is_unk = ids == self._unk_id
         measures = self._tables[:, ids]
         for at, stretch in text.added:
             # An added token may have swallowed any white space.
             leading = len(stretch.text) - len(stretch.text.lstrip(WHITE_SPACE))
             trailing = len(stretch.text) - len(stretch.text.rstrip(WHITE_SPACE))
             measures[:, at] = len(stretch.text.encode()), leading, trailing
-            is_unk[at] = False
-        if is_unk.any():
-            begins = np.cumsum(measures[0]) - measures[0]
+        if self._unk_id in text.ids:
+            is_unk = ids == self._unk_id
+            is_unk[[at for at, _ in text.added]] = False
+            begins = measures[0].cumsum() - measures[0]
             is_space = np.frombuffer(text.data, np.uint8)[begins] == ord(" ")
             measures[1:, is_unk & is_space] = 1
         return measures
@@ -192,13 +190,13 @@ class EncodedText:
 
 def _places(text: EncodedText, sizes: Integers) -> tuple[Integers, Integers]:
     """Find, in all stretches one behind the other, the first character of each token and the one past its last."""
-    ends = np.cumsum(sizes)
+    ends = sizes.cumsum()
     begins = ends - sizes
     data = text.data
     if data.isascii():
         return begins, ends
-    character = np.cumsum(np.frombuffer(data, np.int8) >= -0x40) - 1  # of each byte: 0x80 to 0xBF go on with one
-    return character[begins], character[ends - 1] + 1
+    count = (np.frombuffer(data, np.int8) >= -0x40).cumsum()  # of characters to each byte: 0x80 to 0xBF begin none
+    return count[begins] - 1, count[ends - 1]
 
 
 def align_together(texts: Sequence[EncodedText], as_lists: bool) -> None:
