@@ -3,7 +3,8 @@
 # make test-numpy  the tests that need no framework, where none is installed; of the slow ones, none
 # make test-flax   one engine's beside the spec's, where its framework is the only one; so test-numba, test-torch and
 #                  test-tensorflow
-# make bench       the figures: what an import costs, the longest functions, agreement with transformers
+# make bench       the figures: what an import costs, the longest functions, agreement with transformers, the speed of
+#                  models and of tokenizers
 #
 # Each has an environment of its own, made once and again when what it depends on changes. It needs Python 3.11 or
 # later (make demo PYTHON=python3.12) and a package index.
@@ -47,6 +48,7 @@ bench: .venv/.stamp
 	.venv/bin/python benchmarks/house.py
 	.venv/bin/python benchmarks/agreement.py
 	.venv/bin/python benchmarks/speed.py
+	.venv/bin/python benchmarks/tokenizer.py
 
 clean:
 	rm -rf .venv .venv-* build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
