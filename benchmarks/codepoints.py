@@ -6,8 +6,8 @@ Each of the 1,112,064 characters is encoded in several surroundings; the 2,048 s
 be the documented error. What is compared: the ids, offsets and words of `RobertaTokenizer`, `RobertaTokenizerFast` and
 the peer's fast class; the ids of its slow class; the text that decoding gives back; and where text is cut, with the
 `tokenizers` library, whose Unicode data may be of another version. Then every merge and every entry of the vocabulary.
-It prints the counts, and fails where one that should be 0 is not. `--step 7` looks at every seventh code point; all take
-some ten minutes.
+It prints the counts, and fails where one that should be 0 is not. `--step 7` looks at every seventh code point; all
+take some ten minutes.
 """
 
 from __future__ import annotations
