@@ -92,6 +92,9 @@ class RobertaModel(
             TypeError: an unknown argument, or one of the wrong kind.
         """
 
+    if TYPE_CHECKING:
+        forward = __call__
+
 class RobertaForCausalLM(
     Faced[
         A,
@@ -155,6 +158,9 @@ class RobertaForCausalLM(
             TypeError: an unknown argument, or one of the wrong kind.
         """
 
+    if TYPE_CHECKING:
+        forward = __call__
+
 class RobertaForMaskedLM(
     Faced[
         A,
@@ -214,6 +220,9 @@ class RobertaForMaskedLM(
             ValueError: a shape, value or combination that the head cannot take; says which, and what to do.
             TypeError: an unknown argument, or one of the wrong kind.
         """
+
+    if TYPE_CHECKING:
+        forward = __call__
 
 class RobertaForSequenceClassification(
     Faced[
@@ -275,6 +284,9 @@ class RobertaForSequenceClassification(
             TypeError: an unknown argument, or one of the wrong kind.
         """
 
+    if TYPE_CHECKING:
+        forward = __call__
+
 class RobertaForMultipleChoice(
     Faced[
         A,
@@ -332,6 +344,9 @@ class RobertaForMultipleChoice(
             ValueError: a shape, value or combination that the head cannot take; says which, and what to do.
             TypeError: an unknown argument, or one of the wrong kind.
         """
+
+    if TYPE_CHECKING:
+        forward = __call__
 
 class RobertaForTokenClassification(
     Faced[
@@ -393,6 +408,9 @@ class RobertaForTokenClassification(
             TypeError: an unknown argument, or one of the wrong kind.
         """
 
+    if TYPE_CHECKING:
+        forward = __call__
+
 class RobertaForQuestionAnswering(
     Faced[
         A,
@@ -453,6 +471,9 @@ class RobertaForQuestionAnswering(
             ValueError: a shape, value or combination that the head cannot take; says which, and what to do.
             TypeError: an unknown argument, or one of the wrong kind.
         """
+
+    if TYPE_CHECKING:
+        forward = __call__
 
 
 #: Head -> its class.

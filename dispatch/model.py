@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, Unpack
 from ..files.places import HubOptions
 from ..reference.arrays import A
 from ..reference.config import RobertaConfig
+from ..reference.fields import ConfigFields
 from ..reference.inputs import LABELS
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
@@ -28,6 +29,8 @@ from .inference import dropout_off
 from .options import LoadOptions, require_config, require_dtype, require_options, require_overrides
 from .weights import Weights
 
+#: Names that a subclass cannot have for its own.
+RESERVED = frozenset({"head", "engine", "native", "backend", "table", "added"})
 #: What a subclass's constructor, which may take the configuration only, is not asked to pass on: see `_made`.
 _beside: ContextVar[Mapping[str, Any]] = ContextVar("beside", default=MappingProxyType({}))
 
@@ -75,11 +78,21 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
 
     def __init_subclass__(cls, engine: str | None = None, **options: Any) -> None:
         super().__init_subclass__(**options)
+        taken = RESERVED & vars(cls).keys()
+        if taken and engine is None and any("head" in vars(base) for base in cls.__mro__[1:]):
+            name = min(taken)
+            message = f"{cls.__name__}: required a class without {name!r}, a name of the model's own; call it my_{name}"
+            raise TypeError(message)
         if engine is not None:
             bind(cls, engine)
 
     def __setattr__(self, name: str, value: Any) -> None:
+        if name in RESERVED:
+            message = f"{type(self).__name__}: {name!r} is a name of the model's own; call yours my_{name}"
+            raise TypeError(message)
         if name == "config" and "config" in vars(self):
+            if value == self.config:
+                return
             made = f"{type(self).__name__} was made by its configuration"
             remedy = "make a new one: config = model.config.replace(...)"
             message = f"config: {made}, which stays; {remedy}"
@@ -118,6 +131,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
                 would become infinite in this dtype.
         """
         require_config(config, type(self).__name__)
+        options = {**_beside_options(type(self)), **options}
         require_options(options, self.head)
         seed, dtype, device, state, strict = _given(type(self), seed, dtype, device, state, strict)
         config = config.frozen()
@@ -155,9 +169,11 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
     @classmethod
     def _made(cls, config: RobertaConfig, options: Mapping[str, Any], **given: Any) -> Self:
         """A model by its class's constructor, which may be a subclass's that takes the configuration only."""
-        token = _beside.set({"class": cls, **given})
+        taken = inspect.signature(cls).parameters
+        passed = {name: value for name, value in options.items() if name in taken or "options" in taken}
+        token = _beside.set({"class": cls, "options": {n: o for n, o in options.items() if n not in passed}, **given})
         try:
-            return cls(config, **options)
+            return cls(config, **passed)
         finally:
             _beside.reset(token)
 
@@ -235,9 +251,10 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         return self._rebuild(config.frozen(), state)
 
     def _rebuild(self, config: RobertaConfig, state: Mapping[str, Any]) -> Self:
-        if self.added:
+        if self.added or type(self).__init__ is not PublicModel.__init__:
             remedy = "make it of a configuration of that size, or change the size of a plain model first"
-            message = f"{type(self).__name__} has parameters of its own ({', '.join(self.added)}), which would be lost"
+            own = f"parameters of its own ({', '.join(self.added)})" if self.added else "a constructor of its own"
+            message = f"{type(self).__name__} has {own}, and what that has made would be lost"
             raise TypeError(f"{message}; {remedy}")
         table = parameter_table(self.head, config, **self.options)
         training, dtype, device = getattr(self, "training", False), self.dtype, self.engine.device_of(self)
@@ -260,6 +277,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             device: where the new model is to be.
         """
         cls = origin(type(self)).on(name)
+        if hasattr(self.engine, "require_nameable"):
+            self.engine.require_nameable(self)
         state, dtype = self.state_dict_numpy(), self.dtype if dtype is None else dtype
         model = cls._made(self.config, self.options, dtype=dtype, device=device, state=state, strict=False)
         lost = [name for name in self.added if name not in model.added]
@@ -318,10 +337,15 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         given: dict[str, Any] = {**overrides}
         hub = {name: given.pop(name) for name in HubOptions.__annotations__ if name in given}
         dtype = given.pop("torch_dtype", dtype)  # its older name
+        taken = inspect.signature(native).parameters
+        own = {name: given.pop(name) for name in [*given] if name in taken and name not in ConfigFields.__annotations__}
+        if config is not None:
+            require_config(config, cls.__name__)
         require_overrides(given, cls.__name__, inspect.signature(PublicModel.from_pretrained).parameters)
         folder = checkpoint.locate(folder_or_hub_id, **hub)
         config = config.replace(**given) if config else RobertaConfig.from_pretrained(folder, **given)
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
+        options |= own
         tensors = checkpoint.read_tensors(folder)
 
         def match(table: Mapping[str, Parameter]) -> tuple[matching.State, matching.LoadReport]:
@@ -330,11 +354,12 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
                 tensors, table, cls.head, where=where, origin="file", ignore_mismatched_sizes=ignoring
             )
 
-        state, report = match(parameter_table(cls.head, config, **options))
+        sizes = {name: option for name, option in options.items() if name == "add_pooling_layer"}
+        state, report = match(parameter_table(cls.head, config, **sizes))
         if isinstance(dtype, str) and dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
         model = native._made(config, options, seed=seed, dtype=dtype, device=device, state=state, strict=False)
-        if model.added:  # what a subclass has besides is known only now
+        if model.added or model.options != sizes:  # what a subclass has, or lacks, is known only now
             state, report = match(model.table)
             model.load_state_dict_numpy({name: state[name] for name in model.added if name in state}, strict=False)
         model.load_report = report
@@ -352,4 +377,12 @@ def _given(cls: type[Any], *arguments: Any) -> tuple[Any, ...]:
         return arguments
     _beside.set({})
     names = ("seed", "dtype", "device", "state", "strict")
-    return tuple(beside.get(name, value) for name, value in zip(names, arguments, strict=True))
+    return tuple(
+        value if beside.get(name) is None else beside[name] for name, value in zip(names, arguments, strict=True)
+    )
+
+
+def _beside_options(cls: type[Any]) -> dict[str, Any]:
+    """Options of the head that a subclass's constructor has no name for."""
+    beside = _beside.get()
+    return dict(beside["options"]) if beside.get("class") is cls else {}

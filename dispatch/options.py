@@ -15,6 +15,8 @@ from ..reference.parameters import CLASS_NAMES
 class LoadOptions(ConfigOverrides, HubOptions, total=False):
     """What `from_pretrained` of a model takes by name besides: fields of the configuration, and of the place."""
 
+    torch_dtype: Any
+
 
 #: Options of every model.
 KNOWN = ("seed", "dtype", "device", "state", "strict")

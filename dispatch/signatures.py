@@ -286,11 +286,13 @@ class Native:
 
     if TYPE_CHECKING:
 
-        def __new__(
-            cls, config: RobertaConfig, backend: str | None = None, *, seed: int = 0, dtype: Any = None,
+        def __new__(cls, *args: Any, **options: Any) -> Self: ...
+
+        def __init__(
+            self, config: RobertaConfig, backend: str | None = None, *, seed: int = 0, dtype: Any = None,
             device: Any = None, state: State = None,
             strict: bool = True,
-        ) -> Self: ...
+        ) -> None: ...
 
         @classmethod
         def from_pretrained(
@@ -306,11 +308,13 @@ class NativeBody(Native):
 
     if TYPE_CHECKING:
 
-        def __new__(
-            cls, config: RobertaConfig, backend: str | None = None, *, seed: int = 0, dtype: Any = None,
+        def __new__(cls, *args: Any, **options: Any) -> Self: ...
+
+        def __init__(
+            self, config: RobertaConfig, backend: str | None = None, *, seed: int = 0, dtype: Any = None,
             device: Any = None, state: State = None,
             strict: bool = True, add_pooling_layer: bool = True,
-        ) -> Self: ...
+        ) -> None: ...
 
         @classmethod
         def from_pretrained(

@@ -82,7 +82,7 @@ class Weights:
             for name, parameter in self.table.items()
             if parameter.tied_to is None
             and name not in frozen
-            and not (exclude_embeddings and name.split(".")[-2].endswith(("_embeddings", "_embedding")))
+            and not (exclude_embeddings and name.rpartition(".")[0].endswith(("_embeddings", "_embedding")))
         )
 
     def set_input_embeddings(self, value: Any) -> None:

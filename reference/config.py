@@ -10,7 +10,8 @@ import difflib
 import inspect
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from copy import copy
+from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
@@ -19,9 +20,10 @@ from .fields import (
     ACTIVATIONS,
     BOOLEANS,
     CARRIED,
-    DICTIONARIES,
     FIELDS,
     FLOAT_TYPES,
+    FREE,
+    LABEL_NAMES,
     POSITION_EMBEDDING_TYPES,
     PROBLEM_TYPES,
     PROVENANCE,
@@ -31,7 +33,8 @@ from .fields import (
     ConfigFields,
     Fields,
     Sealed,
-    allowed,
+    has_as_many_labels,
+    require_same,
 )
 
 
@@ -122,10 +125,39 @@ class RobertaConfig(Fields):
             self._set_labels(num_labels)
             self.validate()
 
+    def __copy__(self) -> Self:
+        made = type(self).__new__(type(self))
+        vars(made).update({**vars(self), "extra": dict(self.extra)})
+        return made
+
     def __setattr__(self, name: str, value: Any) -> None:
-        if self.is_frozen:
-            value = allowed(self, name, value)
-        super().__setattr__(name, value)
+        name = "dtype" if name == "torch_dtype" else name
+        if name in FIELDS or name in {"extra", "num_labels"} | PROVENANCE or name.startswith("_"):
+            if self.is_frozen:
+                value = self._if_it_fits(name, value)
+            super().__setattr__(name, value)
+        else:  # somebody's own, or one that is carried along: it is written back
+            _refuse_misspelling(name)
+            self.extra[name] = value
+
+    def __delattr__(self, name: str) -> None:
+        if self.is_frozen and name in FIELDS:
+            message = f"{name}: a model was made by this configuration; make another one by config.replace(...)"
+            raise FrozenInstanceError(message)
+        super().__delattr__(name)
+
+    def _if_it_fits(self, name: str, value: Any) -> Any:
+        """The value of a field of a frozen configuration, checked, if it may have it."""
+        if name not in FREE and name in FIELDS | SPECIAL and not has_as_many_labels(self, name, value):
+            require_same(name, getattr(self, name), value)
+            return getattr(self, name)
+        if name not in FIELDS:
+            return value
+        others: dict[str, Any] = {other: None for other in LABEL_NAMES if name in LABEL_NAMES and other != name}
+        checked = self.from_dict({**self.to_dict(), **others}, **{name: value})
+        for other in others:
+            vars(self)[other] = Sealed(getattr(checked, other))
+        return Sealed(getattr(checked, name)) if name in LABEL_NAMES else getattr(checked, name)
 
     def __getattr__(self, name: str) -> Any:
         extra = self.__dict__.get("extra", {})
@@ -164,9 +196,11 @@ class RobertaConfig(Fields):
             Traceback (most recent call last):
             dataclasses.FrozenInstanceError: num_labels: a model was made by this configuration, so it stays 3...
         """
-        copy = self.replace()
-        vars(copy).update({name: Sealed(getattr(copy, name)) for name in DICTIONARIES}, _is_frozen=True)
-        return copy
+        own = self.replace()
+        heads = {layer: tuple(heads) for layer, heads in own.pruned_heads.items()}
+        labels = {name: Sealed(getattr(own, name)) for name in LABEL_NAMES}
+        vars(own).update(labels, pruned_heads=Sealed(heads), _is_frozen=True)
+        return own
 
     # -- what follows from the fields ------------------------------------------------------------------------------
 
@@ -311,7 +345,7 @@ class RobertaConfig(Fields):
             if len(heads) == self.num_attention_heads:
                 message = f"pruned_heads: layer {layer} would have no head left; keep at least one"
                 raise ValueError(message)
-        if pruned != self.pruned_heads or not all(pruned.values()):
+        if pruned != {layer: list(heads) for layer, heads in self.pruned_heads.items()} or not all(pruned.values()):
             self.pruned_heads = {layer: heads for layer, heads in pruned.items() if heads}
 
     # -- dictionaries and files --------------------------------------------------------------------------------------
@@ -319,7 +353,9 @@ class RobertaConfig(Fields):
     def to_dict(self) -> dict[str, Any]:
         """Every field, the carried and the unknown ones included, as plain Python values."""
         own = {spec.name: getattr(self, spec.name) for spec in fields(Fields)}
-        own |= {name: dict(own[name]) for name in DICTIONARIES}
+        own |= {name: dict(own[name]) for name in LABEL_NAMES}
+        own["pruned_heads"] = {layer: list(heads) for layer, heads in self.pruned_heads.items()}
+        own["architectures"] = None if self.architectures is None else list(self.architectures)
         return {**CARRIED, **self.extra, **own, "model_type": self.model_type}
 
     def to_diff_dict(self) -> dict[str, Any]:
@@ -415,10 +451,12 @@ class RobertaConfig(Fields):
         return self.from_dict(self.to_dict(), **changes)
 
     def update(self, config_dict: Mapping[str, Any]) -> None:
-        """Set several fields at once, and check the whole."""
-        for name, value in config_dict.items():
-            setattr(self, name, value)
-        self.validate()
+        """Set several fields at once, if the whole passes the checks; otherwise nothing is changed."""
+        tried = copy(self)
+        for config in (tried, self):
+            for name, value in config_dict.items():
+                setattr(config, name, value)
+            config.validate()
 
 
 RobertaConfig.__signature__ = inspect.signature(Fields)  # pyright: ignore[reportAttributeAccessIssue]

@@ -74,7 +74,7 @@ class Fields:
 ROBERTA_FIELDS = tuple(spec.name for spec in fields(Fields) if not spec.kw_only)
 FIELDS = frozenset(spec.name for spec in fields(Fields))
 BOOLEANS = tuple(spec.name for spec in fields(Fields) if spec.type == "bool")
-DICTIONARIES = ("id2label", "label2id", "pruned_heads")
+LABEL_NAMES = ("id2label", "label2id")
 #: Other names that a configuration is made with.
 SPECIAL = frozenset({"num_labels", "torch_dtype"})
 #: Fields that a model reads anew at each call, or that are words about it.
@@ -100,26 +100,27 @@ class Sealed(dict[Any, Any]):
         return Sealed, (dict(self),)
 
 
-def allowed(config: Fields, name: str, value: Any) -> Any:
-    """The value, if a field of a frozen configuration may have it.
+def has_as_many_labels(config: Fields, name: str, value: Any) -> bool:
+    """Whether these are other names for the labels that there are."""
+    return (
+        name in LABEL_NAMES
+        and isinstance(value, dict)
+        and len(cast("dict[Any, Any]", value)) == len(getattr(config, name))
+    )
+
+
+def require_same(name: str, old: Any, value: Any) -> None:
+    """A field of a frozen configuration stays what it is.
 
     Raises:
-        FrozenInstanceError: it would not fit the model any more; says how to make a configuration that does.
+        FrozenInstanceError: another value, which would not fit the model; says how to make a configuration that does.
     """
-    if name in FREE or name not in FIELDS | SPECIAL:
-        return value
-    old = getattr(config, "dtype" if name == "torch_dtype" else name)
-    if name in {"id2label", "label2id"} and isinstance(value, dict):
-        labels = cast(dict[Any, Any], value)
-        if len(labels) == len(old):
-            return Sealed(labels)
-    if value == old:
-        return old
-    message = (
-        f"{name}: a model was made by this configuration, so it stays {old!r}. "
-        f"Make another one by config.replace({name}={value!r})"
-    )
-    raise FrozenInstanceError(message)
+    if value != old:
+        message = (
+            f"{name}: a model was made by this configuration, so it stays {old!r}. "
+            f"Make another one by config.replace({name}={value!r})"
+        )
+        raise FrozenInstanceError(message)
 
 
 # -- types, for editors and type checkers ------------------------------------------------------------------------------

@@ -107,6 +107,9 @@ class Head(nnx.Module):
     def train(self, mode: bool = True) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]  # NNX's returns None
         """Switch dropout on or off."""
         self.set_attributes(Dropout, deterministic=not mode)
+        # layers of NNX's own, which a subclass may have added
+        self.set_attributes(nnx.Dropout, deterministic=not mode, raise_if_not_found=False)
+        self.set_attributes(nnx.BatchNorm, use_running_average=not mode, raise_if_not_found=False)
         return self
 
     def eval(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]

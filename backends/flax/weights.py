@@ -113,7 +113,11 @@ def frozen_names(model: Any) -> frozenset[str]:
 def added_shapes(model: Any, known: Collection[str]) -> dict[str, tuple[int, ...]]:
     """The parameters that a subclass has besides: name -> shape."""
     taken = {id(named_parameter(model, name)) for name in known}
-    found = {".".join(map(str, path)): part for path, part in nnx.iter_graph(model) if isinstance(part, nnx.Param)}
+    found = {
+        ".".join(map(str, path)): part
+        for path, part in nnx.iter_graph(model)
+        if isinstance(part, nnx.Param | nnx.BatchStat)
+    }
     return {name: tuple(part.shape) for name, part in found.items() if id(part) not in taken}
 
 

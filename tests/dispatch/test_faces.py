@@ -138,6 +138,54 @@ def test_a_subclass_of_a_native_class_stays_on_its_engine(make_config: Any) -> N
         Mine(make_config(), backend="torch")
 
 
+@pytest.mark.parametrize("name", ["head", "engine", "table"])
+def test_names_of_the_models_own_are_refused(name: str, make_config: Any) -> None:
+    class Mine(roberta.NumpyRobertaModel):
+        def __init__(self, config: RobertaConfig) -> None:
+            super().__init__(config)
+            setattr(self, name, 3)
+
+    with pytest.raises(TypeError, match=rf"Mine: '{name}' is a name of the model's own; call yours my_{name}"):
+        Mine(make_config())
+    with pytest.raises(TypeError, match=rf"required a class without '{name}'"):
+        type("Other", (roberta.RobertaModel,), {name: 3})
+
+
+def test_a_constructor_with_arguments_of_its_own_is_loaded_and_converted(
+    backend: str, make_config: Any, tmp_path: Path
+) -> None:
+    class Mine(roberta.RobertaModel):
+        def __init__(self, config: RobertaConfig, factor: int = 2) -> None:
+            super().__init__(config, dtype="float64", add_pooling_layer=False)
+            self.factor, self.config = factor, config
+
+    mine = Mine(make_config(), backend=backend)
+    mine.save_pretrained(tmp_path)
+    loaded = Mine.from_pretrained(tmp_path, backend=backend, factor=5, strict=True)
+    assert (loaded.factor, loaded.dtype, loaded.load_report.missing) == (5, "float64", ())
+    assert "pooler_output" not in loaded(IDS)
+    assert "pooler_output" not in loaded.to_backend("numpy")(IDS)
+    with pytest.raises(TypeError, match="a constructor of its own"):
+        loaded.resize_token_embeddings(60)
+
+
+@pytest.mark.flax
+def test_layers_of_nnx_follow_the_mode_and_keep_their_statistics(make_config: Any, tmp_path: Path) -> None:
+    nnx = pytest.importorskip("flax.nnx")
+
+    class Mine(roberta.FlaxRobertaModel):
+        def __init__(self, config: RobertaConfig) -> None:
+            super().__init__(config)
+            self.drop, self.norm = nnx.Dropout(0.9, rngs=nnx.Rngs(0)), nnx.BatchNorm(3, rngs=nnx.Rngs(0))
+
+    mine = Mine(make_config())
+    assert (mine.drop.deterministic, mine.norm.use_running_average) == (True, True)
+    assert mine.train().drop.deterministic is False
+    mine.norm.mean.set_value(mine.norm.mean[...] + 5)
+    mine.save_pretrained(tmp_path)
+    assert float(Mine.from_pretrained(tmp_path).norm.mean[0]) == 5
+
+
 # -- native classes ----------------------------------------------------------------------------------------------------
 
 
@@ -230,6 +278,13 @@ def test_the_configuration_of_a_model_cannot_be_edited(backend: str, make_config
         model.config.id2label[7] = "another"
     with pytest.raises(FrozenInstanceError, match=r"config\.replace"):
         model.config.pruned_heads[0] = [0]
+    with pytest.raises(FrozenInstanceError, match=r"config\.replace"):
+        del model.config.num_attention_heads
+    with pytest.raises(ValueError, match="problem_type"):
+        model.config.problem_type = "junk"
+    with pytest.raises(FrozenInstanceError, match="hidden_size"):
+        model.config.update({"use_cache": False, "hidden_size": 7})
+    assert model.config.use_cache is True
     with pytest.raises(AttributeError, match=r"config: .*config\.replace"):
         model.config = make_config()
     assert model(IDS).numpy()["logits"].shape == (1, 4, 3)
@@ -238,7 +293,8 @@ def test_the_configuration_of_a_model_cannot_be_edited(backend: str, make_config
 def test_what_a_model_reads_at_each_call_can_be_edited(backend: str, make_config: Any) -> None:
     model = roberta.RobertaForTokenClassification(make_config(num_labels=2), backend=backend)
     model.config.output_hidden_states = True
-    model.config.id2label = {0: "no", 1: "yes"}
+    model.config.id2label = {"0": "no", "1": "yes"}
+    assert (model.config.id2label[1], model.config.label2id["yes"]) == ("yes", 1)
     assert "hidden_states" in model(IDS)
     assert model.config.replace(num_labels=5).num_labels == 5
 

@@ -306,3 +306,17 @@ def test_we_have_every_field_that_transformers_has() -> None:
     theirs = set(shared(transformers.RobertaConfig().to_dict()))
     assert theirs <= {*FIELDS, *CARRIED}
     assert len(theirs) == 71 - len(PROVENANCE & set(transformers.RobertaConfig().to_dict()))
+
+
+def test_what_is_set_later_is_written_back_and_lists_are_nobodys_else() -> None:
+    config = RobertaConfig(pruned_heads={0: [1]})
+    config.max_length, config.my_own_setting = 5, "mine"
+    assert (config.to_dict()["max_length"], config.to_dict()["my_own_setting"]) == (5, "mine")
+    assert config != RobertaConfig(pruned_heads={0: [1]})
+    with pytest.raises(TypeError, match="hidden_size"):
+        config.hiden_size = 3
+    config.to_dict()["pruned_heads"][0].append(2)
+    own = config.frozen()
+    config.pruned_heads[0].append(3)
+    assert own.to_dict()["pruned_heads"] == {0: [1]}
+    assert isinstance(own.pruned_heads[0], tuple)

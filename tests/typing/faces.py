@@ -68,9 +68,20 @@ class Mine(RobertaForMaskedLM):
     def hello(self) -> str:
         return "hello"
 
+    def forward(self, input_ids: object, **inputs: object) -> object:
+        return super().forward([[0]], labels=None).logits
+
+
+class Wider(roberta.TorchRobertaForMaskedLM):
+    def __init__(self, config: RobertaConfig, width: int) -> None:
+        super().__init__(config)
+        self.width = width
+
 
 reveal_type(Mine(config).hello())  # reveals: str
 reveal_type(Mine.from_pretrained("austen"))  # reveals: Mine
+reveal_type(Wider(config, 3))  # reveals: Wider
+RobertaForMaskedLM.from_pretrained("austen", torch_dtype="float64", revision="main")
 
 # -- what is misspelt --------------------------------------------------------------------------------------------------
 
