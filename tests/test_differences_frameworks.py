@@ -59,7 +59,7 @@ def ours(framework: str, head: str = "masked_lm", **overrides: Any) -> Any:
 def changed(model: Any, **overrides: Any) -> Any:
     """The same weights in a model of another configuration."""
     config = model.config.replace(**overrides)
-    return FACES[model.head](config, backend=model.backend, state=model.state_dict_numpy()).train(False)
+    return FACES[model.head](config, backend=model.backend, state=model.state_dict_numpy(), strict=False)
 
 
 @cache

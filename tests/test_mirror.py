@@ -87,6 +87,7 @@ LACKING: Mapping[str, Mapping[str, Mapping[str, str]]] = {
 _MODULE = {"HEADS": "head -> class", "Head": "what the classes have in common", "run": "each class's function"}
 _TABLE = {"get_input_embeddings": "in the form that the framework's users expect"}
 _CHUNKS = {"chunked_feed_forward": "saves memory, which the spec need not"}
+_ADDED = {"added_shapes": "names what a subclass has added"}
 _TRAINING = {"freeze": "a verb of engines that train", "gradients": "a verb of engines that train"}
 #: Engine -> file -> what it has besides.
 BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
@@ -108,7 +109,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "attention": {"mixed": "chooses between the two paths", "fused": "PyTorch's own path"},
         "encoder": _CHUNKS,
         "heads": {**_MODULE, **_TABLE},
-        "weights": {**_TRAINING, "no_gradients": "PyTorch records them unless told"},
+        "weights": {**_TRAINING, **_ADDED, "no_gradients": "PyTorch records them unless told"},
     },
     "tensorflow": {
         "layers": {
@@ -120,7 +121,11 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         "embeddings": {},
         "encoder": {**_CHUNKS, "parts": "what a body and the bare model are built of"},
         "heads": {**_MODULE, **_TABLE, "bias": "the decoder's other name", "flattened": "lengths may be unknown"},
-        "weights": {**_TRAINING, "part_at": "the layer at a checkpoint's path"},
+        "weights": {
+            **_TRAINING,
+            "part_at": "the layer at a checkpoint's path",
+            "require_nameable": "what a subclass has added has no name there",
+        },
     },
     "flax": {
         "layers": {
@@ -153,6 +158,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         },
         "weights": {
             **_TRAINING,
+            **_ADDED,
             **dict.fromkeys(("named_parameter", "any_parameter"), "ways into an NNX module"),
         },
     },
