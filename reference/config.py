@@ -33,6 +33,7 @@ from .fields import (
     ConfigFields,
     Fields,
     Sealed,
+    SealedList,
     has_as_many_labels,
     require_same,
 )
@@ -197,7 +198,7 @@ class RobertaConfig(Fields):
             dataclasses.FrozenInstanceError: num_labels: a model was made by this configuration, so it stays 3...
         """
         own = self.replace()
-        heads = {layer: tuple(heads) for layer, heads in own.pruned_heads.items()}
+        heads = {layer: SealedList(heads) for layer, heads in own.pruned_heads.items()}
         labels = {name: Sealed(getattr(own, name)) for name in LABEL_NAMES}
         vars(own).update(labels, pruned_heads=Sealed(heads), _is_frozen=True)
         return own

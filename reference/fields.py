@@ -86,6 +86,21 @@ FREE = frozenset(
 # -- what a model's own configuration may become -----------------------------------------------------------------------
 
 
+class SealedList(list[Any]):
+    """A list of a frozen configuration: read-only. Plain by `list(…)`."""
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        message = "a model was made by this configuration; make another one by config.replace(...)"
+        raise FrozenInstanceError(message)
+
+    __setitem__ = __delitem__ = __iadd__ = __imul__ = append = extend = insert = _refuse
+    pop = remove = clear = reverse = _refuse
+    sort = _refuse  # pyright: ignore[reportAssignmentType]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return SealedList, (list(self),)
+
+
 class Sealed(dict[Any, Any]):
     """A dict of a frozen configuration: read-only. Plain by `dict(…)`."""
 

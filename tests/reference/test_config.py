@@ -319,4 +319,6 @@ def test_what_is_set_later_is_written_back_and_lists_are_nobodys_else() -> None:
     own = config.frozen()
     config.pruned_heads[0].append(3)
     assert own.to_dict()["pruned_heads"] == {0: [1]}
-    assert isinstance(own.pruned_heads[0], tuple)
+    assert own.pruned_heads == {0: [1]}
+    with pytest.raises(AttributeError, match=r"config\.replace"):
+        own.pruned_heads[0].append(2)
