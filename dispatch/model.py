@@ -337,8 +337,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         given: dict[str, Any] = {**overrides}
         hub = {name: given.pop(name) for name in HubOptions.__annotations__ if name in given}
         dtype = given.pop("torch_dtype", dtype)  # its older name
-        taken = inspect.signature(native).parameters
-        own = {name: given.pop(name) for name in [*given] if name in taken and name not in ConfigFields.__annotations__}
+        taken = inspect.signature(native).parameters.keys() - inspect.signature(PublicModel).parameters.keys()
+        own = {name: given.pop(name) for name in [*given] if name in taken - ConfigFields.__annotations__.keys()}
         if config is not None:
             require_config(config, cls.__name__)
         require_overrides(given, cls.__name__, inspect.signature(PublicModel.from_pretrained).parameters)

@@ -86,12 +86,14 @@ FREE = frozenset(
 # -- what a model's own configuration may become -----------------------------------------------------------------------
 
 
+def _refuse(self: Any, *_: Any, **__: Any) -> NoReturn:
+    """What every method does that would change a list or dict of a frozen configuration."""
+    message = "a model was made by this configuration; make another one by config.replace(...)"
+    raise FrozenInstanceError(message)
+
+
 class SealedList(list[Any]):
     """A list of a frozen configuration: read-only. Plain by `list(…)`."""
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        message = "a model was made by this configuration; make another one by config.replace(...)"
-        raise FrozenInstanceError(message)
 
     __setitem__ = __delitem__ = __iadd__ = __imul__ = append = extend = insert = _refuse
     pop = remove = clear = reverse = _refuse
@@ -103,10 +105,6 @@ class SealedList(list[Any]):
 
 class Sealed(dict[Any, Any]):
     """A dict of a frozen configuration: read-only. Plain by `dict(…)`."""
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        message = "a model was made by this configuration; make another one by config.replace(...)"
-        raise FrozenInstanceError(message)
 
     __setitem__ = __delitem__ = __ior__ = pop = popitem = clear = _refuse
     update = setdefault = _refuse  # pyright: ignore[reportAssignmentType]

@@ -242,6 +242,7 @@ def test_the_metaclass_of_a_framework_is_joined_once(backend: str) -> None:
             r"'hiden_act'\. Did you mean 'hidden_act'",
         ),
         (lambda: roberta.RobertaModel.from_pretrained("austen", from_tf=True), r"'from_tf'\. Leave it out"),
+        (lambda: roberta.RobertaModel.from_pretrained("austen", state={}), r"unknown argument 'state'"),
     ],
 )
 def test_what_is_misspelt_is_told_with_the_nearest_name(wrong: Any, said: str) -> None:
