@@ -22,6 +22,9 @@ class Comparison:
         index: where the ratio is largest.
         sigmas: the root mean square of error / sigma: about 1 for an engine that rounds as modelled.
         problem: why the arrays cannot be compared, or None.
+        rms: the root mean square error over its limit.
+        projection: the error along the direction of a known mistake, over its limit; the largest of all mistakes.
+        suspect: the mistake of that direction, where it exceeds its limit.
     """
 
     name: str
@@ -30,11 +33,19 @@ class Comparison:
     index: tuple[int, ...] = ()
     sigmas: float = float("nan")
     problem: str | None = None
+    rms: float = 0.0
+    projection: float = 0.0
+    suspect: str | None = None
+
+    @property
+    def extent(self) -> float:
+        """The largest of the three statistics, each in units of its limit."""
+        return max(self.ratio, self.rms, self.projection)
 
     @property
     def passed(self) -> bool:
-        """Whether every element keeps within its budget."""
-        return self.ratio <= 1.0
+        """Whether every element keeps within its budget, their mean square, and the direction of every known mistake."""
+        return self.extent <= 1.0
 
     def __str__(self) -> str:
         if self.problem:
