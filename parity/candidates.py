@@ -1,4 +1,4 @@
-"""What can be judged: a candidate is anything that answers HF's arguments with named arrays, and says what it can do."""
+"""What can be judged: a candidate answers HF's arguments with named arrays, and says what it can do."""
 
 from __future__ import annotations
 
