@@ -64,9 +64,7 @@ def arguments_of(function: Callable[..., Any], name: str, reference: Any = None)
     for each in given:
         is_needed = each.default is each.empty and each.kind not in {each.VAR_POSITIONAL, each.VAR_KEYWORD}
         if is_needed and (each.kind == each.POSITIONAL_ONLY or each.name not in ARGUMENTS):
-            message = (
-                f"{name}: required arguments that HF has, by name, got {each.name!r} in {inspect.signature(function)}"
-            )
+            message = f"{name}: required arguments that HF has, by name, got {each.name!r}"
             raise TypeError(f"{message}; name it as one of {', '.join(sorted(ARGUMENTS))}, or give it a default")
     takes_any = any(each.kind == each.VAR_KEYWORD for each in given)
     return everything if takes_any and not named else frozenset(named & ARGUMENTS)
