@@ -185,7 +185,10 @@ def _as_cache(past: tuple[tuple[Any, ...], ...]) -> Any:
 
 
 def _as_tuples(value: Any) -> Any:
-    return value.to_legacy_cache() if hasattr(value, "to_legacy_cache") else value
+    """A cache as a tuple of each layer's, without the places of a source where there is none; the rest as it is."""
+    if not hasattr(value, "to_legacy_cache"):
+        return value
+    return tuple(tuple(part for part in layer if part is not None) for layer in value.to_legacy_cache())
 
 
 def _departures(head: str, config: Any) -> Iterator[str]:
