@@ -128,7 +128,8 @@ class OnnxCandidate(Adapter):
         The graph is run once more with all of them as outputs: what is an output cannot be fused away, so that this is
         other code than an optimised session's.
         """
-        session = _session(*_with_all_outputs(self.source, self.name))
+        graph, folder = _with_all_outputs(self.source, self.name)
+        session = _session(graph, folder, self.session.get_providers())
         names = [node.name for node in session.get_outputs()]
         found = self._run(session, names, inputs)
         return {name: value for name, value in found.items() if getattr(value, "dtype", np.dtype(int)).kind == "f"}
@@ -173,12 +174,16 @@ def _with_all_outputs(source: str | bytes | None, name: str) -> tuple[bytes, Pat
     return model.SerializeToString(), Path(source).parent if is_path else None
 
 
-def _session(graph: str | bytes, folder: Path | None = None) -> Any:
+def _session(graph: str | bytes, folder: Path | None = None, providers: list[str] | None = None) -> Any:
     onnxruntime = _library("onnxruntime")
     options = onnxruntime.SessionOptions()
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
-    return onnxruntime.InferenceSession(graph, options, providers=onnxruntime.get_available_providers())
+    try:
+        return onnxruntime.InferenceSession(graph, options, providers or onnxruntime.get_available_providers())
+    except Exception as error:  # its exceptions have no class in common
+        message = f"candidate: required an ONNX graph, got {error}; look at it with onnx.checker.check_model"
+        raise ValueError(message) from error
 
 
 def _library(name: str) -> Any:
@@ -197,6 +202,7 @@ def adapt(thing: Any, reference: Any = None) -> OnnxCandidate:
     Raises:
         FileNotFoundError: no such file.
         ImportError: without ONNX Runtime.
+        ValueError: a file that is no graph, or one that it cannot run.
     """
     if not isinstance(thing, str | Path):
         return OnnxCandidate(thing, reference)
