@@ -333,6 +333,6 @@ def _require_arrays(name: str, key: str, value: Any) -> None:
                 raise CandidateError(f"{message}; return np.asarray of it")
             _require_arrays(name, f"{key}.{index}", part)
     elif value is None or isinstance(value, str | bytes | Mapping):
-        shown: Any = value
+        shown = cast("Any", value)
         message = f"{name}: {key}: required an array of numbers, got {type(shown).__name__}: {shown!s:.60}"
         raise CandidateError(f"{message}; leave out what the candidate does not have")

@@ -114,7 +114,7 @@ def _is_onnx(thing: Any) -> bool:
 
 def _is_ctranslate2(thing: Any) -> bool:
     is_folder = isinstance(thing, str | Path) and (Path(thing) / "model.bin").is_file()
-    return is_folder or of_library(thing, "ctranslate2.")
+    return is_folder or (of_library(thing, "ctranslate2.") and type(thing).__name__ == "Encoder")
 
 
 def _is_import(thing: Any) -> bool:

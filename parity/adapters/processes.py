@@ -69,9 +69,11 @@ def unpacked(content: bytes, suffix: str) -> dict[str, Array]:
     try:
         if suffix == "safetensors":
             return safetensors.numpy.load(content)
+        with zipfile.ZipFile(io.BytesIO(content)):  # else NumPy would take it for a pickle, and advise to load that
+            pass
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (safetensors.SafetensorError, zipfile.BadZipFile, EOFError, AttributeError, OSError) as error:
+    except (safetensors.SafetensorError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
         message = f"required a .{suffix} file, got {len(content)} bytes that are none ({error})"
         raise ValueError(message) from error
 

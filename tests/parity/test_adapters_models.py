@@ -5,8 +5,8 @@ import sys
 import numpy as np
 import pytest
 from roberta.dispatch.api import FACES
-from roberta.parity.cases import draw_case
 from roberta.parity.candidates import CandidateError, answered, as_candidate
+from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets
 

@@ -10,8 +10,8 @@ import pytest
 import torch
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from roberta.dispatch.api import FACES
-from roberta.parity.cases import draw_case
 from roberta.parity.candidates import CandidateError, answered, as_candidate
+from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets
 

@@ -7,8 +7,8 @@ import torch
 import transformers
 from roberta.dispatch.api import FACES
 from roberta.parity.adapters.transformers import TransformersCandidate
-from roberta.parity.cases import draw_case
 from roberta.parity.candidates import CandidateError, answered, as_candidate
+from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets
 from roberta.reference.parameters import CLASS_NAMES, HEADS

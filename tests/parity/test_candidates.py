@@ -5,14 +5,14 @@ import sys
 import threading
 import time
 from collections import namedtuple
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import ml_dtypes
 import numpy as np
 import pytest
 import roberta
-from roberta.parity.cases import draw_case, small_config
 from roberta.parity.candidates import Candidate, CandidateError, Capabilities, answered, as_candidate, padding_of
+from roberta.parity.cases import draw_case, small_config
 
 INPUTS = {"input_ids": np.arange(6).reshape(2, 3), "attention_mask": np.ones((2, 3), int)}
 
@@ -31,7 +31,7 @@ def returning(output):
 @dataclass
 class Own:
     name: str = "own"
-    capabilities: Capabilities = Capabilities(frozenset({"input_ids"}))
+    capabilities: Capabilities = field(default_factory=lambda: Capabilities(frozenset({"input_ids"})))
 
     def __call__(self, **inputs):
         return {"logits": np.zeros(2)}
@@ -289,7 +289,7 @@ def test_a_candidate_that_uses_its_buffer_again_is_noticed():
 
     candidate = as_candidate(port)
     answered(candidate, {"input_ids": np.array([[1, 2, 3]])})
-    with pytest.raises(CandidateError, match="this call changed the logits that the call before had returned.*copy"):
+    with pytest.raises(CandidateError, match=r"this call changed the logits that the call before had returned.*copy"):
         answered(candidate, {"input_ids": np.array([[4, 5, 6]])})
 
 
