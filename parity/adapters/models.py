@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from ...dispatch.api import FACES
 from ...dispatch.arguments import NO_ARRAYS
 from ...dispatch.arguments import native as to_native
 from ...dispatch.checks import FLAGS
@@ -20,7 +20,7 @@ from .adapter import Adapter, versions
 
 
 class ModelCandidate(Adapter):
-    """A model of ours as it is: with taps, and built again for other weights.
+    """A model of ours as it is: with taps, and copied for other weights.
 
     Attributes:
         model: it; dropout is off while it is asked.
@@ -49,12 +49,12 @@ class ModelCandidate(Adapter):
             return {name: model.engine.to_numpy(value) for name, value in model.tape(**inputs).items()}
 
     def with_weights(self, state: Mapping[str, Array]) -> ModelCandidate:
-        """The same class on the same engine, built of the other weights."""
-        model = self.model
-        native: Any = FACES[model.head].on(model.backend)
-        device = model.engine.device_of(model)
-        rebuilt = native(model.config, state=state, dtype=model.dtype, device=device, **model.options)
-        return ModelCandidate(rebuilt.eval())
+        """A copy with the other weights: a new model would lack what has been changed in this one by hand."""
+        if not self.capabilities.takes_weights:
+            super().with_weights(state)
+        model = copy.deepcopy(self.model)
+        model.load_state_dict_numpy(state)
+        return ModelCandidate(model)
 
     def describe(self) -> dict[str, Any]:
         """Kind, versions, engine, precision and device."""

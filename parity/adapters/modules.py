@@ -11,7 +11,7 @@ import numpy as np
 
 from ..candidates import Capabilities
 from .adapter import Adapter
-from .functions import arguments_of
+from .functions import ARGUMENTS, arguments_of
 
 
 class ModuleCandidate(Adapter):
@@ -26,7 +26,9 @@ class ModuleCandidate(Adapter):
 
     def __init__(self, module: Any, reference: Any = None) -> None:
         name = type(module).__name__
-        super().__init__(name, Capabilities(arguments_of(module.forward, name, reference)))
+        schema = getattr(module.forward, "schema", None)  # of a traced module, whose signature is (*args, **kwargs)
+        traced = frozenset(argument.name for argument in schema.arguments) & ARGUMENTS if schema else None
+        super().__init__(name, Capabilities(traced or arguments_of(module.forward, name, reference)))
         self.module = module
 
     def __call__(self, **inputs: Any) -> Mapping[str, Any]:

@@ -45,11 +45,22 @@ def test_every_engine_answers_within_its_budget_and_gives_its_taps(backend, case
     assert "roberta" in described["versions"]
 
 
-def test_every_engine_is_built_again_for_other_weights(backend, case):
+def test_every_engine_is_copied_for_other_weights(backend, case):
     other = draw_case("token_classification", 8)
     candidate = as_candidate(made(case, backend)).with_weights(other.state)
     wanted, _ = budgets(made(other, "numpy", "float64"), case.inputs, "float32")
     assert passes(answered(candidate, case.inputs), wanted)
+
+
+@pytest.mark.torch
+def test_what_was_changed_in_a_model_by_hand_is_in_its_copy(case):
+    model = made(case, "torch")
+    for layer in model.roberta.encoder.layer:
+        layer.output.LayerNorm.eps = 0.5
+    candidate = as_candidate(model)
+    changed = answered(candidate, case.inputs)["logits"]
+    assert not np.array_equal(changed, answered(as_candidate(made(case, "torch")), case.inputs)["logits"])
+    np.testing.assert_array_equal(answered(candidate.with_weights(case.state), case.inputs)["logits"], changed)
 
 
 def test_a_model_without_a_pooler_stays_without_one(backend):

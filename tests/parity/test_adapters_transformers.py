@@ -211,6 +211,19 @@ def test_anybodys_module_is_asked_in_tensors():
     assert candidate.capabilities.inputs == {"input_ids", "attention_mask"}
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*deprecated:DeprecationWarning")
+def test_a_traced_module_is_asked_what_its_graph_takes():
+    class Port(torch.nn.Module):
+        def forward(self, input_ids, attention_mask):
+            return {"logits": input_ids * attention_mask}
+
+    inputs = {"input_ids": np.arange(6).reshape(2, 3), "attention_mask": np.ones((2, 3), int)}
+    traced = torch.jit.trace(Port(), tuple(torch.tensor(value) for value in inputs.values()), strict=False)
+    candidate = as_candidate(traced)
+    assert candidate.capabilities.inputs == inputs.keys()
+    np.testing.assert_array_equal(answered(candidate, inputs)["logits"], inputs["input_ids"])
+
+
 def test_a_related_family_is_one_of_transformers():
     case = draw_case("masked_lm", 3)
     model = transformers.XLMRobertaForMaskedLM(transformers.XLMRobertaConfig(**case.config.to_dict()))
