@@ -7,7 +7,7 @@ import json
 import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,14 @@ from ..files.atomic import new_folder
 from ..reference.config import RobertaConfig
 from ..reference.layers import Array
 from ..reference.parameters import CLASS_NAMES
+from ..reference.taps import Tap
 from .battery import battery
 from .checking import OPTIONAL, _from_checkpoint, _oracle, require_heads
 from .folder_page import page
-from .folders import MANIFEST, VERSION, WEIGHTS
+from .folders import MANIFEST, VERSION, WEIGHTS, Answer, Entry, Question, of_call
 from .probes import Call, Probe, chains
 from .real_tokens import judged
-from .tolerances import PRECISIONS, Budget, budgets
+from .tolerances import PRECISIONS, Budget, budgets, flat_outputs
 
 
 def export(
@@ -79,11 +80,12 @@ def export(
         weights = written.weights(oracle.state_dict_numpy())
         content = {
             "format": "roberta parity folder", "version": VERSION, "package": __version__, "head": oracle.head,
-            "dtype": dtype, "seed": seed, "config": oracle.config.to_dict(), "weights": weights, "probes": listed,
+            "dtype": dtype, "seed": seed, "config": oracle.config.to_dict(), "weights": weights,
+            "probes": [asdict(entry) for entry in listed],
             "files": written.hashes,
         }  # fmt: skip
         (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        lines = [(entry["folder"], ", ".join(entry["catches"])) for entry in listed]
+        lines = [(entry.folder, ", ".join(entry.catches)) for entry in listed]
         (beside / "README.md").write_text(page(oracle.head, dtype, __version__, lines), encoding="utf-8")
     return Path(directory)
 
@@ -161,7 +163,7 @@ class Writing:
         self.tensors(WEIGHTS, {name: _narrowed(value) for name, value in state.items() if name not in tied})
         return {"file": WEIGHTS, "tied": tied, "seeded": list(self.oracle.load_report.missing)}
 
-    def probe(self, number: int, probe: Probe) -> dict[str, Any]:
+    def probe(self, number: int, probe: Probe) -> Entry:
         """The files of a probe; what the manifest says of it."""
         slug = re.sub(r"[^a-z0-9.]+", "-", probe.name.lower()).strip("-")
         folder = f"{number:02}-{slug}"
@@ -175,14 +177,11 @@ class Writing:
             for call, outputs in zip(probe.calls, permitted, strict=True)
         ]
         self.tensors(f"{folder}/inputs.safetensors", _numbered([_arrays(call) for call in probe.calls]))
-        for part in ("truth", "limit", "sigma"):
+        for part, kind in (("truth", np.float64), ("limit", np.float64), ("sigma", np.float32)):
             flat = _numbered([{n: getattr(b, part) for n, b in outputs.items()} for outputs in judged_only])
-            self.tensors(f"{folder}/{part}.safetensors", flat, np.float64)
-        calls = [_call_entry(call, outputs) for call, outputs in zip(probe.calls, judged_only, strict=True)]
-        return {
-            "name": probe.name, "folder": folder, "catches": list(probe.catches), "remark": probe.remark,
-            "has_weights": bool(state), "calls": calls,
-        }  # fmt: skip
+            self.tensors(f"{folder}/{part}.safetensors", flat, kind)
+        calls = [_question(call, outputs) for call, outputs in zip(probe.calls, judged_only, strict=True)]
+        return Entry(probe.name, folder, list(probe.catches), probe.remark, bool(state), calls)
 
 
 def _narrowed(value: Array) -> Array:
@@ -199,14 +198,13 @@ def _arrays(call: Call) -> dict[str, Any]:
     return {name: value for name, value in call.inputs.items() if not isinstance(value, bool)}
 
 
-def _call_entry(call: Call, outputs: Mapping[str, Budget]) -> dict[str, Any]:
+def _question(call: Call, outputs: Mapping[str, Budget]) -> Question:
     """What the manifest says of a call."""
-    asks = [name for name, value in call.inputs.items() if value is True]
-    entries = {
-        name: {"shape": list(budget.truth.shape), "required": _is_required(name, call), "rms_limit": _rms_limit(budget)}
+    answers = {
+        name: Answer(list(budget.truth.shape), _is_required(name, call), _rms_limit(budget))
         for name, budget in outputs.items()
     }
-    return {"continues": call.continues, "asks": asks, "outputs": entries}
+    return Question(call.continues, [name for name, value in call.inputs.items() if value is True], answers)
 
 
 def _is_required(name: str, call: Call) -> bool:
@@ -232,15 +230,34 @@ def _with_weights(oracle: Any, probe: Probe) -> Any:
 
 def _budgets(model: Any, chain: Sequence[Mapping[str, Any]], dtype: str) -> list[dict[str, Budget]]:
     """The budgets of the outputs of each call of a chain."""
-    found: list[dict[str, Budget]] = []
-    past: dict[str, Any] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # some probes mask first tokens: a mistake in use, not here
-        for inputs in chain:
-            found.append(budgets(model, {**inputs, **past}, dtype)[0])
-            if len(chain) > 1:
-                past = {"past_key_values": model(**inputs, **past).past_key_values}
-    return found
+        if len(chain) == 1:
+            return [budgets(model, chain[0], dtype)[0]]
+        permitted, _ = budgets(_Chain(model, chain), {}, dtype)
+    return [of_call(permitted, number) for number in range(len(chain))]
+
+
+class _Chain:
+    """A model whose one call makes all of a chain, so that what a cache holds errs as it may when it is used."""
+
+    def __init__(self, model: Any, chain: Sequence[Mapping[str, Any]]) -> None:
+        self.model, self.chain = model, chain
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.model, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__setattr__(self.model if name == "parameters" else self, name, value)
+
+    def _call(self, args: tuple[Any, ...], inputs: Mapping[str, Any], tap: Tap) -> dict[str, Any]:
+        outputs: list[dict[str, Any]] = []
+        past: Any = None
+        for call in self.chain:
+            output = self.model._call(args, {**call, **inputs, "past_key_values": past}, tap)
+            outputs.append(flat_outputs(output))
+            past = output.past_key_values
+        return _numbered(outputs)
 
 
 def _judged_only(name: str, budget: Budget, call: Call, head: str, probe: Probe) -> Budget:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -26,6 +27,8 @@ MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 #: Of the manifest's schema. A reader refuses what it does not know.
 VERSION = 1
+#: What a manifest says, besides its version.
+FIELDS = ("head", "dtype", "seed", "package", "config", "weights", "probes", "files")
 #: How a port may write its outputs.
 ENDINGS = (".safetensors", ".npz")
 
@@ -52,8 +55,8 @@ def judge(directory: str | Path, outputs: str | Path) -> Audit:
     """
     folder, outputs = Folder(Path(directory)), Path(outputs)
     folder.verify()
-    files = _output_files(outputs, [entry["folder"] for entry in folder.manifest["probes"]])
-    found = [_finding(folder, entry, files.get(entry["folder"])) for entry in folder.manifest["probes"]]
+    files = _output_files(outputs, [entry.folder for entry in folder.probes])
+    found = [_finding(folder, entry, files.get(entry.folder)) for entry in folder.probes]
     written = {path.name: _hash(path) for path in files.values()}
     return Audit(
         candidate={"name": str(outputs), "kind": "files", "files": written},
@@ -68,6 +71,75 @@ def judge(directory: str | Path, outputs: str | Path) -> Audit:
 
 
 # -- what was exported -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An output, as the manifest has it.
+
+    Attributes:
+        shape: of the truth.
+        required: whether a port must give it.
+        rms_limit: the largest root mean square of error / sigma; None where it is not judged.
+    """
+
+    shape: list[int]
+    required: bool
+    rms_limit: float | None
+
+
+@dataclass(frozen=True)
+class Question:
+    """A call, as the manifest has it.
+
+    Attributes:
+        continues: see `probes.Call`.
+        asks: the arguments that are True.
+        outputs: name -> `Answer`.
+    """
+
+    continues: bool
+    asks: list[str]
+    outputs: dict[str, Answer]
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """From JSON; what is lacking, or too much, is a TypeError."""
+        rest: dict[str, Any] = dict(content)
+        return cls(outputs={name: Answer(**answer) for name, answer in rest.pop("outputs").items()}, **rest)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A probe, as the manifest has it.
+
+    Attributes:
+        name: of the probe.
+        folder: in which its files are: `NN-name`.
+        catches: the mistakes that it is there to catch.
+        remark: see `probes.Probe`.
+        has_weights: whether there are weights of its own.
+        calls: one after another.
+    """
+
+    name: str
+    folder: str
+    catches: list[str]
+    remark: str
+    has_weights: bool
+    calls: list[Question]
+
+    @classmethod
+    def read(cls, content: Mapping[str, Any]) -> Self:
+        """From JSON; what is lacking, or too much, is a TypeError."""
+        rest: dict[str, Any] = dict(content)
+        return cls(calls=[Question.read(call) for call in rest.pop("calls")], **rest)
+
+    @property
+    def files(self) -> list[str]:
+        """The files that it must have."""
+        parts = ["inputs", "truth", "limit", "sigma", *(["weights"] if self.has_weights else [])]
+        return [f"{self.folder}/{part}.safetensors" for part in parts]
 
 
 @dataclass(frozen=True)
@@ -93,12 +165,26 @@ class Folder:
             content = json.loads(where.read_text(encoding="utf-8"))
             version = content["version"]
         except (ValueError, KeyError, TypeError) as error:
-            message = f"{where} is damaged ({error!r}); export the folder again"
-            raise ValueError(message) from error
+            raise self._damaged(MANIFEST, repr(error)) from error
         if version != VERSION:
             message = f"{where}: required version {VERSION} of the schema, got {version!r}; export the folder again"
             raise ValueError(message)
+        lacking = [name for name in FIELDS if name not in content]
+        if lacking:
+            raise self._damaged(MANIFEST, f"it lacks {', '.join(lacking)}")
         return content
+
+    @cached_property
+    def probes(self) -> list[Entry]:
+        """The probes, in their order.
+
+        Raises:
+            ValueError: the manifest is damaged.
+        """
+        try:
+            return [Entry.read(entry) for entry in self.manifest["probes"]]
+        except (KeyError, TypeError, AttributeError) as error:
+            raise self._damaged(MANIFEST, repr(error)) from error
 
     @cached_property
     def config(self) -> RobertaConfig:
@@ -109,36 +195,40 @@ class Folder:
         """Hold every file against its hash.
 
         Raises:
-            ValueError: a file is missing, or is not what was written.
+            ValueError: a file is missing, lies outside the folder, or is not what was written.
         """
-        files = self.manifest.get("files")
-        needed = {"head", "dtype", "seed", "package", "config", "weights", "probes", "files"} - self.manifest.keys()
-        if needed or not isinstance(files, dict):
-            message = f"{self.path / MANIFEST} is damaged: it lacks {sorted(needed) or 'its list of files'}"
-            raise ValueError(f"{message}; export the folder again")
-        for name, wanted in self.manifest["files"].items():
+        files = self.manifest["files"]
+        unlisted = {WEIGHTS, *(file for entry in self.probes for file in entry.files)} - set(files)
+        if unlisted:
+            raise self._damaged(MANIFEST, f"it gives no hash of {', '.join(sorted(unlisted))}")
+        for name, wanted in files.items():
+            if Path(name).is_absolute() or ".." in Path(name).parts:
+                raise self._damaged(MANIFEST, f"it names {name!r}, which lies outside the folder")
             path = self.path / name
             got = _hash(path) if path.is_file() else "no such file"
             if got != wanted:
-                message = f"{path}: required the file with SHA-256 {wanted}, got {got}"
-                raise ValueError(f"{message}; the folder is damaged, export it again")
+                raise self._damaged(name, f"required SHA-256 {wanted}, got {got}")
 
-    def tensors(self, probe: str, part: str) -> dict[str, Any]:
+    def tensors(self, entry: Entry, part: str) -> dict[str, Any]:
         """The tensors of one file of a probe: inputs, truth, limit, sigma or weights."""
-        return read_safetensors(self.path / probe / f"{part}.safetensors")
+        return read_safetensors(self.path / entry.folder / f"{part}.safetensors")
 
-    def probe(self, entry: Mapping[str, Any]) -> Probe:
+    def probe(self, entry: Entry) -> Probe:
         """What was asked."""
-        arrays = self.tensors(entry["folder"], "inputs")
+        arrays = self.tensors(entry, "inputs")
         calls = tuple(
-            Call({**_of_call(arrays, number), **dict.fromkeys(call["asks"], True)}, call["continues"])
-            for number, call in enumerate(entry["calls"])
+            Call({**of_call(arrays, number), **dict.fromkeys(call.asks, True)}, call.continues)
+            for number, call in enumerate(entry.calls)
         )
-        state = self.tensors(entry["folder"], "weights") if entry["has_weights"] else None
-        return Probe(entry["name"], tuple(entry["catches"]), calls, state, remark=entry["remark"])
+        state = self.tensors(entry, "weights") if entry.has_weights else None
+        return Probe(entry.name, tuple(entry.catches), calls, state, remark=entry.remark)
+
+    def _damaged(self, file: str, what: str) -> ValueError:
+        return ValueError(f"{self.path / file} is damaged: {what}; export the folder again")
 
 
-def _of_call(arrays: Mapping[str, Any], number: int) -> dict[str, Any]:
+def of_call(arrays: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """What belongs to one call: "1.logits" of call 1 as "logits"."""
     start = f"{number}."
     return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
 
@@ -175,34 +265,47 @@ def _output_files(folder: Path, probes: list[str]) -> dict[str, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
+    """The tensors of a file.
+
+    Raises:
+        ValueError: it is damaged, or holds what are no numbers.
+    """
     if path.suffix == ".safetensors":
-        return read_safetensors(path)
-    with np.load(path, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        tensors = read_safetensors(path)
+    elif zipfile.is_zipfile(path):
+        with np.load(path, allow_pickle=False) as file:
+            tensors = {name: file[name] for name in file.files}
+    else:
+        message = f"{path} is no npz file: write it with numpy.savez"
+        raise ValueError(message)
+    texts = [f"{name} of {value.dtype}" for name, value in tensors.items() if not np.can_cast(value.dtype, np.float64)]
+    if texts:
+        message = f"required real numbers, got {', '.join(texts)}"
+        raise ValueError(message)
+    return tensors
 
 
 # -- the verdict -------------------------------------------------------------------------------------------------------
 
 
-def _finding(folder: Folder, entry: Mapping[str, Any], file: Path | None) -> Finding:
+def _finding(folder: Folder, entry: Entry, file: Path | None) -> Finding:
     probe = folder.probe(entry)
     facts = Finding(probe.name, probe.catches, "not covered", varied=varied(probe, folder.config))
     if file is None:
-        return replace(facts, reason=f"there is no {entry['folder']}.safetensors or .npz")
-    truth = folder.tensors(entry["folder"], "truth")
+        return replace(facts, reason=f"there is no {entry.folder}.safetensors or .npz")
+    truth = folder.tensors(entry, "truth")
     try:
         given = _read(file)
-    except (ValueError, OSError, EOFError) as error:
+    except (ValueError, OSError, zipfile.BadZipFile) as error:
         return replace(facts, status="broken", reason=f"{file.name} cannot be read: {error}")
     unknown = sorted(given.keys() - truth.keys())
     if unknown:
         reason = f"{file.name} holds {', '.join(unknown)}, of which the truth knows nothing; it has {', '.join(truth)}"
         return replace(facts, status="broken", reason=reason)
     comparisons = tuple(_comparisons(folder, entry, truth, given))
-    is_passed = bool(comparisons) and all(comparison.passed for comparison in comparisons)
     return replace(
         facts,
-        status="passed" if is_passed else "failed",
+        status="passed" if all(comparison.passed for comparison in comparisons) else "failed",
         comparisons=comparisons,
         tokens=_token_counts(probe),
         trail=tuple((comparison.name, comparison.extent) for comparison in comparisons),
@@ -210,16 +313,16 @@ def _finding(folder: Folder, entry: Mapping[str, Any], file: Path | None) -> Fin
 
 
 def _comparisons(
-    folder: Folder, entry: Mapping[str, Any], truth: Mapping[str, Any], given: Mapping[str, Any]
+    folder: Folder, entry: Entry, truth: Mapping[str, Any], given: Mapping[str, Any]
 ) -> Iterator[Comparison]:
     """Of every output that is required or given, in the manifest's order."""
-    limit, sigma = (folder.tensors(entry["folder"], part) for part in ("limit", "sigma"))
-    for number, call in enumerate(entry["calls"]):
-        for output, wanted in call["outputs"].items():
+    limit, sigma = (folder.tensors(entry, part) for part in ("limit", "sigma"))
+    for number, call in enumerate(entry.calls):
+        for output, wanted in call.outputs.items():
             name = f"{number}.{output}"
-            if name in given or wanted["required"]:
+            if name in given or wanted.required:
                 budget = Budget(truth[name], sigma[name], limit[name])
-                yield compare_judged(name, given.get(name), budget, wanted["rms_limit"])
+                yield compare_judged(name, given.get(name), budget, wanted.rms_limit)
 
 
 def compare_judged(name: str, candidate: Any, budget: Budget, rms_limit: float | None) -> Comparison:
