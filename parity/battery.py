@@ -362,20 +362,27 @@ def _choices(draw: Draw) -> Iterator[Probe]:
 
 #: Probe -> what its weights magnify.
 MAGNIFIED: Mapping[str, tuple[str, ...]] = {
-    "large scores": (
-        "no 1/sqrt(K)", "scale rounded to half", "softmax without its maximum", "additive mask of -10",
-        "additive mask of -100",
-    ),
+    "raised scores": ("no 1/sqrt(K)", "scale rounded to half", "additive mask of -10"),
+    "large scores": ("softmax without its maximum", "additive mask of -100"),
     "huge scores": ("softmax without its maximum", "additive mask of -1e4"),
     "rows of mean 1e3": ("one-pass variance",),
     "sums of mean 1e3": ("one-pass variance",),
-    "wide activations": ("tanh GELU", "rounded erf"),
-}  # fmt: skip
+    "wide activations": ("tanh GELU",),
+    "activations alike": ("tanh GELU", "rounded erf"),
+}
 
 
 def _magnified(draw: Draw) -> Iterator[Probe]:
     catches = {**MAGNIFIED, "tiny tables": _other_eps(draw.config), "tiny sums": _other_eps(draw.config)}
     for name, state in draw.states.items():
-        is_given = name == "tiny tables"  # the word table is large, and often the decoder as well
-        inputs = draw.embedded(name, tiny(draw.config)) if is_given else draw.batch(name)
-        yield _one(name, catches[name], inputs, state=state)
+        yield _one(name, catches[name], _to_magnify(draw, name), state=state)
+
+
+def _to_magnify(draw: Draw, name: str) -> Given:
+    if name == "tiny tables":  # the word table is large, and often the decoder as well
+        return draw.embedded(name, tiny(draw.config))
+    batch = draw.batch(name, padding="none")
+    if name.endswith("scores"):  # most keys are hidden, so that one of them has the largest score
+        is_hidden = np.arange(draw.sizes.length) > draw.sizes.length // 4
+        batch["attention_mask"] = np.where(is_hidden, 0, batch["attention_mask"])
+    return batch

@@ -17,12 +17,14 @@ from ..reference.config import RobertaConfig
 from ..reference.layers import Array
 from ..reference.parameters import parameter_table
 
-#: Standard deviation of the scores. Past 88 their exponentials overflow in float32, and a hidden key outweighs an added
-#: -100 where its score is larger by that much.
-LARGE, HUGE = 60.0, 6000.0
+#: Standard deviation of the scores. At 10 a wrong scale shows most. At 60 some pass 88, where exponentials overflow in
+#: float32, and some hidden key's passes all that are seen by 100, at 6000 by 10,000: less than that cannot hide it.
+RAISED, LARGE, HUGE = 10.0, 60.0, 6000.0
 #: The mean of a row whose variance is near 1: E[x^2] - E[x]^2 then cancels all that float32 has.
 MEAN = 1000.0
-#: GELU's arguments: its tanh form and a rounded erf are farthest off at 1.5 to 3, on either side.
+#: The arguments of the activation, where its approximations are off by most of what it is.
+ARGUMENTS = (-4.0, -3.2, -2.4, -1.6)
+#: Entries of a bias lie between this and its negative: an activation in all of its range.
 WIDEST = 6.0
 
 
@@ -88,6 +90,32 @@ def _scores(deviation: float) -> Changes:
     }
 
 
+def _alike() -> Changes:
+    """Groups of neurons with nearly one argument, each group summed into outputs of its own.
+
+    An approximation errs there in one direction, and n errors add up to n; rounding errors to sqrt(n).
+    """
+    groups = len(ARGUMENTS)
+
+    def arguments(_: np.random.Generator, shape: tuple[int, ...]) -> Any:
+        place = np.arange(shape[0])
+        return np.array(ARGUMENTS)[place % groups] + 0.1 * np.linspace(-1.0, 1.0, shape[0])
+
+    def sums(rng: np.random.Generator, shape: tuple[int, ...]) -> Any:
+        outputs, neurons = np.ogrid[: shape[0], : shape[1]]
+        sign = rng.choice([-1.0, 1.0], (shape[0], 1))  # or the layer norm would take all of it for the mean
+        return np.where(outputs % groups == neurons % groups, sign, 0.0)
+
+    return {
+        f"{FIRST}attention.output.LayerNorm.weight": _normal(0.01),
+        f"{FIRST}attention.output.LayerNorm.bias": _normal(0.01),
+        f"{FIRST}intermediate.dense.weight": _dense(1.0),
+        f"{FIRST}intermediate.dense.bias": arguments,
+        f"{FIRST}output.dense.weight": sums,
+        f"{FIRST}output.dense.bias": _normal(0.01),
+    }
+
+
 def _tiny_tables(config: RobertaConfig) -> Changes:
     """Position and type tables of a variance near eps; the embeddings are given, and as small."""
     tables = ("position", "token_type")
@@ -119,6 +147,7 @@ def tiny(config: RobertaConfig) -> float:
 
 
 _ALL: Mapping[str, Callable[[RobertaConfig], Changes]] = {
+    "raised scores": lambda _: _scores(RAISED),
     "large scores": lambda _: _scores(LARGE),
     "huge scores": lambda _: _scores(HUGE),
     "rows of mean 1e3": lambda _: {"embeddings.token_type_embeddings.weight": _normal(0.05, MEAN)},
@@ -137,4 +166,5 @@ _ALL: Mapping[str, Callable[[RobertaConfig], Changes]] = {
         "pooler.dense.bias": _spread(WIDEST),
         "classifier.dense.bias": _spread(WIDEST),
     },
+    "activations alike": lambda _: _alike(),
 }
