@@ -1,4 +1,4 @@
-"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, list engines.
+"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, audit, list engines.
 
 Exit status: 0 all is well, 1 a check failed, 2 the command was given something it cannot use.
 """
@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from . import __version__
-
-if TYPE_CHECKING:
-    from rich.console import Console
+from .audit_command import audit
+from .terminal import console as _console, progress as _progress
 
 app = typer.Typer(
     name="roberta",
@@ -138,6 +135,9 @@ def parity(
     _exit(whole.passed)
 
 
+app.command()(audit)
+
+
 @app.command()
 def selftest(
     backends: Engines = None,
@@ -184,25 +184,6 @@ def backends() -> None:
 
 def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",")]
-
-
-def _console() -> Console:
-    """Where results go: texts as they are, no markup in them; wide enough for every table where no window limits it."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Generator[Callable[[], None]]:
-    """A bar on stderr, in a window only; what it gives moves it on by one."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
 
 
 def _exit(passed: bool) -> None:
