@@ -14,7 +14,8 @@ import typer
 
 from . import __version__
 from .audit_command import audit
-from .terminal import console as _console, progress as _progress
+from .terminal import console as _console
+from .terminal import progress as _progress
 
 app = typer.Typer(
     name="roberta",

@@ -41,13 +41,15 @@ def audit(
     from .parity.request import AuditRequest
 
     if candidate is None or reference is None:
-        message = "audit: required a candidate and --reference, such as: roberta audit torch --reference austen --out DIR"
+        message = (
+            "audit: required a candidate and --reference, such as: roberta audit torch --reference austen --out DIR"
+        )
         raise ValueError(message)
     if out is not None and not json_only:
         _require_report_extra()
     request = AuditRequest(candidate, reference, head, dtype, seed, rate, timeout, power)
     with progress("probes", None) as advance:
-        found = request.run(advance)
+        found = request.run(advance=advance)
     console().print(found.table())
     typer.echo(found)
     if out is not None:
@@ -81,7 +83,7 @@ def _verify(report: Path, candidate: str | None) -> None:
 
     before = report.read_text(encoding="utf-8")
     with progress("probes", None) as advance:
-        found = recorded(before, candidate).run(advance)
+        found = recorded(before, candidate).run(advance=advance)
     lines = differences(before, found.to_json())
     shown = lines[:SHOWN] + ([f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else [])
     typer.echo("\n".join(["the report differs:", *shown]) if lines else "equal but for times")

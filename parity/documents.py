@@ -16,8 +16,8 @@ from ..files.atomic import write_atomically
 from .archive import from_json, to_json
 from .findings import Audit, Finding
 from .plot import largest, plot
-from .sections import FINDING_COLUMNS, Section, flat, sections
-from .verdict import clean, counts, explained, headline, text
+from .sections import Section, flat, sections
+from .verdict import clean, counts, explained, headline, number, text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -137,16 +137,23 @@ def table(audit: Audit) -> Table:
     from rich.table import Table
     from rich.text import Text
 
-    (findings,) = (section for section in sections(audit) if section.title == "Findings")
     # texts, not strings, in which rich would look for markup
     drawn = Table(title=Text(headline(audit)), caption=Text(counts(audit)))
-    for index, column in enumerate((*FINDING_COLUMNS, "remark")):
-        is_number = FINDING_COLUMNS.index("largest error") <= index < len(FINDING_COLUMNS)
-        drawn.add_column(column, justify="right" if is_number else "left")
-    for finding, row in zip(audit.findings, findings.rows, strict=True):
-        remark = finding.departure.place if finding.departure else finding.reason
-        drawn.add_row(*(Text(cell, style=STYLES.get(cell, "")) for cell in (*row, clean(remark))))
+    for column in ("probe", "verdict", "worst output"):
+        drawn.add_column(column)
+    for column in ("largest error", "error / limit"):
+        drawn.add_column(column, justify="right")
+    drawn.add_column("remark")
+    for finding in audit.findings:
+        drawn.add_row(*(Text(clean(cell), style=STYLES.get(cell, "")) for cell in _brief(finding)))
     return drawn
+
+
+def _brief(finding: Finding) -> tuple[str, ...]:
+    """A finding in one line; the largest of its statistics stands for all."""
+    worst, remark = finding.worst, finding.departure.place if finding.departure else finding.reason
+    numbers = (worst.name, number(worst.error), number(worst.extent)) if worst else ("-", "-", "-")
+    return (finding.probe, finding.status, *numbers, remark)
 
 
 #: A status -> how a terminal shows it.

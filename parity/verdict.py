@@ -64,6 +64,19 @@ def text(audit: Audit) -> str:
     return "\n".join(lines)
 
 
+def of_probe(audit: Audit, finding: Finding) -> str:
+    """The verdict on one probe, whole: what it is there to catch, by how much it failed, where it departs.
+
+    Example:
+        >>> print(of_probe(Audit({"name": "mine"}, {}, {}, {}, ()), Finding("a", ("b",), "broken", "it raised")))
+        BROKEN: mine against the reference, probe 'a', which is there to catch: b
+          it raised
+    """
+    catches = f", which is there to catch: {', '.join(finding.catches)}" if finding.catches else ""
+    first = f"{finding.status.upper()}: {_subject(audit)}, probe {finding.probe!r}{catches}"
+    return "\n".join([clean(first), *(f"  {clean(line)}" for line in explained(finding))])
+
+
 def headline(audit: Audit) -> str:
     """The verdict in one line.
 
@@ -71,10 +84,7 @@ def headline(audit: Audit) -> str:
         >>> headline(Audit({"name": "mine"}, {"name": "austen"}, {}, {}, (), is_complete=False))
         'INCOMPLETE: mine against austen'
     """
-    head, dtype = audit.reference.get("head"), audit.settings.get("dtype")
-    reference = f"{f'{head} of ' if head else ''}{audit.reference.get('name', 'the reference')}"
-    precision = f" in {dtype}" if dtype else ""
-    return clean(f"{verdict(audit)}: {audit.candidate.get('name', 'the candidate')} against {reference}{precision}")
+    return clean(f"{verdict(audit)}: {_subject(audit)}")
 
 
 def verdict(audit: Audit) -> str:
@@ -167,6 +177,14 @@ def clean(value: Any) -> str:
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _subject(audit: Audit) -> str:
+    """Who against what, in which precision."""
+    head, dtype = audit.reference.get("head"), audit.settings.get("dtype")
+    reference = f"{f'{head} of ' if head else ''}{audit.reference.get('name', 'the reference')}"
+    precision = f" in {dtype}" if dtype else ""
+    return f"{audit.candidate.get('name', 'the candidate')} against {reference}{precision}"
 
 
 def _departures(audit: Audit) -> list[str]:
