@@ -36,7 +36,9 @@ FLOORS = {
     # the native classes are named to type checkers, and looked up when one is wanted
     "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
-    "parity": {"files", "reference", "tokenizer", "backends", "dispatch"},
+    # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
+    "parity": {"files", "reference", "tokenizer", "backends", "dispatch", "parity/adapters"},
+    "parity/adapters": {"reference", "dispatch", "parity"},
     "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
