@@ -239,6 +239,7 @@ def test_the_wheel_holds_every_folder_of_the_package_and_its_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"{PACKAGE}/{relative(path)}" for path in FILES}
     data = [ROOT / "py.typed", *(ROOT / "checkpoints/austen").iterdir()]
+    data += [ROOT / "parity/audit.html.jinja", ROOT / "parity/audit.schema.json"]
     expected |= {f"{PACKAGE}/{relative(path)}" for path in data}
     inside = {name for name in names if name.startswith(f"{PACKAGE}/")}
     assert inside == expected
