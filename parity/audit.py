@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from .coverage import varied
 from .environment import environment
 from .exporting import saved_head
 from .findings import Audit, Decisions, Departure, Finding
-from .hashes import weights_hash
+from .hashes import hash_model, hash_probes
 from .keeping import Keeper
 from .probes import Call, Probe, chains
 from .real_tokens import judged, real_tokens
@@ -132,7 +131,7 @@ def audit(
         "seed": seed,
         "draws": k,
         "rate": rate,
-        "probes": probes_hash(asked),
+        "probes": hash_probes(asked),
         "power": power,
         "roberta": __version__,
     }
@@ -168,21 +167,6 @@ def _abilities(candidate: Candidate) -> dict[str, Any]:
         "taps": can.has_taps,
         "other weights": can.takes_weights,
     }
-
-
-def probes_hash(probes: Sequence[Probe]) -> str:
-    """What was asked, as a hash: names, arguments and weights, in order."""
-    found = hashlib.sha256()
-    for probe in probes:
-        found.update(probe.name.encode())
-        for call in probe.calls:
-            for name, value in sorted(call.inputs.items()):
-                found.update(f"{name} {call.continues} {np.shape(value)}".encode())
-                found.update(np.ascontiguousarray(value).tobytes())
-        for name, value in sorted((probe.state or {}).items()):
-            found.update(name.encode())
-            found.update(np.ascontiguousarray(value).tobytes())
-    return found.hexdigest()
 
 
 # -- the reference -----------------------------------------------------------------------------------------------------
@@ -254,8 +238,8 @@ class Reference:
         return {
             "name": self.name,
             "head": self.oracle.head,
-            "weights": weights_hash(self.state),
-            "config": self.oracle.config.to_diff_dict() if hasattr(self.oracle.config, "to_diff_dict") else {},
+            "weights": hash_model(self.oracle),
+            "config": self.oracle.config.to_diff_dict(),
             "random": list(missing),
         }
 
@@ -284,9 +268,7 @@ class Judge:
 
     def finding(self, probe: Probe) -> Finding:
         """What one probe finds."""
-        facts = Finding(
-            probe.name, probe.catches, "not covered", varied=varied(probe, self.reference.oracle.config)
-        )
+        facts = Finding(probe.name, probe.catches, "not covered", varied=varied(probe, self.reference.oracle.config))
         asked, reason = self._asked(probe)
         if reason:
             return replace(facts, reason=reason)
@@ -335,7 +317,7 @@ class Judge:
         return asked, ""
 
     def _with_flags(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
-        """The arguments, and a question for hidden states where the candidate knows of them: they say where it departs."""
+        """The arguments, and, where the candidate knows of them, a question for hidden states: they say where it departs."""
         can = self.candidate.capabilities
         may_give = can.outputs is None or "hidden_states" in can.outputs
         if "output_hidden_states" in can.inputs and may_give:
