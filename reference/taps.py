@@ -44,25 +44,66 @@ def scope(tap: Tap, path: str) -> Tap:
         >>> dict(tape)
         {'encoder.layer.0.output': 1.5}
     """
-    if tap is silent:
-        return silent
-    return lambda name, value: tap(f"{path}.{name}", value)
+    return silent if tap is silent else Scope(tap, path)
+
+
+class Scope:
+    """A tap further down the checkpoint's path; `scope` makes it."""
+
+    def __init__(self, tap: Tap, path: str) -> None:
+        self.tap = tap
+        self.path = path
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Hand the value on under its whole name."""
+        return self.tap(f"{self.path}.{name}", value)
+
+    def asks(self, name: str) -> bool:
+        """See `is_asked_for`."""
+        return is_asked_for(self.tap, f"{self.path}.{name}")
+
+
+def is_asked_for(tap: Tap, *names: str) -> bool:
+    """Whether somebody has to have one of these quantities: then a fused path, which lacks it, must not be taken.
+
+    A listener says so by a method `asks(name)`; one without it takes what comes.
+
+    Args:
+        tap: as the place has it that chooses between the paths.
+        *names: of quantities there, or of paths, which stand for all that is beneath them.
+
+    Example:
+        >>> tap = scope(replacing({"self.scores": abs}), "self")
+        >>> is_asked_for(tap, "scores"), is_asked_for(tap, "probs"), is_asked_for(silent, "scores")
+        (True, False, False)
+    """
+    asks: Callable[[str], bool] | None = None if tap is silent else getattr(tap, "asks", None)
+    return asks is not None and any(asks(name) for name in names)
 
 
 class Recorder(Mapping[str, Any]):
     """A tap that keeps every value: name -> value, in the order of computation.
 
-    `missing` holds the names that the spec has and this pass never computed, because a fused path skipped them.
+    Attributes:
+        missing: the names that the spec has and this pass never computed, because a fused path skipped them.
+        output: what the pass returned.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tap: Tap = silent) -> None:
+        """Listen behind another tap: what it makes of a value is what is kept."""
+        self.tap = tap
         self.values_by_name: dict[str, Any] = {}
         self.missing: tuple[str, ...] = ()
+        self.output: Any = None
 
     def __call__(self, name: str, value: Any) -> Any:
         """Keep the value and hand it on."""
-        self.values_by_name[name] = value
-        return value
+        self.values_by_name[name] = self.tap(name, value)
+        return self.values_by_name[name]
+
+    def asks(self, name: str) -> bool:
+        """See `is_asked_for`."""
+        return is_asked_for(self.tap, name)
 
     def __getitem__(self, name: str) -> Any:
         return self.values_by_name[name]
@@ -79,6 +120,21 @@ class Recorder(Mapping[str, Any]):
         return "\n".join([f"tape of {len(self)} values", *lines])
 
 
+class Replacing:
+    """A tap that intervenes; `replacing` makes it."""
+
+    def __init__(self, replacements: Mapping[str, Callable[[Any], Any]]) -> None:
+        self.replacements = replacements
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Apply the function that is listed for the name."""
+        return self.replacements[name](value) if name in self.replacements else value
+
+    def asks(self, name: str) -> bool:
+        """See `is_asked_for`."""
+        return any(listed == name or listed.startswith(f"{name}.") for listed in self.replacements)
+
+
 def replacing(replacements: Mapping[str, Callable[[Any], Any]]) -> Tap:
     """A tap that intervenes: where a name is listed, its function is applied to the value.
 
@@ -87,7 +143,7 @@ def replacing(replacements: Mapping[str, Callable[[Any], Any]]) -> Tap:
         >>> tap("scores", 7.0), tap("probs", 7.0)
         (0.0, 7.0)
     """
-    return lambda name, value: replacements[name](value) if name in replacements else value
+    return Replacing(replacements)
 
 
 @dataclass(frozen=True)
