@@ -152,7 +152,8 @@ class Symbol:
 
     Attributes:
         path: the place, with `{i}` for the number of the layer.
-        axes: its shape, in the letters of `roberta.reference`; H counts the heads that the layer has left.
+        axes: its shape, in the letters of `roberta.reference`; H' are the heads that a pruned layer has left, which
+            its cross-attention, that keeps all H, has not lost.
         equation: what it is.
         terms: the axis whose length counts the terms of the sum in which this value is rounded: the sum that it is
             (a mean), or the product of two activations whose factor it is. None: rounded once. The error budget of
@@ -190,8 +191,9 @@ def symbols(head: str, config: RobertaConfig, add_pooling_layer: bool = True) ->
 
 
 def _layer(i: int, config: RobertaConfig) -> Iterator[Symbol]:
-    cross = _attention("crossattention", keys="E", scores="E") if config.add_cross_attention else ()
-    for symbol in (*_attention("attention", keys="T", scores="S"), *cross, *_feed_forward()):
+    heads = "H'" if i in config.pruned_heads else "H"
+    cross = _attention("crossattention", "H", keys="E", scores="E") if config.add_cross_attention else ()
+    for symbol in (*_attention("attention", heads, keys="T", scores="S"), *cross, *_feed_forward()):
         if symbol.path != "intermediate.erf" or config.hidden_act in {"gelu", "gelu_python", "gelu_10"}:
             yield replace(symbol, path=f"encoder.layer.{i}.{symbol.path}")
 
@@ -210,15 +212,17 @@ def _embeddings() -> tuple[Symbol, ...]:
     return (total, *_layer_norm("embeddings.LayerNorm"))
 
 
-def _attention(path: str, keys: str, scores: str) -> tuple[Symbol, ...]:
+def _attention(path: str, heads: str, keys: str, scores: str) -> tuple[Symbol, ...]:
     """Of tokens to `scores` others, of which those of this call, `keys`, are computed and the rest is cached."""
     return (
-        Symbol(f"{path}.self.key", f"B H {keys} K", "x W_k' + b_k, by head", terms="K"),
-        Symbol(f"{path}.self.value", f"B H {keys} K", "x W_v' + b_v, by head"),
-        Symbol(f"{path}.self.query", "B H T K", "x W_q' + b_q, by head", terms="K"),
-        Symbol(f"{path}.self.scores", f"B H T {scores}", "(query key' + relative terms) / sqrt(K)"),
-        Symbol(f"{path}.self.probs", f"B H T {scores}", f"softmax over {scores} of the attended scores", terms=scores),
-        Symbol(f"{path}.self.context", "B T HK", "probs value, heads side by side"),
+        Symbol(f"{path}.self.key", f"B {heads} {keys} K", "x W_k' + b_k, by head", terms="K"),
+        Symbol(f"{path}.self.value", f"B {heads} {keys} K", "x W_v' + b_v, by head"),
+        Symbol(f"{path}.self.query", f"B {heads} T K", "x W_q' + b_q, by head", terms="K"),
+        Symbol(f"{path}.self.scores", f"B {heads} T {scores}", "(query key' + relative terms) / sqrt(K)"),
+        Symbol(
+            f"{path}.self.probs", f"B {heads} T {scores}", f"softmax over {scores} of the attended scores", terms=scores
+        ),
+        Symbol(f"{path}.self.context", f"B T {heads}K", "probs value, heads side by side"),
         Symbol(f"{path}.output.dense", "B T D", "context W_o' + b_o"),
         Symbol(f"{path}.output.sum", "B T D", "x + dense"),
         *_layer_norm(f"{path}.output.LayerNorm"),

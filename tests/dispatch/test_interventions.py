@@ -26,8 +26,9 @@ def same(value: Any) -> Any:
     return value
 
 
-def shifted(value: Any) -> Any:
-    return 0.5 * value + 0.25
+def bent(value: Any) -> Any:
+    """Another value, which is no multiple of the old one: a layer norm would undo that."""
+    return 0.5 * value * value + 0.25
 
 
 def inputs_of(model: Any) -> dict[str, Any]:
@@ -87,23 +88,30 @@ def test_replacing_one_by_the_same_changes_no_bit(backend: str, small: Any, make
 
 
 def test_the_output_of_a_tape_is_that_of_the_call(backend: str, small: Any, make_model: Any) -> None:
-    model = make_model("masked_lm", small(), backend)
+    """Up to rounding: JAX compiles an equation to which nobody listens."""
+    model, spec = (make_model("masked_lm", small(), engine, dtype="float64") for engine in (backend, "numpy"))
     given = {**inputs_of(model), "labels": IDS, "output_hidden_states": True}
-    require_equal(model.tape(**given).output, model(**given))
+    outputs, _ = budgets(spec, given, "float64")
+    for found in (model.tape(**given).output, model(**given)):
+        assert sorted(arrays(found)) == sorted(outputs)
+        require_within(found, outputs)
     assert isinstance(model.tape(**given, return_dict=False).output, tuple)
 
 
 # -- fused paths -------------------------------------------------------------------------------------------------------
 
 
-@CASE
-@pytest.mark.parametrize("activation", ["gelu", "gelu_10", "relu", "gelu_new"])
+@pytest.mark.parametrize(
+    ("head", "kind", "activation"),
+    [
+        *((head, "encoder", "gelu") for head in HEADS),
+        *(("masked_lm", "relative", activation) for activation in ("gelu_10", "relu", "gelu_new", "tanh")),
+        ("causal_lm", "cross", "gelu"),
+    ],
+)
 def test_what_is_replaced_is_computed_even_where_a_fused_path_would_not(
     head: str, kind: str, activation: str, backend: str, small: Any, make_model: Any
 ) -> None:
-    """All at once and, so that each alone makes its fused path give way, one by one."""
-    if activation != "gelu" and head != "masked_lm":
-        pytest.skip("of the heads only that of language models has an activation of its own, which is always gelu")
     config = small(**KINDS[kind], hidden_act=activation)
     model, spec = make_model(head, config, backend), make_model(head, config, "numpy", dtype="float64")
     given = inputs_of(model)
@@ -129,6 +137,15 @@ def test_each_alone_makes_its_fused_path_give_way(
         assert name in tape
         require_within(tape, taps)
         require_within(tape.output, outputs)
+
+
+def test_half_precision_is_replaced_too(training_backend: str, small: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", small(), training_backend, dtype="bfloat16")
+    spec, given = make_model("masked_lm", small(), "numpy", dtype="float64"), inputs_of(model)
+    outputs, taps = budgets(spec, given, "bfloat16")
+    tape = model.tape(**given, replace=dict.fromkeys(symbols("masked_lm", small()), same))
+    require_within(tape, taps)
+    require_within(tape.output, outputs)
 
 
 # -- something replaced ------------------------------------------------------------------------------------------------
@@ -163,7 +180,7 @@ def test_what_is_replaced_goes_on_as_in_the_spec(
     given = inputs_of(model)
     truth, _ = budgets(intervened(head, config, state, {}), given, "float32")
     for name in symbols(head, config):
-        replace = {name: shifted}
+        replace = {name: bent}
         outputs, taps = budgets(intervened(head, config, state, replace), given, "float32")
         tape = model.tape(**given, replace=replace)
         require_within(tape, taps)
@@ -180,13 +197,12 @@ def test_several_layers_are_replaced_each_by_its_own(backend: str, make_config: 
     assert (values[first] == 2).all()
     assert not values[second].any()
     assert not arrays(tape.output)["last_hidden_state"].any()
-    assert values["encoder.layer.1.output.sum"].any() if "encoder.layer.1.output.sum" in values else True
 
 
 def test_another_call_is_as_if_nothing_had_been_replaced(backend: str, small: Any, make_model: Any) -> None:
     model = make_model("model", small(), backend)
     before = model.tape(input_ids=IDS)
-    model.tape(input_ids=IDS, replace={"embeddings.sum": shifted})
+    model.tape(input_ids=IDS, replace={"embeddings.sum": bent})
     require_equal(model.tape(input_ids=IDS), before)
 
 
@@ -215,8 +231,8 @@ def test_arrays_of_whatever_layout_are_taken(engine: str, small: Any, make_model
     )
     require_equal(tape, wanted)
     require_equal(tape.output, wanted.output)
-    turned = {name: lambda value: np.asfortranarray(shifted(value)) for name in wanted}
-    require_equal(model.tape(**given, replace=turned), model.tape(**given, replace=dict.fromkeys(wanted, shifted)))
+    turned = {name: lambda value: np.asfortranarray(bent(value)) for name in wanted}
+    require_equal(model.tape(**given, replace=turned), model.tape(**given, replace=dict.fromkeys(wanted, bent)))
 
 
 @pytest.mark.torch
@@ -236,7 +252,7 @@ def test_a_replacement_works_inside_what_jax_compiles(small: Any, make_model: An
     from flax import nnx
 
     model = make_model("model", small(), "flax")
-    replace = {PROBS: shifted}
+    replace = {PROBS: bent}
     run = nnx.jit(lambda model, ids: model.tape(input_ids=ids, replace=replace).output)
     _, permitted = budgets(make_model("model", small(), "numpy", dtype="float64"), {"input_ids": IDS}, "float32")
     found, wanted = (
@@ -251,7 +267,7 @@ def test_a_replacement_works_inside_what_tensorflow_compiles(small: Any, make_mo
     import tensorflow as tf
 
     model = make_model("model", small(), "tensorflow")
-    replace = {PROBS: shifted}
+    replace = {PROBS: bent}
 
     @tf.function(input_signature=[tf.TensorSpec([None, None], tf.int64)])
     def run(ids: Any) -> Any:
@@ -320,7 +336,7 @@ def test_another_dtype_is_an_error(backend: str, small: Any, make_model: Any) ->
     """The same model in double precision gives values of the engine's own in another dtype."""
     wide = make_model("model", small(), backend, dtype="float64").tape(input_ids=IDS, output_attentions=True)[PROBS]
     model = make_model("model", small(), backend)
-    with pytest.raises(ValueError, match="required .*float32.* got .*float64"):
+    with pytest.raises(ValueError, match=r"required .*float32.* got .*float64"):
         model.tape(input_ids=IDS, replace={PROBS: lambda _: wide})
 
 
