@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -106,6 +106,6 @@ def _laid_out_as(value: Any, found: Any) -> Any:
     """In memory as the value is, for which kernels are compiled; and a copy, which nobody else writes to."""
     if found is value or not isinstance(value, np.ndarray):
         return found
-    own = np.empty_like(value)
+    own: Any = np.empty_like(cast("Any", value))
     own[...] = found
     return own
