@@ -143,7 +143,7 @@ def as_candidate(
         capabilities: what it can be asked, in place of what its kind and signature say.
 
     Returns:
-        The thing itself, if it is a `Candidate`, else an adapter.
+        The thing itself, if it is a `Candidate` (a copy, where it gets another name), else an adapter.
 
     Raises:
         TypeError: something else; lists what is accepted.
@@ -160,6 +160,8 @@ def as_candidate(
     from .adapters import adapt
 
     is_one = isinstance(thing, Candidate) and not isinstance(thing, type)
+    if is_one and name is None and capabilities is None:
+        return thing
     candidate: Candidate = copy.copy(thing) if is_one else adapt(thing, reference)  # a name given here is for here
     if name is not None:
         candidate.name = name
