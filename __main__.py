@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from .parity.findings import Finding
+    from .parity.probes import Probe
 
 app = typer.Typer(
     name="roberta",
@@ -181,7 +182,7 @@ def export(
     """
     from .parity.exporting import export as write
 
-    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens)
+    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens, track=_tracked)
     typer.echo(f"{directory}: {directory / 'README.md'} says how to use it")
 
 
@@ -283,6 +284,13 @@ def _progress(what: str, total: int) -> Generator[Callable[[], None]]:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)
+
+
+def _tracked(probes: Sequence[Probe]) -> Generator[Probe]:
+    with _progress("probes", len(probes)) as advance:
+        for probe in probes:
+            yield probe
+            advance()
 
 
 def _exit(passed: bool) -> None:
