@@ -119,17 +119,12 @@ POSITIONS: Mapping[str, tuple[str, ...]] = {
 def _text(draw: Draw, folder: Path | None) -> Probe:
     length, config = draw.sizes.text, draw.config
     encoded = texts.encoded_sentences(folder, draw.head, length) if folder is not None and length > 2 else None
-    batch = draw.batch("text") if encoded is None else encoded | draw.source("text", ROWS)
+    batch = draw.batch("text") if encoded is None else encoded | draw.besides("text", ROWS)
     remark = "drawn ids: there is no vocabulary" if encoded is None else ""
     # No token of a decoder looks at what comes after it, hidden or not.
     order = "causal mask missing" if config.is_decoder else "mask ignored"
     catches = (*EVERYWHERE, order, *OWN.get(draw.head, ()), *POSITIONS[config.position_embedding_type])
-    return _one("text", catches, {**batch, **_besides(draw)}, remark=remark)
-
-
-def _besides(draw: Draw) -> Given:
-    """Hidden states, where the answer is read from a token that looks at none but itself."""
-    return {"output_hidden_states": True} if draw.head in FIRST and draw.config.is_decoder else {}
+    return _one("text", catches, batch, remark=remark)
 
 
 def _shapes(draw: Draw) -> Iterator[Probe]:
@@ -157,7 +152,7 @@ def _paddings(draw: Draw) -> Iterator[Probe]:
         batch["output_hidden_states"] = True
     yield _one("padding on the left", ("left padding", "mask ignored", *_counted(draw)), batch)
     inside = ("wrong with padding inside", "mask ignored", *_counted(draw))
-    yield _one("padding inside", inside, draw.batch("padding inside", padding="inside") | _besides(draw))
+    yield _one("padding inside", inside, draw.batch("padding inside", padding="inside"))
 
 
 def _counted(draw: Draw) -> tuple[str, ...]:
@@ -259,7 +254,7 @@ def _again(draw: Draw) -> Iterator[Probe]:
     call = Call(draw.batch("called twice"))
     yield Probe("called twice", ("second call", "weights changed by a call"), (call, call))
     batch = draw.batch("rows in another order")
-    moved = {name: np.roll(value, 1, axis=0) for name, value in batch.items()}
+    moved = {name: value if value is True else np.roll(value, 1, axis=0) for name, value in batch.items()}
     catches = ("rows that see each other", "wrong by place in the batch")
     yield Probe("rows in another order", catches, (Call(batch), Call(moved)))
     first = Call(draw.batch("other shapes between"))
@@ -388,5 +383,4 @@ def _to_magnify(draw: Draw, name: str) -> Given:
     if name.endswith("scores"):  # most keys are hidden, so that one of them has the largest score
         is_hidden = np.arange(draw.sizes.length) > draw.sizes.length // 4
         batch["attention_mask"] = np.where(is_hidden, 0, batch["attention_mask"])
-        batch |= _besides(draw)
     return batch

@@ -83,6 +83,7 @@ def test_every_probe_is_a_valid_call_with_finite_answers(head, fields):
         assert all(np.isfinite(value).all() for outputs in found for value in outputs.values()), probe.name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("head", ["causal_lm", "multiple_choice"])
 def test_every_probe_is_a_valid_call_on_every_engine(head, backend):
     decoder = {"is_decoder": True, "add_cross_attention": True} if head == "causal_lm" else {}
