@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def export(
     *,
     seed: int = 0,
     tokens: int | None = None,
+    track: Callable[[Sequence[Probe]], Iterable[Probe]] = iter,
 ) -> Path:
     """Write a folder by which a port in any language can be judged; `README.md` in it says how.
 
@@ -47,6 +48,7 @@ def export(
         head: which head; None for the model's own, or the one that the checkpoint was saved as.
         seed: of the battery.
         tokens: the battery's allowance.
+        track: goes through the probes, for a progress bar.
 
     Returns:
         The directory.
@@ -74,7 +76,7 @@ def export(
         probes = battery(oracle.head, oracle.config, seed=seed, tokens=tokens, folder=reference.folder)
     with new_folder(Path(directory)) as beside:
         written = Writing(beside, reference, dtype)
-        listed = [written.probe(number, probe) for number, probe in enumerate(probes, 1)]
+        listed = [written.probe(number, probe) for number, probe in enumerate(track(probes), 1)]
         weights = written.weights(oracle.state_dict_numpy())
         content = {
             "format": "roberta parity folder", "version": VERSION, "package": __version__, "head": oracle.head,
@@ -83,7 +85,7 @@ def export(
             "files": written.hashes,
         }  # fmt: skip
         (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        lines = [(entry.folder, ", ".join(entry.catches)) for entry in listed]
+        lines = [(entry.folder, "; ".join(filter(None, (", ".join(entry.catches), entry.remark)))) for entry in listed]
         (beside / "README.md").write_text(page(oracle.head, dtype, __version__, lines), encoding="utf-8")
     return Path(directory)
 
