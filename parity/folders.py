@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import json
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -296,7 +297,7 @@ def _finding(folder: Folder, entry: Entry, file: Path | None) -> Finding:
     truth = folder.tensors(entry, "truth")
     try:
         given = _read(file)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
         return replace(facts, status="broken", reason=f"{file.name} cannot be read: {error}")
     unknown = sorted(given.keys() - truth.keys())
     if unknown:
