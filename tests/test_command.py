@@ -103,7 +103,7 @@ def test_parity_prints_the_decoder_variants_unless_told_otherwise(call, folder, 
 def test_help_of_parity_shows_its_own_use_and_the_commands_below_it(call):
     status, out, err = call("parity", "--help")
     assert (status, err) == (0, "")
-    assert out.startswith("Usage: roberta parity [OPTIONS]")
+    assert "roberta parity [OPTIONS] [checkpoint]" in out.splitlines()[0]
     assert [part for part in ("--backends", "--gradients", "--json", "export", "judge") if part not in out] == []
 
 
@@ -140,7 +140,7 @@ def test_judge_ends_with_0_for_the_truth_and_with_1_for_anything_else(call, expo
     status, out, _ = call(*where)
     assert status == 1
     assert "not covered: there is no 02-one-token.safetensors" in out
-    assert "failed: expected shape" in out
+    assert out.count("failed: ") == 1
 
 
 @pytest.mark.torch

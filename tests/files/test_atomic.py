@@ -73,7 +73,11 @@ def test_an_empty_folder_is_filled_and_one_with_files_refused(tmp_path: Path) ->
 
 
 def test_a_block_that_fails_leaves_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt), new_folder(tmp_path / "target") as beside:
-        (beside / "file").touch()
-        raise KeyboardInterrupt
+    def interrupted() -> None:
+        with new_folder(tmp_path / "target") as beside:
+            (beside / "file").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert list(tmp_path.iterdir()) == []
