@@ -44,13 +44,17 @@ class Comparison:
 
     @property
     def passed(self) -> bool:
-        """Whether every element keeps within its budget, their mean square, and the direction of every known mistake."""
+        """Whether the largest element, the mean square and every projection keep within their limits."""
         return self.extent <= 1.0
 
     def __str__(self) -> str:
         if self.problem:
             return f"{self.name}: {self.problem}"
-        return f"{self.name}{list(self.index)}: error {self.error:.3g}, which is {self.ratio:.3g} of its budget"
+        if self.ratio >= self.extent:
+            return f"{self.name}{list(self.index)}: error {self.error:.3g}, which is {self.ratio:.3g} of its budget"
+        if self.rms >= self.extent:
+            return f"{self.name}: rms error {self.sigmas:.3g} sigma, which is {self.rms:.3g} of its limit"
+        return f"{self.name}: {self.projection:.3g} of the limit in the direction of {self.suspect!r}"
 
 
 def compare_array(name: str, candidate: Any, budget: Budget) -> Comparison:
@@ -73,25 +77,33 @@ def compare_array(name: str, candidate: Any, budget: Budget) -> Comparison:
     """
     if candidate is None:
         return Comparison(name, float("inf"), problem="the candidate did not return it")
-    candidate = np.asarray(candidate)
-    if candidate.shape != budget.truth.shape:
-        problem = f"expected shape {budget.truth.shape}, got {candidate.shape}"
+    candidate, truth, sigma, limit = np.asarray(candidate), budget.truth, budget.sigma, budget.limit
+    if candidate.shape != truth.shape:
+        problem = f"expected shape {truth.shape}, got {candidate.shape}"
         return Comparison(name, float("inf"), problem=problem)
     if not np.issubdtype(candidate.dtype, np.floating):
         return _compare_exactly(name, candidate, budget)
-    if not candidate.size:
+    judged = np.broadcast_to(True if budget.judged is None else budget.judged, truth.shape)
+    if not judged.any():
         return Comparison(name, 0.0, 0.0, (), 0.0)
-    candidate = candidate.astype(np.float64)
-    if not np.isfinite(candidate).all():
-        index = tuple(int(i) for i in np.argwhere(~np.isfinite(candidate))[0])
-        return Comparison(name, float("inf"), index=index, problem=f"{candidate[index]} at {list(index)}")
-    error = np.abs(candidate - budget.truth)
-    ratio = error / budget.limit
-    index = tuple(int(i) for i in np.argwhere(ratio == ratio.max())[0])
-    noisy = budget.sigma > 0
-    squares = (error[noisy] / budget.sigma[noisy]) ** 2
-    sigmas = float(squares.mean() ** 0.5) if noisy.any() else 0.0
-    return Comparison(name, float(ratio[index]), float(error.max()), index, sigmas)
+    error = np.where(judged, candidate.astype(np.float64) - truth, 0.0)
+    if not np.isfinite(error).all():
+        return _not_finite(name, candidate, error, budget)
+    ratio = np.abs(error) / limit
+    index = tuple(int(i) for i in np.unravel_index(ratio.argmax(), ratio.shape))
+    noisy = judged & (sigma > 0)
+    sigmas = float(np.sqrt(np.mean(np.square(error[noisy] / sigma[noisy])))) if noisy.any() else 0.0
+    largest = float(np.abs(error).max())
+    return Comparison(name, float(ratio[index]), largest, index, sigmas, rms=sigmas / budget.rms_limit)
+
+
+def _not_finite(name: str, candidate: Any, error: Any, budget: Budget) -> Comparison:
+    """NaN or infinity: wrong, or more than this precision has numbers for."""
+    index = tuple(int(i) for i in np.argwhere(~np.isfinite(error))[0])
+    problem = f"{candidate[index]} at {list(index)}"
+    if budget.overflows:
+        problem += ": overflows in this precision, whose largest number is smaller than a value on the way"
+    return Comparison(name, float("inf"), index=index, problem=problem)
 
 
 def _compare_exactly(name: str, candidate: Any, budget: Budget) -> Comparison:

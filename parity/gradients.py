@@ -3,7 +3,7 @@
 Of each parameter, the derivative along one random direction of length 1: central differences at halving steps,
 extrapolated to step 0 (Richardson), which tells its own truncation error; the rounding error of each difference is what
 the derived budget permits the loss, over the step. In float64 that uncertainty is the whole budget, as differences are
-less exact than gradients. For a lower precision the derivative of the *perturbed* spec (`tolerances`) is taken, too:
+less exact than gradients. For a lower precision the derivative of the *perturbed* spec (`factors`) is taken, too:
 an error at a tap stands in the chain rule as it stands in the value, so the spread of the derivatives is sigma.
 
 An engine takes part if it has the verb `gradients`; see `docs/backends.md`.
@@ -24,11 +24,14 @@ from ..reference.layers import Array
 from ..reference.parameters import Parameter
 from ..reference.taps import Tap, silent, symbols
 from ..reference.weights import nest
+from .arithmetic import PRECISIONS, Precision
 from .cases import Case, draw_case
 from .checking import engines, require_heads
 from .compare import Comparison
+from .factors import rounded_parameters, rounding
 from .report import Report, Row
-from .tolerances import DRAWS, PRECISIONS, Precision, budgets, quantile, rounded_parameters, rounding
+from .statistics import largest_of
+from .tolerances import DRAWS, FALSE_ALARM_RATE, budgets
 
 #: The steps halve from here. Directions have length 1, and parameters an order of magnitude of 1.
 LARGEST_STEP, STEP_COUNT = 2.0**-4, 4
@@ -141,7 +144,7 @@ def slopes(case: Case, dtype: str = "float64", seed: int = 1) -> dict[str, Slope
 
         derivative = extrapolated(lambda step, moved=moved: loss(moved(step), silent), rounded)
         sigma = spread(model, loss, moved, PRECISIONS[dtype])
-        limit = derivative.uncertainty + quantile(len(untied)) * sigma
+        limit = derivative.uncertainty + largest_of(len(untied), DRAWS, FALSE_ALARM_RATE) * sigma
         found[parameter.name] = Slope(along, derivative, sigma, limit)
     return found
 

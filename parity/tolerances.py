@@ -1,71 +1,37 @@
 """Error budgets, derived: how far from the truth an honest engine of a given precision may be, element by element.
 
-The truth is the spec in float64. The budget comes from running it again, K times, with rounding errors put in where the
-arithmetic of a lower precision would make them: independent, relative, uniform, with the standard deviation d of one
-rounding: 0.42 u, u the unit roundoff.
-
-* Every tap is rounded: relative error d.
-* A sum of n products is as if each factor were wrong by sqrt(n) d (the probabilistic backward error of Higham and
-  Mary, 2019). So each weight of a dense layer gets sqrt(n) d with n its fan-in; of a product of two activations, the
-  factor that the table of taps names gets it (`taps.Symbol.terms`).
-* The spread of the K results is sigma, with the conditioning of this very model on this very input inside it.
-
-An element passes if its distance from the truth is at most t sqrt(sigma^2 + mean of sigma^2 over its row). The mean
-over the row stands in where K draws happened to be too quiet; t is Student's quantile for K degrees of freedom at the
-declared false-alarm rate, shared out over all elements. Nothing here is tuned by hand.
+The truth is the spec in float64. The budget comes from running it again, K times, in an arithmetic that errs as that
+precision may, operation by operation (`arithmetic`); the spread of the results is sigma, with the conditioning of this
+very model on this very input inside it, and `statistics` makes limits of it: for the largest element, for the mean
+square, and for the projection on the direction of a known mistake, which share one declared rate of false alarms.
+Nothing here is tuned by hand. docs/budgets.md derives it on a page.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
-from scipy.special import stdtrit
 
-from ..reference.config import RobertaConfig
 from ..reference.layers import Array
 from ..reference.outputs import Output, to_numpy
-from ..reference.parameters import Parameter
-from ..reference.taps import Symbol, Tap, silent, symbols
+from ..reference.taps import Tap, silent
 from ..reference.weights import nest
+from .arithmetic import ONE_ROUNDING, PRECISIONS, Arithmetic, Precision
+from .statistics import Pooled, largest_of, mean_square_limit, pool
 
-#: Standard deviation of one rounding to nearest, in u. The error is uniform within half a unit in the last place, that
-#: is within u / m relative to a number of mantissa m in [1, 2), and mantissas are log-uniform (Benford), so its
-#: variance is u^2 / 3 times the mean of m^-2, which is 3 / (8 ln 2).
-ONE_ROUNDING = math.sqrt(1.0 / (8.0 * math.log(2.0)))
-#: K, the number of perturbed runs.
+__all__ = ["DRAWS", "FALSE_ALARM_RATE", "ONE_ROUNDING", "PRECISIONS", "Budget", "Precision", "budgets", "flat_outputs"]
+
+#: K, the number of noisy runs.
 DRAWS = 24
 #: The probability that an honest engine is refused in one comparison of one output, by the model above.
 FALSE_ALARM_RATE = 1e-9
-
-
-@dataclass(frozen=True)
-class Precision:
-    """An arithmetic.
-
-    Attributes:
-        name: as in `dtype=`.
-        storage: u of stored values: half the distance from 1 to the next number.
-        accumulation: u in which sums are formed; matrix units sum half-precision products in float32.
-        smallest: the smallest normal number: below it values may be flushed to zero.
-    """
-
-    name: str
-    storage: float
-    accumulation: float
-    smallest: float
-
-
-PRECISIONS: Mapping[str, Precision] = {
-    "float64": Precision("float64", 2.0**-53, 2.0**-53, 2.0**-1022),
-    "float32": Precision("float32", 2.0**-24, 2.0**-24, 2.0**-126),
-    "tfloat32": Precision("tfloat32", 2.0**-11, 2.0**-24, 2.0**-126),
-    "bfloat16": Precision("bfloat16", 2.0**-8, 2.0**-24, 2.0**-126),
-    "float16": Precision("float16", 2.0**-11, 2.0**-24, 2.0**-14),
-}
+#: The rate is shared by three tests: the largest element, the mean square, and all projections together.
+TESTS = 3
 
 
 @dataclass(frozen=True)
@@ -76,21 +42,63 @@ class Budget:
         truth: the spec's float64 value.
         sigma: the standard deviation that the arithmetic may cause, elementwise.
         limit: the largest permitted distance from the truth, elementwise.
+        rms_limit: the largest permitted root mean square of error / sigma.
+        judged: which elements count, broadcastable to the truth; None for all.
+        spread: what sigma is known from, for other rates and for projections; None where a budget is made by hand.
+        overflows: whether a value on the way to this one is larger than the precision has numbers for.
     """
 
     truth: Array
     sigma: Array
     limit: Array
+    rms_limit: float = math.inf
+    judged: Any = None
+    spread: Spread | None = None
+    overflows: bool = False
+
+    def judging(self, judged: Any) -> Budget:
+        """The same, with only some of its elements judged."""
+        return replace(self, judged=judged)
 
 
-def quantile(count: int, draws: int = DRAWS, rate: float = FALSE_ALARM_RATE) -> float:
-    """t: how many estimated standard deviations no honest element of `count` exceeds, at the false-alarm rate.
+@dataclass(frozen=True)
+class Spread:
+    """What K noisy runs say of one array: its errors in each, and their pooled spread."""
 
-    Example:
-        >>> round(quantile(1, draws=1000, rate=0.05), 2)
-        1.96
+    errors: Array
+    pooled: Pooled
+
+
+@dataclass(frozen=True)
+class Run:
+    """Truth and spread of every output and tap of a sequence of calls.
+
+    Attributes:
+        outputs: of each call, name -> truth.
+        taps: of the last call, in the order of computation, name -> truth.
+        spreads: of each call's outputs.
+        tap_spreads: of the taps.
+        largest: the largest magnitude of any value on the way.
+        precision: whose errors.
     """
-    return float(-stdtrit(draws, rate / (2 * max(count, 1))))
+
+    outputs: Sequence[Mapping[str, Array]]
+    taps: Mapping[str, Array]
+    spreads: Sequence[Mapping[str, Spread]]
+    tap_spreads: Mapping[str, Spread]
+    largest: float
+    precision: Precision
+
+    def budgets(self, call: int = -1, rate: float = FALSE_ALARM_RATE) -> dict[str, Budget]:
+        """The budgets of one call's outputs at a rate of false alarms."""
+        return {name: self._budget(t, self.spreads[call][name], rate) for name, t in self.outputs[call].items()}
+
+    def tap_budgets(self, rate: float = FALSE_ALARM_RATE) -> dict[str, Budget]:
+        """The budgets of the taps."""
+        return {name: self._budget(t, self.tap_spreads[name], rate) for name, t in self.taps.items()}
+
+    def _budget(self, truth: Array, spread: Spread, rate: float) -> Budget:
+        return permitted(truth, spread, self.precision, rate, overflows=self.largest > self.precision.largest)
 
 
 def budgets(
@@ -108,83 +116,74 @@ def budgets(
     Returns:
         Outputs and taps: name -> `Budget`. Nested outputs have names such as "hidden_states.0".
     """
+    run = noisy_runs(model, [inputs], dtype, draws=draws, seed=seed, keep_taps=True)
+    return run.budgets(), run.tap_budgets()
+
+
+def noisy_runs(
+    model: Any,
+    calls: Sequence[Mapping[str, Any]],
+    dtype: str,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    keep_taps: bool = False,
+    listener: Tap = silent,
+) -> Run:
+    """Run the spec once in float64, and K times as the precision may err.
+
+    Args:
+        model: a model of the numpy backend in float64.
+        calls: the arguments of one call, or of several, each on the cache that the one before returned.
+        dtype: the precision whose errors are permitted.
+        draws: K.
+        seed: of the rounding errors.
+        keep_taps: whether the taps get budgets, too.
+        listener: a tap that stands in every run, after the value is kept: it may put another in its place.
+    """
     precision = PRECISIONS[dtype]
-    truth, true_taps = _run(model, inputs, silent)
-    squares = {name: np.zeros_like(value) for name, value in {**truth, **true_taps}.items()}
-    parameters, rng = model.parameters, np.random.Generator(np.random.SFC64(seed))
-    named = symbols(model.head, model.config, **model.options)
-    try:
-        for _ in range(draws):
-            model.parameters = nest(rounded_parameters(model.state_dict_numpy(), model.table, precision, rng))
-            outputs, taps = _run(model, inputs, rounding(named, model.config, precision, rng))
-            for name, value in {**outputs, **taps}.items():
-                squares[name] += (value - {**truth, **true_taps}[name]) ** 2
-            model.parameters = parameters
-    finally:
-        model.parameters = parameters
-    own = _truths_own_error(precision)
-    deviations = {name: np.sqrt(total / draws * (1.0 + own)) for name, total in squares.items()}
-    if "loss" in truth:
-        deviations["loss"] = np.hypot(deviations["loss"], _loss_rounding(model, truth, inputs, precision))
-    return tuple(  # pyright: ignore[reportReturnType]
-        {name: permitted(value, deviations[name], precision, draws) for name, value in values.items()}
-        for values in (truth, true_taps)
+    exact = Arithmetic(precision)
+    true_outputs, true_taps, largest = _run(model, calls, exact, listener, keep_taps)
+    errors = [{name: _stack(draws, value) for name, value in outputs.items()} for outputs in true_outputs]
+    tap_errors = {name: _stack(draws, value) for name, value in true_taps.items()}
+    for k in range(draws):
+        rng = np.random.Generator(np.random.SFC64([seed, k]))
+        outputs, taps, _ = _run(model, calls, exact.drawing(rng), listener, keep_taps)
+        for found, truth, into in zip((*outputs, taps), (*true_outputs, true_taps), (*errors, tap_errors), strict=True):
+            for name, value in found.items():
+                into[name][k] = value - truth[name]
+    own = math.sqrt(1.0 + _truths_own_error(precision))
+    return Run(
+        true_outputs,
+        true_taps,
+        [
+            {name: _spread(found, truth[name], own) for name, found in call.items()}
+            for call, truth in zip(errors, true_outputs, strict=True)
+        ],
+        {name: _spread(found, true_taps[name], own) for name, found in tap_errors.items()},
+        largest,
+        precision,
     )
 
 
-def permitted(truth: Array, sigma: Array, precision: Precision, draws: int = DRAWS) -> Budget:
-    """From the spread to the limit: t sqrt(sigma^2 + row mean of sigma^2), and what may be lost to underflow."""
-    variance = np.asarray(sigma, np.float64) ** 2
-    row = variance.mean(-1, keepdims=True) if variance.ndim else variance
-    limit = quantile(variance.size, draws) * np.sqrt(variance + row) + precision.smallest
-    return Budget(np.asarray(truth), np.asarray(sigma), limit)
+def permitted(
+    truth: Array, spread: Spread, precision: Precision, rate: float = FALSE_ALARM_RATE, *, overflows: bool = False
+) -> Budget:
+    """From the spread to the limits, with what may be lost to underflow."""
+    pooled = spread.pooled
+    t = largest_of(truth.size, pooled.freedom, rate / TESTS)
+    limit = t * pooled.sigma + precision.smallest
+    rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS)
+    return Budget(np.asarray(truth), pooled.sigma, limit, rms_limit, None, spread, overflows)
 
 
-def rounded_parameters(
-    state: Mapping[str, Array], table: Mapping[str, Parameter], precision: Precision, rng: np.random.Generator
-) -> dict[str, Array]:
-    """The parameters with the rounding errors of the sums that they are factors in."""
-    return {name: _rounded(value, _parameter_error(table[name], precision), rng) for name, value in state.items()}
+def _stack(draws: int, value: Array) -> Array:
+    return np.empty((draws, *np.shape(value)), np.float32)
 
 
-def _parameter_error(parameter: Parameter, precision: Precision) -> float:
-    is_dense = len(parameter.shape) == 2 and not parameter.name.endswith("embeddings.weight")
-    return relative_error(precision, parameter.shape[1] if is_dense else 1)
-
-
-def relative_error(precision: Precision, terms: int) -> float:
-    """The standard deviation of a factor's relative error in a sum of n terms: 0.42 sqrt(u_storage^2 + n u_sums^2).
-
-    Example:
-        >>> relative_error(PRECISIONS["float32"], 3) / (ONE_ROUNDING * 2**-24)
-        2.0
-    """
-    return ONE_ROUNDING * math.sqrt(precision.storage**2 + terms * precision.accumulation**2)
-
-
-def rounding(named: Mapping[str, Symbol], config: RobertaConfig, precision: Precision, rng: np.random.Generator) -> Tap:
-    """A tap that rounds: every value is multiplied by 1 + error."""
-
-    def perturb(name: str, value: Array) -> Array:
-        return _rounded(value, relative_error(precision, _terms(named[name], value, config)), rng)
-
-    return perturb
-
-
-def _terms(symbol: Symbol, value: Array, config: RobertaConfig) -> int:
-    sizes = {"D": config.hidden_size, "K": config.head_size, "S": value.shape[-1], "E": value.shape[-1]}
-    return 1 if symbol.terms is None else sizes[symbol.terms]
-
-
-def _rounded(value: Array, deviation: float, rng: np.random.Generator) -> Array:
-    """value (1 + error), the error uniform, as rounding errors are, with this standard deviation.
-
-    Drawn in float32, which is twice as fast as in float64: noise needs no more digits.
-    """
-    error = rng.random(np.shape(value), np.float32)
-    error -= 0.5
-    error *= deviation * math.sqrt(12.0)
-    return value + value * error
+def _spread(errors: Array, truth: Array, own: float) -> Spread:
+    errors *= np.float32(own)
+    return Spread(errors, pool(errors, truth))
 
 
 def _truths_own_error(precision: Precision) -> float:
@@ -192,24 +191,48 @@ def _truths_own_error(precision: Precision) -> float:
     return (PRECISIONS["float64"].accumulation / precision.accumulation) ** 2
 
 
-def _loss_rounding(model: Any, truth: Mapping[str, Array], inputs: Mapping[str, Any], precision: Precision) -> float:
-    """What the loss adds: a sum of C exponentials (an absolute error of its logarithm), and a mean of n terms."""
-    logits = truth.get("logits", truth.get("start_logits"))
-    classes = 1 if logits is None else logits.shape[-1]
-    terms = 1 if logits is None else max(logits.size // classes, 1)
-    return relative_error(precision, classes) + relative_error(precision, terms) * abs(float(truth["loss"]))
+# -- one run ---------------------------------------------------------------------------------------------------------
 
 
-def _run(model: Any, inputs: Mapping[str, Any], tap: Tap) -> tuple[dict[str, Array], dict[str, Array]]:
-    """One call with a tap in it: flat outputs, and the values that left the taps."""
+def _run(
+    model: Any, calls: Sequence[Mapping[str, Any]], arithmetic: Arithmetic, listener: Tap, keep_taps: bool
+) -> tuple[list[dict[str, Array]], dict[str, Array], float]:
+    """The calls in an arithmetic: flat outputs of each, the taps of the last, and the largest magnitude of any tap."""
     taps: dict[str, Array] = {}
+    largest = 0.0
 
     def keep(name: str, value: Array) -> Array:
-        taps[name] = tap(name, value)
-        return taps[name]
+        nonlocal largest
+        largest = max(largest, float(np.abs(value).max(initial=0.0)))
+        if keep_taps:
+            taps[name] = np.asarray(value)
+        return value if listener is silent else arithmetic.array(listener(name, value))
 
-    output = model._call((), inputs, keep)
-    return flat_outputs(output), taps
+    outputs: list[dict[str, Array]] = []
+    with _in_arithmetic(model, arithmetic):
+        past: Any = None
+        for call in calls:
+            given = {name: arithmetic.given(value) for name, value in call.items()}
+            taps.clear()
+            output = model._call((), {**given, **({} if past is None else {"past_key_values": past})}, keep)
+            outputs.append(flat_outputs(output))
+            past = output.get("past_key_values")
+    return outputs, dict(taps), largest
+
+
+@contextmanager
+def _in_arithmetic(model: Any, arithmetic: Arithmetic) -> Generator[None]:
+    """The model with its parameters in an arithmetic, and afterwards as it was."""
+    parameters, state = model.parameters, model.state_dict_numpy()
+    held: dict[int, Any] = {}  # a tied tensor errs once
+    for name, value in state.items():
+        if id(value) not in held:
+            held[id(value)] = arithmetic.parameter(name, value)
+    model.parameters = nest({name: held[id(value)] for name, value in state.items()})
+    try:
+        yield
+    finally:
+        model.parameters = parameters
 
 
 def flat_outputs(output: Output | Mapping[str, Any]) -> dict[str, Array]:

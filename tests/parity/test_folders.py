@@ -11,9 +11,10 @@ from roberta.dispatch.api import FACES
 from roberta.dispatch.checkpoint import read_safetensors
 from roberta.parity.battery import battery
 from roberta.parity.cases import draw_case, small_config
-from roberta.parity.exporting import export, saved_head
+from roberta.parity.exporting import export
 from roberta.parity.folders import Folder, judge
 from roberta.parity.probes import Probe
+from roberta.parity.references import saved_head
 from roberta.parity.tolerances import flat_outputs
 from safetensors.numpy import save_file
 
@@ -303,7 +304,7 @@ def test_a_checkpoint_is_exported_as_the_head_that_it_was_saved_as(model, tmp_pa
     ("options", "message"),
     [
         ({"dtype": "fp16"}, r"dtype: required one of \['float64'.*got 'fp16'"),
-        ({"head": "masked"}, r"heads: required some of .*got 'masked'"),
+        ({"head": "masked"}, r"head: required one of .*got 'masked'"),
         ({"head": "model"}, r"head: required 'causal_lm', the model's own, or None, got 'model'"),
     ],
 )

@@ -1,0 +1,172 @@
+"""From K noisy runs to limits: variances that borrow from each other, and the tails of three statistics.
+
+K draws tell the variance of one element badly (a factor of 2 either way for K = 8), and a limit for millions of
+elements at a tiny rate then needs Student's far tail. But the elements of one array are alike. So their variances are
+shrunk towards what rows and columns have in common (empirical Bayes with an inverse chi-square prior: Smyth, 2004,
+section 3); how alike they are is estimated, as the degrees of freedom of the prior, and added to K. Where elements are
+alike the limit is the normal distribution's, where they are not it is Student's with K, and nobody has chosen.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.special import fdtri, psi, stdtrit
+from scipy.special import zeta as _zeta  # pyright: ignore[reportUnknownVariableType]
+
+from ..reference.layers import Array
+from .arithmetic import ONE_ROUNDING
+
+#: The standard deviation of a rounding where all mantissas are 1, u / sqrt(3), over that of the average mantissa.
+COARSEST = 1.0 / (math.sqrt(3.0) * ONE_ROUNDING)
+#: More degrees of freedom than this are the normal distribution.
+NORMAL = 1e6
+
+
+@dataclass(frozen=True)
+class Pooled:
+    """The spread of one array.
+
+    Attributes:
+        sigma: standard deviation, elementwise; 0 where nothing moves the element.
+        freedom: degrees of freedom of `sigma`, and of the tails of the draws.
+        modes: how many independent directions the errors have: N for N independent elements, 1 where all move
+            together.
+        draws: K.
+    """
+
+    sigma: Array
+    freedom: float
+    modes: float
+    draws: int
+
+
+def pool(errors: Array, truth: Array | None = None) -> Pooled:
+    """The spread of an array from K draws of its error.
+
+    Args:
+        errors: (K, …).
+        truth: where it is not 0, an element that no draw has moved may move all the same, as its neighbours do.
+
+    Example:
+        >>> found = pool(np.random.default_rng(0).standard_normal((8, 100, 50)))
+        >>> bool(abs(found.sigma - 1).max() < 0.2), found.freedom > 100, 3000 < found.modes < 7000
+        (True, True, True)
+    """
+    K = len(errors)
+    variance = np.mean(np.square(errors, dtype=np.float64), axis=0)
+    is_moved = variance > 0
+    if not is_moved.any():
+        return Pooled(np.zeros_like(variance), float(K), 1.0, K)
+    prior, freedom = _prior(variance, is_moved, K)
+    shrunk = variance if freedom == 0 else (freedom * prior + K * variance) / (freedom + K)
+    may_move = is_moved if truth is None else is_moved | (truth != 0)
+    sigma = np.sqrt(np.where(is_moved, shrunk, np.where(may_move, prior, 0.0)))
+    scaled = _scaled(errors, sigma, is_moved)
+    return Pooled(sigma, min(freedom + K, _freedom_of_tails(scaled), NORMAL), _modes(scaled), K)
+
+
+def _prior(variance: Array, is_moved: Any, K: int) -> tuple[Array, float]:
+    """What variance an element would have by its row and column, and how many draws that knowledge is worth."""
+    logs = np.log(np.where(is_moved, variance, 1.0)) - psi(K / 2) + math.log(K / 2)  # unbiased for log sigma^2
+    common, fitted = _by_row_and_column(logs, is_moved)
+    count = int(is_moved.sum())
+    residual = (logs - common)[is_moved]
+    left = count - fitted
+    if left < 1:
+        return variance, 0.0
+    excess = float(np.square(residual).sum() / left) - _trigamma(K / 2)
+    freedom = 2.0 * _inverse_trigamma(excess) if excess > 0 else NORMAL
+    return np.exp(common + psi(freedom / 2) - math.log(freedom / 2)), freedom
+
+
+def _by_row_and_column(logs: Array, is_moved: Any) -> tuple[Array, int]:
+    """The additive fit of the last axis (columns) and all others (rows), and how many numbers it took."""
+    shape = logs.shape
+    columns = shape[-1] if logs.ndim else 1
+    table, weight = logs.reshape(-1, columns), is_moved.reshape(-1, columns).astype(float)
+    fit = np.zeros_like(table)
+    for axis in (1, 0, 1, 0):  # alternating means: at once exact where nothing is missing
+        if table.shape[axis] > 1:
+            fit = fit + _means(table - fit, weight, axis)
+    if table.size == 1:
+        return logs, 1
+    terms = sum(n for n, other in (table.shape, table.shape[::-1]) if other > 1)
+    return fit.reshape(shape), terms - (1 if min(table.shape) > 1 else 0)
+
+
+def _means(values: Array, weight: Array, axis: int) -> Array:
+    total = (values * weight).sum(axis, keepdims=True)
+    return total / np.maximum(weight.sum(axis, keepdims=True), 1.0)
+
+
+def _trigamma(x: float) -> float:
+    return float(_zeta(2, x))
+
+
+def _inverse_trigamma(value: float) -> float:
+    """x with trigamma(x) = value, by Newton's method on 1 / trigamma (Smyth, 2004, appendix)."""
+    if value > 1e7:
+        return value**-0.5
+    if value < 1e-6:
+        return 1.0 / value
+    x = 0.5 + 1.0 / value
+    for _ in range(50):
+        trigamma = _trigamma(x)
+        step = trigamma * (1.0 - trigamma / value) / (-2.0 * float(_zeta(3, x)))
+        x += step
+        if abs(step) < 1e-9 * x:
+            break
+    return x
+
+
+def _scaled(errors: Array, sigma: Array, is_moved: Any) -> Array:
+    """(K, N): the draws in standard deviations, of the elements that move."""
+    return (errors[:, is_moved] / sigma[is_moved]).astype(np.float32)
+
+
+def _freedom_of_tails(scaled: Array) -> float:
+    """The degrees of freedom of Student's distribution with the draws' kurtosis, 3 + 6 / (freedom - 4)."""
+    kurtosis = float(np.mean(np.square(np.square(scaled, dtype=np.float64))))
+    kurtosis /= float(np.mean(np.square(scaled, dtype=np.float64))) ** 2
+    return NORMAL if kurtosis <= 3.0 + 6.0 / NORMAL else 4.0 + 6.0 / (kurtosis - 3.0)
+
+
+def _modes(scaled: Array) -> float:
+    """N^2 / tr C^2 of the correlations C: of independent draws, the mean of (z_j · z_k)^2 is tr C^2."""
+    K, N = scaled.shape
+    if K < 2:
+        return 1.0
+    gram = scaled @ scaled.T
+    pairs = np.square(gram[np.triu_indices(K, 1)], dtype=np.float64).mean()
+    size = float(np.trace(gram)) / K
+    return float(np.clip(size * size / max(pairs, 1e-30), 1.0, N))
+
+
+# -- limits ----------------------------------------------------------------------------------------------------------
+
+
+def largest_of(count: int, freedom: float, rate: float) -> float:
+    """What none of `count` elements exceeds, in standard deviations, but with probability `rate` (Bonferroni).
+
+    Example:
+        >>> round(largest_of(1, 1e6, 0.05), 2), round(largest_of(50265, 1e6, 1e-9), 1)
+        (1.96, 7.7)
+    """
+    return float(-stdtrit(freedom, rate / (2 * max(count, 1))))
+
+
+def mean_square_limit(modes: float, draws: int, rate: float) -> float:
+    """What the root mean square of error / sigma exceeds with probability `rate`: Fisher's F of the modes.
+
+    A mean over many elements is so sharp that the one thing shows which the model takes on average, how large a
+    rounding is for the mantissas at hand: so they are taken at their coarsest.
+
+    Example:
+        >>> round(mean_square_limit(1000.0, 24, 1e-9) / COARSEST, 2)
+        1.14
+    """
+    return COARSEST * math.sqrt(float(fdtri(modes, draws * modes, 1.0 - rate)))
