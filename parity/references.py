@@ -30,7 +30,7 @@ LARGE = 20_000_000
 LARGE_PROBES = frozenset(
     {"text", "one token", "batch of five", "longest row", "padding on the left", "no mask", "token types"}
     | {"positions given", "every position", "ends of the vocabulary", "called twice", "rows in another order"}
-    | {"embeddings", "labels", "a cache", "large scores", "rows of mean 1e3", "tiny tables", "wide activations"}
+    | {"embeddings", "labels", "cache", "large scores", "rows of mean 1e3", "tiny tables", "wide activations"}
 )
 LARGE_TOKENS = 1600
 
@@ -79,9 +79,11 @@ class Reference:
 
     def battery(self, seed: int) -> tuple[Probe, ...]:
         """What it is asked unless somebody says."""
+        head, config = self.oracle.head, self.oracle.config
         if not self.is_large:
-            return battery(self.oracle.head, self.oracle.config, seed=seed, folder=self.folder)
-        probes = battery(self.oracle.head, self.oracle.config, seed=seed, tokens=LARGE_TOKENS, folder=self.folder)
+            return battery(head, config, seed=seed, folder=self.folder)
+        tokens = LARGE_TOKENS * (2 if head == "multiple_choice" else 1)
+        probes = battery(head, config, seed=seed, tokens=tokens, folder=self.folder)
         return tuple(probe for probe in probes if probe.name in LARGE_PROBES)
 
     @cached_property
