@@ -8,10 +8,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from .candidates import Candidate, as_candidate
 from .environment import environment
 from .findings import Audit, Finding
@@ -104,7 +104,7 @@ def audit(
         "rate": rate,
         "probes": hash_probes(asked),
         "power": power,
-        "roberta": __version__,
+        "roberta": version("roberta"),
     }
     return Audit(
         judge.candidate.describe() | {"name": judge.candidate.name, "can": _abilities(judge.candidate)},

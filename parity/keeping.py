@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..files.atomic import write_atomically
 from ..reference.layers import Array
 from .hashes import hash_arrays, hash_model
@@ -46,7 +46,7 @@ class Keeper:
 
     def _key(self, oracle: Any, calls: Sequence[Mapping[str, Any]], dtype: str, draws: int, seed: int) -> str:
         asked = [hash_arrays(call) for call in calls]
-        about = [FORMAT, __version__, dtype, draws, seed, oracle.head, oracle.config.to_json_string(), *asked]
+        about = [FORMAT, version("roberta"), dtype, draws, seed, oracle.head, oracle.config.to_json_string(), *asked]
         return hashlib.sha256(json.dumps([*about, self._hash_of(oracle)]).encode()).hexdigest()
 
     def _hash_of(self, oracle: Any) -> str:
