@@ -231,9 +231,9 @@ def answered(candidate: Candidate, inputs: Mapping[str, Any], timeout: float | N
         >>> list(answered(port, {"input_ids": np.ones((1, 3))}))
         ['hidden_states.0', 'hidden_states.1']
     """
-    given = {name: _copied(value) for name, value in inputs.items()}
+    kept, given = ({name: _copied(value) for name, value in inputs.items()} for _ in range(2))
     output = _called(candidate, given, timeout)
-    _require_unchanged(candidate.name, inputs, given)
+    _require_unchanged(candidate.name, kept, given)
     seen = _checked(candidate.name, output)
     _require_buffers_of_its_own(candidate)
     found = {name: np.array(value) for name, value in seen.items()}
@@ -243,8 +243,9 @@ def answered(candidate: Candidate, inputs: Mapping[str, Any], timeout: float | N
 
 
 def _copied(value: Any) -> Any:
-    if isinstance(value, tuple | list):
-        return tuple(_copied(part) for part in cast("list[Any]", value))
+    value = getattr(value, "layers", value)  # of a cache
+    if isinstance(value, tuple):
+        return tuple(_copied(part) for part in cast("tuple[Any, ...]", value))
     return value if value is None or isinstance(value, bool) else np.array(to_numpy(value))
 
 
@@ -289,27 +290,30 @@ def _outline(value: Any) -> str:
     return f"{value.dtype}{list(value.shape)}" if hasattr(value, "dtype") else repr(value)[:20]
 
 
-def _require_unchanged(name: str, inputs: Mapping[str, Any], given: Mapping[str, Any]) -> None:
-    for argument, value in inputs.items():
-        before, after = (flat_outputs({argument: each}) for each in (value, given[argument]))
-        for part in before:
-            if not np.array_equal(before[part], after[part], equal_nan=before[part].dtype.kind == "f"):
-                message = f"{name}: required to leave its inputs as they are, but it changed {part}"
-                raise CandidateError(f"{message}; let it work on a copy")
+def _require_unchanged(name: str, kept: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    after = flat_outputs(given)
+    for part, value in flat_outputs(kept).items():
+        if not _is_same(value, after[part]):
+            message = f"{name}: required to leave its inputs as they are, but it changed {part}"
+            raise CandidateError(f"{message}; let it work on a copy")
 
 
 def _require_buffers_of_its_own(candidate: Candidate) -> None:
     with suppress(TypeError):
         for output, seen, kept in _returned.get(candidate, []):
-            if not np.array_equal(seen, kept, equal_nan=kept.dtype.kind == "f"):
+            if not _is_same(seen, kept):
                 message = f"{candidate.name}: this call changed the {output} that the call before had returned"
                 raise CandidateError(f"{message}: it uses one buffer for both; return a copy")
+
+
+def _is_same(one: Array, other: Array) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind == "f")
 
 
 def _checked(name: str, output: Any) -> dict[str, Array]:
     """The outputs by flat names, each an array of numbers."""
     named = _named(output)
-    if named is None or not all(isinstance(key, str) for key in cast("list[Any]", list(named))):
+    if named is None or not all(isinstance(key, str) for key in named):
         keys = "" if named is None else f" with the keys {list(named)[:3]}"
         message = f"{name}: required a mapping of output names to arrays, got {type(output).__name__}{keys}"
         raise CandidateError(f'{message}; return {{"logits": array}}, or whatever HF calls it')
@@ -317,8 +321,8 @@ def _checked(name: str, output: Any) -> dict[str, Array]:
         _require_arrays(name, key, value)
     try:
         flat = flat_outputs(named)
-    except (TypeError, ValueError) as error:
-        message = f"{name}: required arrays of numbers, got what is none ({error})"
+    except Exception as error:  # each framework's own
+        message = f"{name}: required arrays of numbers, got what cannot be read as such ({error})"
         raise CandidateError(f"{message}; look at {', '.join(named)}") from error
     for key, value in flat.items():
         if value.dtype.kind not in "fiub":
@@ -327,7 +331,7 @@ def _checked(name: str, output: Any) -> dict[str, Array]:
     return flat
 
 
-def _named(output: Any) -> Mapping[str, Any] | None:
+def _named(output: Any) -> Mapping[Any, Any] | None:
     """A mapping, or a record as one; None for what has no names."""
     if isinstance(output, Output):
         return output.numpy()
@@ -335,7 +339,7 @@ def _named(output: Any) -> Mapping[str, Any] | None:
         return output._asdict()
     if is_dataclass(output) and not isinstance(output, type | Mapping):
         return {field.name: getattr(output, field.name) for field in fields(output)}
-    return cast("Mapping[str, Any]", output) if isinstance(output, Mapping) else None
+    return cast("Mapping[Any, Any]", output) if isinstance(output, Mapping) else None
 
 
 def _require_arrays(name: str, key: str, value: Any) -> None:

@@ -85,7 +85,7 @@ def _hint(thing: Any) -> str:
     if isinstance(thing, str | Path) and Path(thing).is_dir():
         return " This folder is no CTranslate2 model: load it first, and give the model."
     if isinstance(thing, str | Path):
-        return " No such file has a name that says what it is."
+        return " This text is neither a .onnx file, nor a command, an address, or something to import."
     return ""
 
 
@@ -94,7 +94,9 @@ def _is_model(thing: Any) -> bool:
 
 
 def _is_transformers(thing: Any) -> bool:
-    return of_library(wrapped(thing), *(f"transformers.models.{family}." for family in FAMILIES))
+    inner = wrapped(thing)
+    is_family = of_library(inner, *(f"transformers.models.{family}." for family in FAMILIES))
+    return is_family and of_library(inner, "torch.nn.")
 
 
 def _is_text(*starts: str) -> Callable[[Any], bool]:

@@ -43,6 +43,17 @@ class Adapter:
         message = f"{self.name}: required a candidate that takes weights, got a {self.kind}"
         raise CandidateError(f"{message} (capabilities.takes_weights is False); judge it with its own")
 
+    def require_covered(self, inputs: Mapping[str, Any]) -> None:
+        """Refuse a call that would be answered as another one: what it does not take would be passed over.
+
+        Raises:
+            CandidateError: `capabilities.refusal` has a reason.
+        """
+        reason = self.capabilities.refusal(inputs)
+        if reason:
+            message = f"{self.name}: required a call that it covers, but {reason}"
+            raise CandidateError(f"{message}; ask capabilities.refusal(inputs) first")
+
     def describe(self) -> dict[str, Any]:
         """Kind, versions, and the hash of each file, or of the weights in memory."""
         hashes = {path.name: sha256(path) for path in self.files()}

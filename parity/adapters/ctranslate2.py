@@ -33,7 +33,8 @@ class CTranslate2Candidate(Adapter):
         self.folder = folder
 
     def __call__(self, **inputs: Any) -> Mapping[str, Any]:
-        """One pass; it gives nothing that would be meant for padding."""
+        """One pass; what it gives for padding means nothing."""
+        self.require_covered(inputs)
         ids = np.ascontiguousarray(inputs["input_ids"], np.int32)
         mask, types = inputs.get("attention_mask"), inputs.get("token_type_ids")
         lengths = np.full(len(ids), ids.shape[1]) if mask is None else (np.asarray(mask) >= 1).sum(-1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,7 @@ class OnnxCandidate(Adapter):
             frozenset(name.partition(".")[0] for name in self.outputs),
             longest=length,
             batches=None if batch is None else frozenset({batch}),
-            has_taps=self.source is not None,
+            has_taps=self.source is not None and find_spec("onnx") is not None,
         )
         path = Path(self.source).name if isinstance(self.source, str) else "session"
         super().__init__(f"ONNX Runtime: {path}", capabilities)
@@ -81,6 +82,7 @@ class OnnxCandidate(Adapter):
 
     def __call__(self, **inputs: Any) -> Mapping[str, Any]:
         """One pass."""
+        self.require_covered(inputs)
         return self._run(self.session, self.outputs, inputs)
 
     def _run(self, session: Any, names: list[str], inputs: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,6 +131,7 @@ class OnnxCandidate(Adapter):
         other code than an optimised session's.
         """
         graph, folder = _with_all_outputs(self.source, self.name)
+        self.require_covered(inputs)
         session = _session(graph, folder, self.session)
         names = [node.name for node in session.get_outputs()]
         found = self._run(session, names, inputs)

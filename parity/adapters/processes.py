@@ -24,11 +24,13 @@ import urllib.error
 import urllib.request
 import weakref
 import zipfile
+import zlib
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar, cast
 
+import ml_dtypes
 import numpy as np
 import safetensors
 import safetensors.numpy
@@ -44,6 +46,13 @@ INPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids"})
 SAFETENSORS = "safetensors+"
 #: So much of what a program says is repeated in an error.
 TAIL = 500
+#: safetensors' names of types -> NumPy's, little-endian as its files are.
+DTYPES: Mapping[str, Any] = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": ml_dtypes.bfloat16,
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U8": "u1", "BOOL": "?",
+}  # fmt: skip
+#: What reading a damaged archive raises, besides errors of its own.
+MISREAD = (OSError, ValueError, RuntimeError, KeyError)
 CONTENT_TYPES = {"npz": "application/x-npz", "safetensors": "application/x-safetensors"}
 
 
@@ -70,14 +79,22 @@ def unpacked(content: bytes, suffix: str) -> dict[str, Array]:
     """
     try:
         if suffix == "safetensors":
-            return safetensors.numpy.load(content)
+            entries: Any = cast("Any", safetensors).deserialize(content)
+            return {name: _tensor(entry) for name, entry in entries}
         with zipfile.ZipFile(io.BytesIO(content)):  # else NumPy would take it for a pickle, and advise to load that
             pass
         with np.load(io.BytesIO(content), allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
-    except (safetensors.SafetensorError, zipfile.BadZipFile, EOFError, OSError, ValueError) as error:
+    except (safetensors.SafetensorError, zipfile.BadZipFile, zlib.error, EOFError, *MISREAD) as error:
         message = f"required a .{suffix} file, got {len(content)} bytes that are none ({error})"
         raise ValueError(message) from error
+
+
+def _tensor(entry: Mapping[str, Any]) -> Array:
+    """A tensor of a safetensors file; its own reader for NumPy knows no bfloat16."""
+    if entry["dtype"] not in DTYPES:
+        raise ValueError(f"a tensor of {entry['dtype']}; write one of {', '.join(DTYPES)}")
+    return np.frombuffer(entry["data"], DTYPES[entry["dtype"]]).reshape(entry["shape"])
 
 
 class SubprocessCandidate(Adapter):

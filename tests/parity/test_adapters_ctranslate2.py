@@ -6,7 +6,7 @@ import ctranslate2
 import numpy as np
 import pytest
 from roberta.dispatch.api import FACES
-from roberta.parity.candidates import answered, as_candidate
+from roberta.parity.candidates import CandidateError, answered, as_candidate
 from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import Budget, budgets
@@ -65,7 +65,15 @@ def test_a_call_without_a_mask_is_one_of_whole_rows(case, folder):
 def test_masks_that_lengths_cannot_say_are_not_covered(padding, folder):
     candidate = as_candidate(str(folder))
     inputs = draw_case("model", 3, padding).inputs
-    assert candidate.capabilities.refusal(inputs) == f"its masks hide tokens at none, right only, not at {padding}"
+    reason = f"its masks hide tokens at none, right only, not at {padding}"
+    assert candidate.capabilities.refusal(inputs) == reason
+    with pytest.raises(CandidateError, match=f"required a call that it covers, but {reason}"):
+        answered(candidate, inputs)
+
+
+def test_what_an_encoder_does_not_take_is_refused_rather_than_passed_over(case, folder):
+    with pytest.raises(CandidateError, match="required a call that it covers, but it takes no position_ids"):
+        answered(as_candidate(folder), {**case.inputs, "position_ids": np.ones((3, 13), int)})
 
 
 def test_an_encoder_is_one_too_and_both_are_described(folder):

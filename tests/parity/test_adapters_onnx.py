@@ -188,7 +188,12 @@ def test_an_input_without_a_default_is_asked_for(case, tmp_path):
     assert answered(candidate, embedded)["logits"].shape == (3, 13, 101)
     assert candidate.capabilities.refusal(case.inputs).startswith("it takes no attention_mask, input_ids")
     with pytest.raises(CandidateError, match="required a value of its input 'inputs_embeds', got none"):
-        answered(candidate, {"input_ids": case.inputs["input_ids"]})
+        answered(candidate, {})
+
+
+def test_what_a_graph_does_not_take_is_refused_rather_than_passed_over(path, case):
+    with pytest.raises(CandidateError, match="required a call that it covers, but it takes no labels"):
+        answered(as_candidate(path), case.inputs)
 
 
 def test_a_quantised_graph_answers(case, path, asked, permitted, tmp_path):

@@ -10,13 +10,15 @@ import textwrap
 import threading
 import time
 import weakref
+from contextlib import suppress
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import pytest
 import roberta
 import safetensors.numpy
-from roberta.parity.adapters.processes import HttpCandidate, packed
+from roberta.parity.adapters.processes import HttpCandidate, packed, unpacked
 from roberta.parity.candidates import CandidateError, Capabilities, answered, as_candidate
 from roberta.parity.cases import draw_case
 
@@ -108,6 +110,13 @@ def test_a_command_that_hangs_is_ended(command):
     assert time.monotonic() - start < 10
 
 
+def test_an_answer_of_the_call_before_is_none(command):
+    candidate = as_candidate(command(f'if x["input_ids"].size == 6:\n    {HALVES}'))
+    answered(candidate, IDS)
+    with pytest.raises(CandidateError, match=r"required the file outputs\.npz, got the answer '\{\}' without it"):
+        answered(candidate, {"input_ids": np.ones((1, 1))})
+
+
 def test_what_a_command_has_started_itself_ends_with_it(command):
     python, program = command("time.sleep(60)")
     candidate = as_candidate(["sh", "-c", f"{shlex.quote(python)} {shlex.quote(program)}; true"])
@@ -153,6 +162,29 @@ def test_a_process_ends_with_its_candidate(command):
     assert gone() is None
     assert process.poll() is not None
     assert not folder.exists()
+
+
+@pytest.mark.parametrize("suffix", ["npz", "safetensors"])
+def test_what_is_packed_is_unpacked_and_damage_is_a_value_error(suffix):
+    arrays = {"logits": np.linspace(0, 1, 35, dtype=np.float16).reshape(5, 7), "flag": np.array(True)}
+    content = packed(arrays, suffix)
+    found = unpacked(content, suffix)
+    for name, value in arrays.items():
+        np.testing.assert_array_equal(found[name], value, strict=True)
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        damaged = bytearray(content)
+        for place in rng.integers(len(content), size=3):
+            damaged[place] = rng.integers(256)
+        for broken in (bytes(damaged), content[: rng.integers(len(content))]):
+            with suppress(ValueError):  # or numbers that nobody can tell from others
+                unpacked(broken, suffix)
+
+
+def test_a_program_may_answer_in_bfloat16():
+    value = np.linspace(0, 1, 3).astype(ml_dtypes.bfloat16)
+    found = unpacked(safetensors.numpy.save({"x": value}), "safetensors")
+    np.testing.assert_array_equal(found["x"], value, strict=True)
 
 
 # -- servers -----------------------------------------------------------------------------------------------------------

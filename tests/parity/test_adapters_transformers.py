@@ -55,6 +55,7 @@ def test_a_decoder_with_a_source_has_taps_of_cross_attention(position_type):
     case = draw_case("causal_lm", 4, "none", use_cache=False, **fields)
     candidate, inputs = as_candidate(peer(case)), {**case.inputs, **ASKED}
     assert candidate.capabilities.refusal(inputs) == ""
+    assert candidate.capabilities.longest == case.config.usable_length
     outputs, taps = budgets(spec(case), inputs, "float32")
     assert worst(answered(candidate, inputs), outputs).passed
     found = candidate.taps(inputs)
