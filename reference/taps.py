@@ -11,7 +11,8 @@ and is unchanged by it: `silent`, the default, returns the value. Four listeners
     perturb   add rounding noise                     `roberta.parity.tolerances`
     replace   put another value in its place         `replacing`, `model.tape(replace=)`
 
-A listener that has to have a quantity says so, and no path is taken that lacks it: `is_asked_for`. `symbols` lists them all: the name is the path in the checkpoint plus the symbol.
+A listener that has to have a quantity says so, and no path is taken that lacks it: `is_asked_for`.
+`symbols` lists all quantities: the name is the path in the checkpoint plus the symbol.
 """
 
 from __future__ import annotations
