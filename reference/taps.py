@@ -9,9 +9,10 @@ and is unchanged by it: `silent`, the default, returns the value. Four listeners
     record    keep every value                       `Recorder`
     compare   find the first that departs            `roberta.parity`
     perturb   add rounding noise                     `roberta.parity.tolerances`
-    replace   put another value in its place         `replacing`
+    replace   put another value in its place         `replacing`, `model.tape(replace=)`
 
-`symbols` lists them all: the name is the path in the checkpoint plus the symbol.
+A listener that has to have a quantity says so, and no path is taken that lacks it: `is_asked_for`.
+`symbols` lists all quantities: the name is the path in the checkpoint plus the symbol.
 """
 
 from __future__ import annotations

@@ -162,6 +162,20 @@ def intervened(head: str, config: Any, state: Any, replacements: Mapping[str, Ca
     return Intervened(config, state=state, dtype="float64")
 
 
+@pytest.fixture(scope="module")
+def permitted() -> Callable[..., Any]:
+    """The budgets of a head's outputs and taps where one of them, or none, is `bent`: the same for every engine."""
+    found: dict[Any, Any] = {}
+
+    def of(head: str, config: Any, state: Any, given: Any, *names: str) -> Any:
+        if (head, *names) not in found:
+            spec = intervened(head, config, state, dict.fromkeys(names, bent))
+            found[head, *names] = budgets(spec, given, "float32")
+        return found[head, *names]
+
+    return of
+
+
 @pytest.mark.parametrize(
     ("head", "fields"),
     [
@@ -173,20 +187,19 @@ def intervened(head: str, config: Any, state: Any, replacements: Mapping[str, Ca
     ],
 )
 def test_what_is_replaced_goes_on_as_in_the_spec(
-    head: str, fields: Any, backend: str, small: Any, make_model: Any, make_state: Any
+    head: str, fields: Any, backend: str, small: Any, make_model: Any, make_state: Any, permitted: Any
 ) -> None:
     config = small(**fields)
     model, state = make_model(head, config, backend), make_state(head, config)
     given = inputs_of(model)
-    truth, _ = budgets(intervened(head, config, state, {}), given, "float32")
+    truth, _ = permitted(head, config, state, given)
     for name in symbols(head, config):
-        replace = {name: bent}
-        outputs, taps = budgets(intervened(head, config, state, replace), given, "float32")
-        tape = model.tape(**given, replace=replace)
+        outputs, taps = permitted(head, config, state, given, name)
+        tape = model.tape(**given, replace={name: bent})
         require_within(tape, taps)
         require_within(tape.output, outputs)
-        fields_changed = [n for n, b in truth.items() if (np.abs(outputs[n].truth - b.truth) > 2 * b.limit).any()]
-        assert fields_changed, f"{name}: replaced, and no output changed"
+        changed = [n for n, budget in truth.items() if (abs(outputs[n].truth - budget.truth) > 2 * budget.limit).any()]
+        assert changed, f"{name}: replaced, and no output changed"
 
 
 def test_several_layers_are_replaced_each_by_its_own(backend: str, make_config: Any, make_model: Any) -> None:
