@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
@@ -16,6 +17,9 @@ from typer.core import TyperGroup
 from . import __version__
 from .audit_command import audit
 from .terminal import console, progress
+
+if TYPE_CHECKING:
+    from .parity.probes import Probe
 
 app = typer.Typer(
     name="roberta",
@@ -175,7 +179,7 @@ def export(
     """
     from .parity.exporting import export as write
 
-    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens)
+    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens, track=_tracked)
     typer.echo(f"{directory}: {directory / 'README.md'} says how to use it")
 
 
@@ -245,6 +249,13 @@ def backends() -> None:
 
 def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",")]
+
+
+def _tracked(probes: Sequence[Probe]) -> Generator[Probe]:
+    with progress("probes", len(probes)) as advance:
+        for probe in probes:
+            yield probe
+            advance()
 
 
 def _exit(passed: bool) -> None:

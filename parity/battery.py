@@ -21,8 +21,9 @@ from ..reference.parameters import HEADS
 from . import texts
 from .cases import draw_labels
 from .drawing import LENGTH, ROWS, SOURCE, Draw, Given, Sizes, padded
-from .magnifying import magnifying, tiny
+from .magnifying import magnified, magnifying, other_eps, tiny
 from .probes import Call, Probe
+from .real_tokens import FIRST
 
 
 def battery(
@@ -97,8 +98,8 @@ def _one(name: str, catches: tuple[str, ...], inputs: Given, **more: Any) -> Pro
 
 EVERYWHERE = (
     "kernel transposed", "query and key swapped", "heads interleaved", "bias twice", "one layer less",
-    "layer norms swapped", "no 1/sqrt(K)", "positions from 0", "unbiased variance", "mask ignored", "mask inverted",
-    "weights in bfloat16", "accumulation in bfloat16", "NaN injected", "constant output",
+    "layer norms swapped", "no 1/sqrt(K)", "unbiased variance", "mask inverted", "weights in bfloat16",
+    "accumulation in bfloat16", "constant output",
 )  # fmt: skip
 #: Head -> what goes wrong there alone.
 OWN: Mapping[str, tuple[str, ...]] = {
@@ -107,16 +108,22 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "question_answering": ("start and end swapped",),
     "multiple_choice": ("choices transposed",),
 }
+#: Kind of positions -> what goes wrong there alone.
+POSITIONS: Mapping[str, tuple[str, ...]] = {
+    "absolute": ("positions from 0",),
+    "relative_key": ("distance reversed",),
+    "relative_key_query": ("distance reversed", "key term missing"),
+}
 
 
 def _text(draw: Draw, folder: Path | None) -> Probe:
-    length = draw.sizes.text
+    length, config = draw.sizes.text, draw.config
     encoded = texts.encoded_sentences(folder, draw.head, length) if folder is not None and length > 2 else None
-    batch = draw.batch("text") if encoded is None else encoded | draw.source("text", ROWS)
+    batch = draw.batch("text") if encoded is None else encoded | draw.besides("text", ROWS)
     remark = "drawn ids: there is no vocabulary" if encoded is None else ""
-    own = OWN.get(draw.head, ()) + (("causal mask missing",) if draw.config.is_decoder else ())
-    relative = {"relative_key": ("distance reversed",), "relative_key_query": ("distance reversed", "key term missing")}
-    catches = EVERYWHERE + own + relative.get(draw.config.position_embedding_type, ())
+    # No token of a decoder looks at what comes after it, hidden or not.
+    order = "causal mask missing" if config.is_decoder else "mask ignored"
+    catches = (*EVERYWHERE, order, *OWN.get(draw.head, ()), *POSITIONS[config.position_embedding_type])
     return _one("text", catches, batch, remark=remark)
 
 
@@ -139,11 +146,17 @@ def _shapes(draw: Draw) -> Iterator[Probe]:
 
 
 def _paddings(draw: Draw) -> Iterator[Probe]:
-    yield _one("no padding", ("wrong without padding",), draw.batch("no padding", padding="none"))
-    left = ("left padding", "padding counted")
-    yield _one("padding on the left", left, draw.batch("padding on the left", padding="left"))
-    inside = ("wrong with padding inside", "padding counted")
+    yield _one("no padding", ("wrong without padding", "NaN injected"), draw.batch("no padding", padding="none"))
+    batch = draw.batch("padding on the left", padding="left")
+    if draw.head in FIRST:  # its logits are read from padding, and not judged
+        batch["output_hidden_states"] = True
+    yield _one("padding on the left", ("left padding", "mask ignored", *_counted(draw)), batch)
+    inside = ("wrong with padding inside", "mask ignored", *_counted(draw))
     yield _one("padding inside", inside, draw.batch("padding inside", padding="inside"))
+
+
+def _counted(draw: Draw) -> tuple[str, ...]:
+    return ("padding counted",) if draw.config.position_embedding_type == "absolute" else ()
 
 
 def _masks(draw: Draw) -> Iterator[Probe]:
@@ -231,7 +244,7 @@ def _vocabulary(draw: Draw) -> Iterator[Probe]:
     yield _one("ends of the vocabulary", ("last vocabulary row", "one row of the word table"), batch)
     batch = draw.batch("padding id attended to", padding="none")
     batch["input_ids"][..., draw.sizes.length // 2] = pad
-    yield _one("padding id attended to", ("a mask made from the ids", "padding counted"), batch)
+    yield _one("padding id attended to", ("a mask made from the ids", *_counted(draw)), batch)
 
 
 # -- more than one call ------------------------------------------------------------------------------------------------
@@ -241,7 +254,7 @@ def _again(draw: Draw) -> Iterator[Probe]:
     call = Call(draw.batch("called twice"))
     yield Probe("called twice", ("second call", "weights changed by a call"), (call, call))
     batch = draw.batch("rows in another order")
-    moved = {name: np.roll(value, 1, axis=0) for name, value in batch.items()}
+    moved = {name: value if value is True else np.roll(value, 1, axis=0) for name, value in batch.items()}
     catches = ("rows that see each other", "wrong by place in the batch")
     yield Probe("rows in another order", catches, (Call(batch), Call(moved)))
     first = Call(draw.batch("other shapes between"))
@@ -286,11 +299,7 @@ def _embeddings(draw: Draw) -> Iterator[Probe]:
     yield _one("embeddings", ("positions of embeddings",), draw.embedded("embeddings", 0.05))
     yield _one("embeddings of mean 1e3", ("one-pass variance",), draw.embedded("embeddings of mean 1e3", 1.0, 1e3))
     small = draw.embedded("tiny embeddings", tiny(draw.config))
-    yield _one("tiny embeddings", (*_other_eps(draw.config), "one-pass variance"), small)
-
-
-def _other_eps(config: RobertaConfig) -> tuple[str, ...]:
-    return tuple(f"eps {eps}" for eps in ("1e-12", "1e-6", "1e-3") if float(eps) != config.layer_norm_eps)
+    yield _one("tiny embeddings", other_eps(draw.config), small)
 
 
 def _asked(draw: Draw) -> Iterator[Probe]:
@@ -353,29 +362,18 @@ def _sources(draw: Draw) -> Iterator[Probe]:
 
 def _choices(draw: Draw) -> Iterator[Probe]:
     if draw.head == "multiple_choice":
-        for name, choices in (("one choice", 1), ("five choices", 5)):
-            shape = draw.shape(2, choices=choices)
-            yield _one(name, ("choices transposed", "a number of choices taken for granted"), draw.batch(name, shape))
+        alone = draw.batch("one choice", draw.shape(2, choices=1))
+        yield _one("one choice", ("an axis of 1 squeezed away",), alone)
+        five = draw.batch("five choices", draw.shape(2, choices=5))
+        yield _one("five choices", ("choices transposed", "a number of choices taken for granted"), five)
 
 
 # -- weights of their own ----------------------------------------------------------------------------------------------
 
-#: Probe -> what its weights magnify.
-MAGNIFIED: Mapping[str, tuple[str, ...]] = {
-    "raised scores": ("no 1/sqrt(K)", "scale rounded to half", "additive mask of -10"),
-    "large scores": ("softmax without its maximum", "additive mask of -100"),
-    "huge scores": ("softmax without its maximum", "additive mask of -1e4"),
-    "rows of mean 1e3": ("one-pass variance",),
-    "sums of mean 1e3": ("one-pass variance",),
-    "wide activations": ("tanh GELU",),
-    "activations alike": ("tanh GELU", "rounded erf"),
-}
-
 
 def _magnified(draw: Draw) -> Iterator[Probe]:
-    catches = {**MAGNIFIED, "tiny tables": _other_eps(draw.config), "tiny sums": _other_eps(draw.config)}
     for name, state in draw.states.items():
-        yield _one(name, catches[name], _to_magnify(draw, name), state=state)
+        yield _one(name, magnified(draw.config)[name], _to_magnify(draw, name), state=state)
 
 
 def _to_magnify(draw: Draw, name: str) -> Given:

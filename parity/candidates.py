@@ -47,6 +47,7 @@ class Capabilities:
         takes_weights: whether `with_weights` gives the same engine with other weights.
         is_called_again: whether it may be called more than once.
         paddings: where its masks may hide tokens, of `PADDINGS`; None: anywhere.
+        needs: the names of the arguments that it cannot do without.
     """
 
     inputs: frozenset[str]
@@ -57,6 +58,14 @@ class Capabilities:
     takes_weights: bool = False
     is_called_again: bool = True
     paddings: frozenset[str] | None = None
+    needs: frozenset[str] = frozenset()
+
+    def filled(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """A call with what it needs and was not given, as far as that changes nothing: a mask of 1, types of 0."""
+        neutral = {"attention_mask": np.ones_like, "token_type_ids": np.zeros_like}
+        ids = inputs.get("input_ids")
+        lacking = [name for name in neutral if name in self.needs and inputs.get(name) is None and ids is not None]
+        return {**inputs, **{name: neutral[name](ids) for name in lacking}}
 
     def refusal(self, inputs: Mapping[str, Any]) -> str:
         """Why a call is not covered, as one sentence; "" where it is.
@@ -75,6 +84,9 @@ class Capabilities:
         unknown = sorted(given.keys() - self.inputs)
         if unknown:
             return f"it takes no {', '.join(unknown)}"
+        lacking = sorted(self.needs - given.keys())
+        if lacking:
+            return f"it needs {', '.join(lacking)}"
         tokens = given.get("input_ids", given.get("inputs_embeds"))
         shape: tuple[int, ...] = () if tokens is None else np.shape(tokens)[: None if "input_ids" in given else -1]
         if shape and self.longest is not None and shape[-1] > self.longest:
@@ -131,7 +143,7 @@ def as_candidate(
         capabilities: what it can be asked, in place of what its kind and signature say.
 
     Returns:
-        The thing itself, if it is a `Candidate`, else an adapter.
+        The thing itself, if it is a `Candidate` (a copy, where it gets another name), else an adapter.
 
     Raises:
         TypeError: something else; lists what is accepted.
@@ -148,6 +160,8 @@ def as_candidate(
     from .adapters import adapt
 
     is_one = isinstance(thing, Candidate) and not isinstance(thing, type)
+    if is_one and name is None and capabilities is None:
+        return thing
     candidate: Candidate = copy.copy(thing) if is_one else adapt(thing, reference)  # a name given here is for here
     if name is not None:
         candidate.name = name

@@ -13,6 +13,7 @@ import numpy as np
 from .. import __version__
 from ..files.atomic import write_atomically
 from ..reference.layers import Array
+from .hashes import hash_arrays, hash_model
 from .statistics import Pooled
 from .tolerances import PRECISIONS, Run, Spread, noisy_runs
 
@@ -44,30 +45,18 @@ class Keeper:
         return self._runs[key]
 
     def _key(self, oracle: Any, calls: Sequence[Mapping[str, Any]], dtype: str, draws: int, seed: int) -> str:
-        found = hashlib.sha256(json.dumps([FORMAT, __version__, dtype, draws, seed, oracle.head]).encode())
-        found.update(oracle.config.to_json_string().encode())
-        found.update(self._hash_of(oracle).encode())
-        for call in calls:
-            for name, value in sorted(call.items()):
-                found.update(f"{name} {np.shape(value)}".encode())
-                found.update(np.ascontiguousarray(value).tobytes())
-        return found.hexdigest()
+        asked = [hash_arrays(call) for call in calls]
+        about = [FORMAT, __version__, dtype, draws, seed, oracle.head, oracle.config.to_json_string(), *asked]
+        return hashlib.sha256(json.dumps([*about, self._hash_of(oracle)]).encode()).hexdigest()
 
     def _hash_of(self, oracle: Any) -> str:
         """The weights' hash, of each tree of parameters once."""
         tree = oracle.parameters
         held, known = self._weights.get(id(tree), (None, ""))
-        if held is tree:
-            return known
-        found = hashlib.sha256()
-        seen: set[int] = set()
-        for name, value in oracle.state_dict_numpy().items():
-            found.update(name.encode())
-            if id(value) not in seen:
-                seen.add(id(value))
-                found.update(np.ascontiguousarray(value).data)
-        self._weights[id(tree)] = (tree, found.hexdigest())
-        return found.hexdigest()
+        if held is not tree:
+            known = hash_model(oracle)
+            self._weights[id(tree)] = (tree, known)
+        return known
 
     # -- files
 

@@ -15,7 +15,7 @@ import pytest
 
 from ..dispatch import checkpoint
 from ..reference.parameters import HEADS
-from .exporting import saved_head
+from .references import saved_head
 from .request import AuditRequest
 from .tolerances import PRECISIONS
 from .variants import VARIANTS, WHOLE

@@ -14,9 +14,9 @@ from .audit import audit
 from .battery import battery
 from .candidates import Candidate, as_candidate
 from .checking import require_heads
-from .exporting import saved_head
 from .findings import Audit
 from .probes import Probe
+from .references import saved_head
 from .variants import VARIANTS
 
 

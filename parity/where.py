@@ -74,14 +74,13 @@ def first_departure(comparisons: Sequence[Comparison], evidence: str) -> Departu
     return None
 
 
-def taps_of_outputs(outputs: Mapping[str, Array], head: str, config: RobertaConfig, has_pooler: bool) -> dict[str, Any]:
+def taps_of_outputs(outputs: Mapping[str, Array], head: str, config: RobertaConfig) -> dict[str, Any]:
     """The values that a model returns by the names of the taps where the spec computes them.
 
     Args:
         outputs: flat names, as of `tolerances.flat_outputs`.
         head: which head.
         config: its configuration.
-        has_pooler: whether the bare model has one.
     """
     prefix = "" if head == "model" else "roberta."
     names = {f"attentions.{i}": f"{prefix}encoder.layer.{i}.attention.self.probs" for i in range(len(outputs))}
@@ -92,8 +91,7 @@ def taps_of_outputs(outputs: Mapping[str, Array], head: str, config: RobertaConf
         names[f"hidden_states.{i + 1}"] = f"{prefix}encoder.layer.{i}.output.LayerNorm.output"
     names["hidden_states.0"] = f"{prefix}embeddings.LayerNorm.output"
     names["last_hidden_state"] = names[f"hidden_states.{config.num_hidden_layers}"]
-    if has_pooler:
-        names["pooler_output"] = f"{prefix}pooler.output"
+    names["pooler_output"] = f"{prefix}pooler.output"
     names["logits"] = {"causal_lm": "lm_head.logits", "masked_lm": "lm_head.logits"}.get(head, "classifier.logits")
     found = {names[name]: value for name, value in outputs.items() if name in names}
     if "start_logits" in outputs and "end_logits" in outputs:
@@ -106,9 +104,7 @@ def taps_of_outputs(outputs: Mapping[str, Array], head: str, config: RobertaConf
 # -- a graph's own values ----------------------------------------------------------------------------------------------
 
 
-def matched_by_value(
-    oracle: Any, inputs: Mapping[str, Any], values: Mapping[str, Array], dtype: str
-) -> dict[str, Array]:
+def matched_by_value(oracle: Any, inputs: Mapping[str, Any], values: Mapping[str, Array]) -> dict[str, Array]:
     """Which of a graph's values is which of the spec's: the nearest of the same size, whatever its layout.
 
     The spec is followed from value to value: what has been matched is put in place of its own, so that a departure
@@ -118,7 +114,6 @@ def matched_by_value(
         oracle: the spec in float64.
         inputs: the arguments of the call.
         values: a graph's names -> values.
-        dtype: the precision in which the graph computes.
 
     Returns:
         names of taps -> values, in the spec's layout.

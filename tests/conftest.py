@@ -41,6 +41,7 @@ REQUESTED = os.environ.get("ROBERTA_TEST_BACKENDS", "all")
 PEERS = {
     "transformers": '"transformers==4.57.6"',
     "tokenizers": "tokenizers",
+    "flint": "python-flint",
     "onnxruntime": '"roberta[audit]"',
     "ctranslate2": '"roberta[audit]"',
 }
@@ -69,6 +70,7 @@ NEEDS = {
     "optax": "flax",
     "transformers": "transformers",
     "tokenizers": "tokenizers",
+    "flint": "flint",
     "onnx": "onnxruntime",
     "onnxruntime": "onnxruntime",
     "ctranslate2": "ctranslate2",

@@ -44,13 +44,36 @@ class Adapter:
         raise CandidateError(f"{message} (capabilities.takes_weights is False); judge it with its own")
 
     def describe(self) -> dict[str, Any]:
-        """Kind, versions, and the hash of each file."""
-        files = {path.name: sha256(path) for path in self.files()}
-        return {"kind": self.kind, "versions": versions(*self.libraries), "sha256": files}
+        """Kind, versions, and the hash of each file, or of the weights in memory."""
+        hashes = {path.name: sha256(path) for path in self.files()}
+        arrays = self.arrays()
+        if arrays:
+            hashes["weights"] = sha256_of_arrays(arrays)
+        return {"kind": self.kind, "versions": versions(*self.libraries), "sha256": hashes}
 
     def files(self) -> tuple[Path, ...]:
         """The files that it is made of."""
         return ()
+
+    def arrays(self) -> Mapping[str, Array]:
+        """The weights that it has in memory, by name."""
+        return {}
+
+
+def sha256_of_arrays(arrays: Mapping[str, Array]) -> str:
+    """The hash of named arrays, whatever their order: of each the name, dtype, shape and numbers.
+
+    Example:
+        >>> import numpy as np
+        >>> one, two = {"x": np.ones(1), "y": np.ones(2)}, {"y": np.ones(2), "x": np.ones(1)}
+        >>> sha256_of_arrays(one) == sha256_of_arrays(two) != sha256_of_arrays({"x": np.ones(1)})
+        True
+    """
+    total = hashlib.sha256()
+    for name, value in sorted(arrays.items()):
+        total.update(f"{name} {value.dtype} {value.shape}\n".encode())
+        total.update(value.tobytes())
+    return total.hexdigest()
 
 
 def sha256(path: Path) -> str:

@@ -26,7 +26,8 @@ class FunctionCandidate(Adapter):
 
     def __init__(self, function: Callable[..., Any], reference: Any = None) -> None:
         name = getattr(getattr(function, "func", function), "__name__", type(function).__name__)
-        super().__init__(name, Capabilities(arguments_of(function, name, reference)))
+        inputs = arguments_of(function, name, reference)
+        super().__init__(name, Capabilities(inputs, needs=_needed(function) & inputs))
         self.function = function
 
     def __call__(self, **inputs: Any) -> Mapping[str, Any]:
@@ -68,6 +69,15 @@ def arguments_of(function: Callable[..., Any], name: str, reference: Any = None)
             raise TypeError(f"{message}; name it as one of {', '.join(sorted(ARGUMENTS))}, or give it a default")
     takes_any = any(each.kind == each.VAR_KEYWORD for each in given)
     return everything if takes_any and not named else frozenset(named & ARGUMENTS)
+
+
+def _needed(function: Callable[..., Any]) -> frozenset[str]:
+    """The arguments without a default."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:
+        return frozenset()
+    return frozenset(each.name for each in parameters if each.default is each.empty) - {"input_ids", "inputs_embeds"}
 
 
 def adapt(thing: Callable[..., Any], reference: Any = None) -> FunctionCandidate:

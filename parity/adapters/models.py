@@ -14,7 +14,7 @@ from ...dispatch.model import PublicModel
 from ...reference.config import RobertaConfig
 from ...reference.inputs import SIGNATURES
 from ...reference.layers import Array
-from ..candidates import Capabilities
+from ..candidates import Candidate, Capabilities
 from . import wrapped
 from .adapter import Adapter, versions
 
@@ -48,10 +48,10 @@ class ModelCandidate(Adapter):
         with self._inference() as model:
             return {name: model.engine.to_numpy(value) for name, value in model.tape(**inputs).items()}
 
-    def with_weights(self, state: Mapping[str, Array]) -> ModelCandidate:
+    def with_weights(self, state: Mapping[str, Array]) -> Candidate:
         """A copy with the other weights: a new model would lack what has been changed in this one by hand."""
         if not self.capabilities.takes_weights:
-            super().with_weights(state)
+            return super().with_weights(state)
         model = copy.deepcopy(self.model)
         model.load_state_dict_numpy(state)
         return ModelCandidate(model)
@@ -59,6 +59,10 @@ class ModelCandidate(Adapter):
     def describe(self) -> dict[str, Any]:
         """Kind, versions, engine, precision and device."""
         return super().describe() | described(self.model)
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Its parameters; none where they are packed."""
+        return self.model.state_dict_numpy() if self.capabilities.takes_weights else {}
 
     def _inference(self) -> AbstractContextManager[Any]:
         return self.model.inference()

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from ...reference.layers import Array
+from ...reference.outputs import to_numpy
 from ..candidates import Capabilities
 from .adapter import Adapter
 from .functions import ARGUMENTS, arguments_of
@@ -73,6 +75,10 @@ class ModuleCandidate(Adapter):
     def is_quantised(self) -> bool:
         """Whether some layer has packed its weights."""
         return any(".quantized." in type(part).__module__ for part in self.module.modules())
+
+    def arrays(self) -> Mapping[str, Array]:
+        """Its parameters and buffers; none where they are packed."""
+        return {} if self.is_quantised else {name: to_numpy(value) for name, value in self.module.state_dict().items()}
 
     def describe(self) -> dict[str, Any]:
         """Kind, versions, class, precision, device."""

@@ -129,7 +129,7 @@ class OnnxCandidate(Adapter):
         other code than an optimised session's.
         """
         graph, folder = _with_all_outputs(self.source, self.name)
-        session = _session(graph, folder, self.session.get_providers())
+        session = _session(graph, folder, self.session)
         names = [node.name for node in session.get_outputs()]
         found = self._run(session, names, inputs)
         return {name: value for name, value in found.items() if getattr(value, "dtype", np.dtype(int)).kind == "f"}
@@ -174,13 +174,17 @@ def _with_all_outputs(source: str | bytes | None, name: str) -> tuple[bytes, Pat
     return model.SerializeToString(), Path(source).parent if is_path else None
 
 
-def _session(graph: str | bytes, folder: Path | None = None, providers: list[str] | None = None) -> Any:
+def _session(graph: str | bytes, folder: Path | None = None, like: Any = None) -> Any:
+    """A session of a file or of bytes, whose tensors may lie in a folder, set up like another."""
     onnxruntime = _library("onnxruntime")
     options = onnxruntime.SessionOptions()
+    providers = onnxruntime.get_available_providers() if like is None else like.get_providers()
+    if like is not None:
+        options.graph_optimization_level = like.get_session_options().graph_optimization_level
     if folder is not None:
         options.add_session_config_entry("session.model_external_initializers_file_folder_path", str(folder.resolve()))
     try:
-        return onnxruntime.InferenceSession(graph, options, providers or onnxruntime.get_available_providers())
+        return onnxruntime.InferenceSession(graph, options, providers)
     except Exception as error:  # its exceptions have no class in common
         message = f"candidate: required an ONNX graph, got {error}; look at it with onnx.checker.check_model"
         raise ValueError(message) from error

@@ -14,8 +14,10 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 import tempfile
 import urllib.error
@@ -154,7 +156,12 @@ class Child:
         try:
             with self._stderr.open("wb") as stderr:
                 self._process = subprocess.Popen(  # noqa: S603  # the command is what the user asks to be run
-                    command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, text=True, encoding="utf-8"
+                    command,
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.PIPE,
+                    stderr=stderr,
+                    encoding="utf-8",
+                    start_new_session=True,  # so that what it starts itself can be ended with it
                 )
         except OSError as error:
             shutil.rmtree(self.folder)
@@ -178,7 +185,7 @@ class Child:
             code: int | None = self._process.wait(0.2)
         except subprocess.TimeoutExpired:
             code = None
-        self._process.kill()
+        _kill(self._process)
         words = self._stderr.read_text(encoding="utf-8", errors="replace").strip()[-TAIL:]
         self._finalizer()
         how = "; it was ended" if code is None else f" (exit status {code})"
@@ -186,12 +193,21 @@ class Child:
 
 
 def _stop(process: subprocess.Popen[str], folder: Path) -> None:
-    process.kill()
+    _kill(process)
     process.wait()
     for pipe in (process.stdin, process.stdout):
         with suppress(OSError):
             cast("IO[str]", pipe).close()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a process and all that it has started: whoever holds its pipes keeps their readers waiting."""
+    if not hasattr(os, "killpg"):
+        process.kill()
+        return
+    with suppress(ProcessLookupError, PermissionError):  # it has ended
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 class HttpCandidate(Adapter):

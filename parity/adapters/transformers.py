@@ -21,7 +21,7 @@ from ...reference.inputs import SIGNATURES
 from ...reference.layers import Array
 from ...reference.outputs import to_numpy
 from ...reference.parameters import CLASS_NAMES
-from ..candidates import CandidateError, Capabilities
+from ..candidates import Candidate, CandidateError, Capabilities
 from . import wrapped
 from .models import accepted
 from .modules import ModuleCandidate
@@ -66,7 +66,7 @@ class TransformersCandidate(ModuleCandidate):
         config, is_whole = self.model.config, module is self.model
         self.capabilities = Capabilities(
             accepted(self.head, config),
-            longest=config.max_position_embeddings - config.pad_token_id - 1,
+            longest=_longest(config),
             has_taps=is_whole,
             takes_weights=is_whole and not self.is_quantised,
         )
@@ -117,10 +117,10 @@ class TransformersCandidate(ModuleCandidate):
             return split_heads(value, self.model.config.hidden_size // self.model.config.num_attention_heads)
         return value
 
-    def with_weights(self, state: Mapping[str, Array]) -> TransformersCandidate:
+    def with_weights(self, state: Mapping[str, Array]) -> Candidate:
         """A copy of the model with other weights; the one that was given stays as it is."""
         if not self.capabilities.takes_weights:
-            super().with_weights(state)
+            return super().with_weights(state)
         model = copy.deepcopy(self.model)
         own = model.state_dict()
         given = {name: self.tensors(np.asarray(value)) for name, value in state.items()}
@@ -153,6 +153,12 @@ def head_of(model: Any) -> str:
             return head
     message = f"candidate: required one of {', '.join(CLASS_NAMES.values())}, got {names[0]}; give the whole model"
     raise TypeError(message)
+
+
+def _longest(config: Any) -> int:
+    """T, as far as its tables reach: positions are counted from the padding id's next."""
+    is_absolute = config.position_embedding_type == "absolute"
+    return config.max_position_embeddings - (config.pad_token_id + 1 if is_absolute else 0)
 
 
 def _recording(recorded: dict[str, list[Array]], path: str) -> Callable[..., None]:

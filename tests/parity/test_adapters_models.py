@@ -43,6 +43,8 @@ def test_every_engine_answers_within_its_budget_and_gives_its_taps(backend, case
     described = candidate.describe()
     assert (described["engine"], described["dtype"]) == (backend, "float32")
     assert "roberta" in described["versions"]
+    assert described["sha256"] == as_candidate(made(case, "numpy")).describe()["sha256"]
+    assert described["sha256"] != as_candidate(made(draw_case(case.head, 8), backend)).describe()["sha256"]
 
 
 def test_every_engine_is_copied_for_other_weights(backend, case):

@@ -108,6 +108,15 @@ def test_a_command_that_hangs_is_ended(command):
     assert time.monotonic() - start < 10
 
 
+def test_what_a_command_has_started_itself_ends_with_it(command):
+    python, program = command("time.sleep(60)")
+    candidate = as_candidate(["sh", "-c", f"{shlex.quote(python)} {shlex.quote(program)}; true"])
+    start = time.monotonic()
+    with pytest.raises(CandidateError, match=r"required an answer within 0\.5 s, got none"):
+        answered(candidate, IDS, timeout=0.5)
+    assert time.monotonic() - start < 10
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
