@@ -143,7 +143,7 @@ def test_every_option_reaches_the_audit(call, audits, folder):
     ((candidate, reference, probes, dtype), options) = audits.noted[0]
     assert status == 0
     assert (candidate.name, reference, dtype) == ("numpy", str(folder / "checkpoint"), "float64")
-    assert len(probes) > 10
+    assert probes is None
     expected = {"head": "causal_lm", "seed": 3, "rate": 1e-6, "timeout": 2.5, "power": False}
     assert {name: options[name] for name in expected} == expected
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from roberta.parity.cases import small_config
 from roberta.parity.compare import Comparison
 from roberta.parity.findings import Audit, Decisions, Departure, Finding, Visibility
 
@@ -63,7 +64,12 @@ def make_audit():
     def audit(findings: Any = None, name: str = "mine", **changes: Any) -> Audit:
         described: dict[str, Any] = {
             "candidate": {"name": name, "kind": "callable", "inputs": ["input_ids"], "hash": None},
-            "reference": {"name": "austen", "head": "masked_lm", "weights": "ab" * 32, "config": {"hidden_size": 33}},
+            "reference": {
+                "name": "austen",
+                "head": "masked_lm",
+                "weights": "ab" * 32,
+                "config": small_config().to_diff_dict(),
+            },
             "settings": {"dtype": "float32", "seed": 0, "rate": 1e-9, "started": "2026-11-26T05:00:00", "seconds": 1.5},
             "environment": {"versions": {"numpy": "2.4.6"}, "arithmetic": {"known": False}},
         }

@@ -164,12 +164,12 @@ def test_the_text_says_who_what_where_and_by_how_much(audit):
         "roberta.encoder.layer.0.intermediate.output, 5.2e+03 standard deviations off there, known by taps; looks",
         "length 2: hidden_states.1: nan at [0, 0, 0]",
         "length 2: logits[0, 1, 4]: error 0.0031, which is 41.5 of its budget",
-        "length 2: logits: its root mean square error is 12 of its limit",
-        "length 2: logits: its error in the direction of 'tanh GELU' is 80 of its limit",
+        "length 2: logits: rms error 30 sigma, which is 12 of its limit",
+        "length 2: logits: 80 of the limit in the direction of 'tanh GELU'",
         "second call: it raised RuntimeError: no such thing",
         "cache splits: it takes no past_key_values",
-        "batch: always 3",
-        "cached: never judged",
+        "a row of one token",
+        "padding on the left",
         "eps 1e-12: at most 0.31 of a limit, in 'padding right'; the variance is 1e4 times eps here",
         "2 of 3 known mistakes",
         "one weight: from a relative change of 0.00015",
@@ -198,8 +198,12 @@ def test_the_headline_is_the_verdict(make_audit, statuses, is_complete, expected
     assert audit.passed == (expected == "passed")
 
 
-def test_what_two_probes_varied_between_them_is_varied(audit):
-    assert never_varied(audit) == {"batch": "always 3", "cached": "never judged"}
+def test_what_judged_probes_varied_between_them_is_varied_and_the_rest_is_not(make_audit):
+    audit = make_audit()
+    assert {"padding on the right", "an even length", "an odd length"} & set(never_varied(audit)) == set()
+    assert {"padding on the left", "a row of one token"} <= set(never_varied(audit))
+    unknown = make_audit(reference={"name": "austen"})
+    assert never_varied(unknown) == ("batch: always 3", "cached: never judged")
 
 
 def test_power_of_all_probes_is_that_of_the_best(audit):
