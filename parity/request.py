@@ -69,7 +69,7 @@ class AuditRequest:
         """Audit, and record in the settings what was asked for.
 
         Args:
-            probes: names of those to ask; None for the whole battery.
+            probes: names of those to ask, within the limits that they have in the whole battery; None for all of it.
             advance: called after each probe.
 
         Returns:
@@ -78,14 +78,17 @@ class AuditRequest:
         Raises:
             ValueError: an unknown probe; and as `audit`.
         """
+        rate = AUDIT_RATE if self.rate is None else self.rate
+        battery = None if probes is None else self.probes()
+        chosen = None if battery is None else _chosen(battery, probes or ())
         found = audit(
             self._on_engine() if self.names_engine else self.candidate,
             self._drawn() if self.variant else self.reference,
-            None if probes is None else self._chosen(probes),
+            chosen,
             self.dtype,
             head=self.head,
             seed=self.seed,
-            rate=AUDIT_RATE if self.rate is None else self.rate,
+            rate=rate if chosen is None or battery is None else rate * len(chosen) / len(battery),
             power=self.power,
             timeout=self.timeout,
             advance=advance,
@@ -105,14 +108,6 @@ class AuditRequest:
         """The reference's weights on the engine that is named."""
         (name,) = engines([self.candidate], self.dtype)
         return as_candidate(self._reference().oracle.to_backend(name, dtype=self.dtype), name=name)
-
-    def _chosen(self, names: Sequence[str]) -> tuple[Probe, ...]:
-        probes = {probe.name: probe for probe in self.probes()}
-        unknown = [name for name in names if name not in probes]
-        if unknown:
-            message = f"probes: required some of {list(probes)}, got {unknown}"
-            raise ValueError(message)
-        return tuple(probe for name, probe in probes.items() if name in names)
 
 
 def recorded(report: str | bytes, candidate: str | None = None) -> AuditRequest:
@@ -139,3 +134,13 @@ def recorded(report: str | bytes, candidate: str | None = None) -> AuditRequest:
         message = f"candidate: required from you, since the report names something to run: {request.candidate!r}"
         raise ValueError(f"{message}. If you trust it: roberta audit {request.candidate!r} --verify REPORT")
     return request
+
+
+def _chosen(battery: Sequence[Probe], names: Sequence[str]) -> tuple[Probe, ...]:
+    """The probes of these names, in the battery's order."""
+    known = [probe.name for probe in battery]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = f"probes: required some of {known}, got {unknown}"
+        raise ValueError(message)
+    return tuple(probe for probe in battery if probe.name in names)

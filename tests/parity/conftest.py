@@ -53,7 +53,9 @@ def make_findings() -> tuple[Finding, ...]:
         passed,
         failed,
         Finding("second call", ("a reused buffer",), "broken", reason="it raised RuntimeError: no\nsuch thing"),
-        Finding("cache splits", (), "not covered", reason="it takes no past_key_values", varied={"cached": (1, 2)}),
+        Finding(
+            "cache splits", (), "not covered", reason="it takes no past_key_values", varied={"cached": ((1, 2), 3)}
+        ),
     )
 
 

@@ -213,6 +213,17 @@ def test_power_of_all_probes_is_that_of_the_best(audit):
     assert (unseen.seen_by, unseen.effect, unseen.probe) == ((), 0.31, "padding right")
 
 
+def test_an_effect_that_is_no_number_is_not_the_best(make_audit):
+    first, second = make_audit().findings[:2]
+    assert sights(make_audit((second, first)))[1].effect == 0.31
+
+
+def test_a_problem_is_said_once(make_audit):
+    broken = Comparison("logits", float("inf"), problem="expected shape (1,), got (2,)", rms=float("inf"))
+    text = str(make_audit((Finding("x", (), "failed", comparisons=(broken,)),)))
+    assert text.count("expected shape (1,), got (2,)") == 1
+
+
 def test_a_long_list_of_outputs_is_cut_and_counted(make_audit):
     many = tuple(Comparison(f"hidden_states.{i}", 2.0 + i, 1.0, (0,)) for i in range(9))
     text = str(make_audit((Finding("x", (), "failed", comparisons=many),)))
@@ -374,3 +385,5 @@ def test_a_sum_of_trails_has_the_largest_of_each_place(audit):
     found = dict(plot.largest(audit.findings))
     assert found["roberta.embeddings.word"] == 0.1
     assert found["logits"] == float("inf")
+    called_twice = Finding("twice", (), "passed", trail=(("call 1: logits", 0.1), ("call 2: logits", 0.3)))
+    assert plot.largest([called_twice]) == (("logits", 0.3),)
