@@ -79,8 +79,11 @@ class AuditRequest:
             ValueError: an unknown probe; and as `audit`.
         """
         rate = AUDIT_RATE if self.rate is None else self.rate
-        battery = None if probes is None else self.probes()
-        chosen = None if battery is None else _chosen(battery, probes or ())
+        chosen = None
+        if probes is not None:
+            battery = self.probes()
+            chosen = _chosen(battery, probes)
+            rate *= len(chosen) / len(battery)
         found = audit(
             self._on_engine() if self.names_engine else self.candidate,
             self._drawn() if self.variant else self.reference,
@@ -88,7 +91,7 @@ class AuditRequest:
             self.dtype,
             head=self.head,
             seed=self.seed,
-            rate=rate if chosen is None or battery is None else rate * len(chosen) / len(battery),
+            rate=rate,
             power=self.power,
             timeout=self.timeout,
             advance=advance,
