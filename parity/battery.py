@@ -25,6 +25,9 @@ from .magnifying import magnified, magnifying, other_eps, tiny
 from .probes import Call, Probe
 from .real_tokens import FIRST
 
+#: A row of so many tokens is worth more than that the others are long.
+LONG = 80
+
 
 def battery(
     head: str, config: RobertaConfig, *, seed: int = 0, tokens: int | None = None, folder: Path | None = None
@@ -35,8 +38,8 @@ def battery(
         head: which head.
         config: its configuration.
         seed: of the draw: the same seed, the same probes to the bit.
-        tokens: the most tokens of all calls together, padding included; None: no limit. The longest row and the one
-            that goes through the position table shrink first, and say so in `remark`; then all rows.
+        tokens: the most tokens of all calls together, padding included; None: no limit. The longest row and the ones
+            that go through the position table shrink first, and say so in `remark`; then all rows.
         folder: a checkpoint, for real text where it has a vocabulary.
 
     Returns:
@@ -69,15 +72,19 @@ def battery(
 
 
 def _from_large_to_small(config: RobertaConfig) -> Iterator[Sizes]:
-    longest = config.usable_length
-    length, text = min(LENGTH, longest), min(texts.LENGTH, longest)
-    yield Sizes(length, text, longest)
-    while longest // 2 > text:
-        longest //= 2
+    """The longest row is halved down to `LONG`, then all rows are shortened, then the longest again with each."""
+    usable = config.usable_length
+    longest, length, text = usable, min(LENGTH, usable), min(texts.LENGTH, usable)
+    while longest > LONG:
         yield Sizes(length, text, longest)
-    for shorter in (LENGTH, 11, 7, 5, 3, 2):
-        if shorter <= length:
-            yield Sizes(shorter, shorter, shorter)
+        longest //= 2
+    yield Sizes(length, text, longest)
+    for shorter in [min(T, usable) for T in (LENGTH, 11, 7, 5, 3, 2)]:
+        rest = min(LONG, usable)
+        while rest > shorter:
+            yield Sizes(shorter, shorter, rest)
+            rest //= 2
+        yield Sizes(shorter, shorter, shorter)
 
 
 def _probes(draw: Draw, folder: Path | None) -> Iterator[Probe]:
@@ -218,7 +225,7 @@ def _positions(draw: Draw) -> Iterator[Probe]:
 def _every_position(draw: Draw) -> Probe:
     """Rows of tokens that go through the position table, as far as the allowance goes."""
     M, T = draw.config.max_position_embeddings, draw.sizes.length
-    count = M if draw.sizes.longest == draw.config.usable_length else min(M, draw.sizes.longest)
+    count = M if draw.sizes.longest == draw.config.usable_length else min(M, ROWS * T)
     shape = draw.shape(-(-count // T), T, 1)
     batch = draw.batch("every position", shape, "none")
     positions = draw.rng("every position, positions").permutation(_spread(M, math.prod(shape))).reshape(shape)

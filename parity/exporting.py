@@ -8,12 +8,12 @@ import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..dispatch import checkpoint
 from ..files.atomic import new_folder
 from ..reference.layers import Array
@@ -79,14 +79,14 @@ def export(
         listed = [written.probe(number, probe) for number, probe in enumerate(track(probes), 1)]
         weights = written.weights(oracle.state_dict_numpy())
         content = {
-            "format": "roberta parity folder", "version": VERSION, "package": __version__, "head": oracle.head,
+            "format": "roberta parity folder", "version": VERSION, "package": version("roberta"), "head": oracle.head,
             "dtype": dtype, "seed": seed, "config": oracle.config.to_dict(), "weights": weights,
             "probes": [asdict(entry) for entry in listed],
             "files": written.hashes,
         }  # fmt: skip
         (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
         lines = [(entry.folder, "; ".join(filter(None, (", ".join(entry.catches), entry.remark)))) for entry in listed]
-        (beside / "README.md").write_text(page(oracle.head, dtype, __version__, lines), encoding="utf-8")
+        (beside / "README.md").write_text(page(oracle.head, dtype, version("roberta"), lines), encoding="utf-8")
     return Path(directory)
 
 

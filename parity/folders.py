@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -266,7 +267,7 @@ def _output_files(folder: Path, probes: list[str]) -> dict[str, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The tensors of a file.
+    """The tensors of a file, in float64, whatever the port computes in.
 
     Raises:
         ValueError: it is damaged, or holds what are no numbers.
@@ -283,7 +284,7 @@ def _read(path: Path) -> dict[str, Any]:
     if texts:
         message = f"required real numbers, got {', '.join(texts)}"
         raise ValueError(message)
-    return tensors
+    return {name: value.astype(np.float64) for name, value in tensors.items()}
 
 
 # -- the verdict -------------------------------------------------------------------------------------------------------
@@ -297,7 +298,7 @@ def _finding(folder: Folder, entry: Entry, file: Path | None) -> Finding:
     truth = folder.tensors(entry, "truth")
     try:
         given = _read(file)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
         return replace(facts, status="broken", reason=f"{file.name} cannot be read: {error}")
     unknown = sorted(given.keys() - truth.keys())
     if unknown:
