@@ -108,6 +108,7 @@ def largest(findings: Iterable[Finding]) -> Trail:
     found: dict[str, float] = {}
     for finding in findings:
         for place, ratio in finding.trail:
+            place = place.rpartition(": ")[2]  # of "call 2: logits" the output
             found[place] = max(found.get(place, 0.0), math.inf if math.isnan(ratio) else ratio)
     return tuple(found.items())
 

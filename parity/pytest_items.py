@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -37,7 +37,7 @@ class Parity:
     def pytest_collect_file(self, file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
         """Collect pyproject.toml."""
         if file_path == self.path:
-            return ParityFile.from_parent(parent, path=file_path, settings=self.settings)
+            return cast("Any", ParityFile).from_parent(parent, path=file_path, settings=self.settings)
         return None
 
     @pytest.hookimpl(tryfirst=True)
@@ -72,7 +72,9 @@ class ParityFile(pytest.File):
         """The audits that the table asks for."""
         try:
             for name, request in self.settings.requests():
-                yield ParityAudit.from_parent(self, name=name, request=request, known=self.settings.known_failures)
+                yield cast("Any", ParityAudit).from_parent(
+                    self, name=name, request=request, known=self.settings.known_failures
+                )
         except (ValueError, OSError, ImportError) as error:
             raise self.CollectError(str(error)) from error
 
@@ -87,12 +89,12 @@ class ParityAudit(pytest.Collector):
     def collect(self) -> Iterator[pytest.Item]:
         """The battery."""
         for probe in self.request.probes():
-            yield ParityItem.from_parent(self, name=probe.name)
+            yield cast("Any", ParityItem).from_parent(self, name=probe.name)
 
     @cached_property
     def audit(self) -> Audit:
-        """All findings, computed once."""
-        return self.request.run()
+        """The findings of those of its items that are to be run, computed once."""
+        return self.request.run([item.name for item in self.session.items if item.parent is self])
 
 
 class ParityItem(pytest.Item):

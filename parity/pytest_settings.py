@@ -124,7 +124,7 @@ def _settings(table: Mapping[str, Any], folder: Path) -> Settings:
     failures = tuple(_known_failure(entry) for entry in given.pop("known-failures", ()))
     beside = folder / given["reference"]
     reference = str(beside) if beside.is_dir() else given["reference"]
-    chosen = {**given, "reference": reference, "heads": tuple(given.get("heads", ()))}
+    chosen: dict[str, Any] = {**given, "reference": reference, "heads": tuple(given.get("heads", ()))}
     return Settings(**chosen, known_failures=failures)
 
 

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import cached_property
 from typing import Any
 
-from ..dispatch import checkpoint, registry
+from ..dispatch import registry
 from ..dispatch.api import FACES
 from . import archive
-from .audit import audit
-from .battery import battery
+from .audit import AUDIT_RATE, audit
 from .candidates import Candidate, as_candidate
-from .checking import require_heads
+from .checking import engines
 from .findings import Audit
 from .probes import Probe
-from .references import saved_head
+from .references import Reference
 from .variants import VARIANTS
 
 
@@ -31,7 +29,7 @@ class AuditRequest:
         head: such as "masked_lm"; None for the one that the checkpoint was saved as.
         dtype: the precision in which the candidate computes.
         seed: of probes and draws.
-        rate: the probability that an honest candidate is refused; None for the default.
+        rate: the probability that an honest candidate is refused in the whole audit; None for `AUDIT_RATE`.
         timeout: how many seconds one call may take; None: for ever.
         power: whether it is computed what the probes would have seen.
         variant: of an engine, a decoder variant with drawn weights in place of the checkpoint, see `variants`.
@@ -58,44 +56,20 @@ class AuditRequest:
         """Whether the candidate is something to import, to start or to connect to."""
         return ":" in self.candidate
 
-    @cached_property
-    def model(self) -> Any:
-        """The reference, a model of the spec.
+    def probes(self) -> tuple[Probe, ...]:
+        """The battery.
 
         Raises:
-            ValueError: an unknown head or variant.
+            ValueError: an unknown head.
             FileNotFoundError: no such checkpoint.
         """
-        if self.head is not None:
-            require_heads([self.head])
-        if self.variant:
-            return self._drawn()
-        head = self.head or saved_head(checkpoint.locate(self.reference))
-        return FACES[head].from_pretrained(self.reference, backend="numpy")
+        return self._reference().battery(self.seed)
 
-    def _drawn(self) -> Any:
-        """The variant's model."""
-        (variant,) = (variant for variant in VARIANTS if variant.name == self.variant)
-        case = variant.case(str(self.head))
-        return FACES[case.head].on("numpy")(case.config, state=case.state)
-
-    def subject(self) -> Candidate:
-        """The candidate: the reference's weights on the engine that is named, or whatever the text leads to."""
-        if self.names_engine:
-            name = registry.canonical_name(self.candidate)
-            return as_candidate(self.model.to_backend(name, dtype=self.dtype), name=name)
-        return as_candidate(self.candidate, reference=self.model)
-
-    def probes(self) -> tuple[Probe, ...]:
-        """The battery."""
-        folder = None if self.variant else checkpoint.locate(self.reference)
-        return battery(self.model.head, self.model.config, seed=self.seed, folder=folder)
-
-    def run(self, probes: Sequence[str] | None = None, advance: Callable[..., None] | None = None) -> Audit:
+    def run(self, probes: Sequence[str] | None = None, advance: Callable[[], None] | None = None) -> Audit:
         """Audit, and record in the settings what was asked for.
 
         Args:
-            probes: names of those to ask; None for the whole battery.
+            probes: names of those to ask, within the limits that they have in the whole battery; None for all of it.
             advance: called after each probe.
 
         Returns:
@@ -104,27 +78,39 @@ class AuditRequest:
         Raises:
             ValueError: an unknown probe; and as `audit`.
         """
+        rate = AUDIT_RATE if self.rate is None else self.rate
+        chosen = None
+        if probes is not None:
+            battery = self.probes()
+            chosen = _chosen(battery, probes)
+            rate *= len(chosen) / len(battery)
         found = audit(
-            self.subject(),
-            self.model if self.variant else self.reference,
-            self._chosen(probes),
+            self._on_engine() if self.names_engine else self.candidate,
+            self._drawn() if self.variant else self.reference,
+            chosen,
             self.dtype,
-            head=self.model.head,
+            head=self.head,
             seed=self.seed,
+            rate=rate,
             power=self.power,
             timeout=self.timeout,
             advance=advance,
-            **({} if self.rate is None else {"rate": self.rate}),
         )
         return replace(found, settings={**found.settings, "command": asdict(self)})
 
-    def _chosen(self, names: Sequence[str] | None) -> tuple[Probe, ...]:
-        probes = {probe.name: probe for probe in self.probes()}
-        unknown = [name for name in names or () if name not in probes]
-        if unknown:
-            message = f"probes: required some of {list(probes)}, got {unknown}"
-            raise ValueError(message)
-        return tuple(probe for name, probe in probes.items() if names is None or name in names)
+    def _reference(self) -> Reference:
+        return Reference.of(self._drawn() if self.variant else self.reference, self.head)
+
+    def _drawn(self) -> Any:
+        """The variant's model, with weights of its own."""
+        (variant,) = (variant for variant in VARIANTS if variant.name == self.variant)
+        case = variant.case(str(self.head))
+        return FACES[case.head].on("numpy")(case.config, state=case.state)
+
+    def _on_engine(self) -> Candidate:
+        """The reference's weights on the engine that is named."""
+        (name,) = engines([self.candidate], self.dtype)
+        return as_candidate(self._reference().oracle.to_backend(name, dtype=self.dtype), name=name)
 
 
 def recorded(report: str | bytes, candidate: str | None = None) -> AuditRequest:
@@ -151,3 +137,13 @@ def recorded(report: str | bytes, candidate: str | None = None) -> AuditRequest:
         message = f"candidate: required from you, since the report names something to run: {request.candidate!r}"
         raise ValueError(f"{message}. If you trust it: roberta audit {request.candidate!r} --verify REPORT")
     return request
+
+
+def _chosen(battery: Sequence[Probe], names: Sequence[str]) -> tuple[Probe, ...]:
+    """The probes of these names, in the battery's order."""
+    known = [probe.name for probe in battery]
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        message = f"probes: required some of {known}, got {unknown}"
+        raise ValueError(message)
+    return tuple(probe for probe in battery if probe.name in names)

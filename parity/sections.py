@@ -49,7 +49,7 @@ def sections(audit: Audit) -> tuple[Section, ...]:
         ("Why", ("probe", "what"), _reasons(audit), "Nothing failed or broke."),
         ("Not covered", ("probe", "reason"), _not_covered(audit), "Every probe could be asked."),
         ("Coverage", ("property", "values that were judged"), _coverage(audit), "Nothing was judged."),
-        ("Never varied", ("property", "values"), never_varied(audit).items(), "Every property had two values or more."),
+        ("Never varied", ("what",), ((words,) for words in never_varied(audit)), "All that could be was varied."),
         ("Power", POWER_COLUMNS, _power(audit), "Not computed."),
         ("Power by probe", PROBE_COLUMNS, _power_by_probe(audit), "Not computed."),
         ("Decisions", ("probe", "choices", "may flip", "flipped"), _decisions(audit), "No logits were judged."),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from ..reference.config import RobertaConfig
 from .compare import Comparison
+from .coverage import unvaried
 from .findings import Audit, Departure, Finding
 
 
@@ -52,7 +54,7 @@ def text(audit: Audit) -> str:
         ("What failed, and by how much", _failures(audit, "failed")),
         ("What broke", _failures(audit, "broken")),
         ("What was not covered, which is no pass", [f"{item.probe}: {item.reason}" for item in audit.not_covered]),
-        ("What was never varied", [f"{name}: {only}" for name, only in never_varied(audit).items()]),
+        ("What was never varied", never_varied(audit)),
         ("What it could not have seen", _unseen(audit)),
         ("What it would have seen", _seen(audit)),
         ("Decisions", _decisions(audit)),
@@ -134,18 +136,23 @@ def departed(departure: Departure) -> str:
     return f"{departure.place}{distance}, known by {departure.evidence}{suspects}"
 
 
-def never_varied(audit: Audit) -> dict[str, str]:
-    """The properties of inputs that some probe has, and that had one value, or none, in all that was judged.
+def never_varied(audit: Audit) -> tuple[str, ...]:
+    """What the head could be asked, and no judged probe asked; without a configuration, what had one value only.
 
     Example:
         >>> finding = Finding("a", (), "passed", varied={"length": (13,), "batch": (1, 3)})
         >>> never_varied(Audit({}, {}, {}, {}, (finding,)))
-        {'length': 'always 13'}
+        ('length: always 13',)
+        >>> from .cases import small_config
+        >>> never_varied(Audit({}, {"head": "model", "config": small_config().to_dict()}, {}, {}, (finding,)))[:2]
+        ('a row of one token', 'an even length')
     """
-    coverage = audit.coverage()
+    coverage, head, config = audit.coverage(), audit.reference.get("head"), audit.reference.get("config")
+    if head and config:
+        return unvaried(coverage, head, RobertaConfig.from_dict(config))
     names = dict.fromkeys(name for finding in audit.findings for name in finding.varied)
     few = {name: coverage.get(name, ()) for name in names if len(coverage.get(name, ())) < 2}
-    return {name: f"always {values[0]}" if values else "never judged" for name, values in few.items()}
+    return tuple(f"{name}: always {values[0]}" if values else f"{name}: never judged" for name, values in few.items())
 
 
 def sights(audit: Audit) -> list[Sight]:
@@ -201,15 +208,17 @@ def _failures(audit: Audit, status: str) -> list[str]:
     return [f"{finding.probe}: {line}" for finding in found for line in explained(finding)]
 
 
+STATISTICS = ("ratio", "rms", "projection")
+
+
 def _excess(comparison: Comparison) -> Iterator[str]:
     """By how much an output is over each of the limits that it is over."""
-    if comparison.problem or comparison.ratio > 1.0:
+    if comparison.problem:
         yield str(comparison)
-    if comparison.rms > 1.0 and not comparison.problem:
-        yield f"{comparison.name}: its root mean square error is {number(comparison.rms)} of its limit"
-    if comparison.projection > 1.0:
-        mistake = f" of {comparison.suspect!r}" if comparison.suspect else " of a known mistake"
-        yield f"{comparison.name}: its error in the direction{mistake} is {number(comparison.projection)} of its limit"
+        return
+    for name in STATISTICS:
+        if getattr(comparison, name) > 1.0:
+            yield str(replace(comparison, **{other: 0.0 for other in STATISTICS if other != name}))
 
 
 def _unseen(audit: Audit) -> list[str]:

@@ -21,6 +21,7 @@ ROOT = Path(roberta.__file__).resolve().parent
 #: The module itself, and never as the entry point as well, which an installed package has.
 LOADED = ("-p", "no:roberta-parity", "-p", "roberta.pytest_plugin", "-p", "no:cacheprovider")
 
+ONE = "pyproject.toml::masked_lm::one token"
 PORT = """
 import numpy as np
 import roberta
@@ -129,7 +130,7 @@ def test_an_honest_candidate_passes_probe_by_probe_beside_the_project_s_own_test
 
 def test_one_item_can_be_chosen_by_its_id_and_by_k(project):
     pytester = project()
-    assert outcomes(run(pytester, "pyproject.toml::masked_lm::one token")) == {"passed": 1}
+    assert outcomes(run(pytester, ONE)) == {"passed": 1}
     assert outcomes(run(pytester, "-k", "one and token"))["passed"] == 1
 
 
@@ -146,10 +147,7 @@ def test_an_audit_runs_once_for_all_its_items(project):
     """
     )
     run(pytester, "pyproject.toml::masked_lm::one token", "pyproject.toml::masked_lm::two tokens")
-    few = len((pytester.path / "calls").read_text())
-    (pytester.path / "calls").unlink()
-    run(pytester)
-    assert len((pytester.path / "calls").read_text()) == few
+    assert (pytester.path / "calls").read_text() == "xx"
 
 
 def test_several_heads_are_several_audits(project):
@@ -171,7 +169,7 @@ def test_the_items_are_the_same_twice(project):
 
 
 def test_it_runs_on_workers(project):
-    result = run(project(), "-n", "2", "--dist", "loadfile")
+    result = run(project(), "-n", "2", "--dist", "loadfile", "-k", "token")
     assert result.ret == 0
     result.stdout.fnmatch_lines(["roberta parity of port:honest: passed: *, failed: 0, broken: 0, not covered: *"])
 
@@ -181,7 +179,7 @@ def test_it_runs_on_workers(project):
 
 def test_a_failure_prints_the_whole_verdict_and_a_reproducer_that_runs(project):
     pytester = project(candidate="port:wrong_for_one_token")
-    result = run(pytester)
+    result = run(pytester, ONE)
     assert result.ret == 1
     assert outcomes(result)["failed"] >= 1
     result.stdout.fnmatch_lines(
@@ -197,7 +195,7 @@ def test_a_failure_prints_the_whole_verdict_and_a_reproducer_that_runs(project):
 
 
 def test_a_candidate_that_raises_fails_with_what_it_said(project):
-    result = run(project(candidate="port:raises"))
+    result = run(project(candidate="port:raises"), ONE)
     assert result.ret == 1
     result.stdout.fnmatch_lines(["*RuntimeError: no such length*"])
 
@@ -214,13 +212,13 @@ KNOWN = 'known-failures = [{item = "masked_lm::one token", reason = "see bug 7",
 
 def test_a_known_failure_is_expected(project):
     pytester = project(KNOWN.replace("one token", "*"), candidate="port:wrong_for_one_token")
-    result = run(pytester, "-rx", "pyproject.toml::masked_lm::one token")
+    result = run(pytester, "-rx", ONE)
     assert outcomes(result) == {"xfailed": 1}
     result.stdout.fnmatch_lines(["XFAIL*known since 2026-11-26: see bug 7*"])
 
 
 def test_a_known_failure_that_passes_fails(project):
-    result = run(project(KNOWN), "pyproject.toml::masked_lm::one token")
+    result = run(project(KNOWN), ONE)
     assert outcomes(result) == {"failed": 1}
     result.stdout.fnmatch_lines(["*passes, but is a failure known since 2026-11-26: see bug 7. Take *"])
 

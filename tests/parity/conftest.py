@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from roberta.parity.cases import small_config
 from roberta.parity.compare import Comparison
 from roberta.parity.findings import Audit, Decisions, Departure, Finding, Visibility
 
@@ -52,7 +53,9 @@ def make_findings() -> tuple[Finding, ...]:
         passed,
         failed,
         Finding("second call", ("a reused buffer",), "broken", reason="it raised RuntimeError: no\nsuch thing"),
-        Finding("cache splits", (), "not covered", reason="it takes no past_key_values", varied={"cached": (1, 2)}),
+        Finding(
+            "cache splits", (), "not covered", reason="it takes no past_key_values", varied={"cached": ((1, 2), 3)}
+        ),
     )
 
 
@@ -63,7 +66,12 @@ def make_audit():
     def audit(findings: Any = None, name: str = "mine", **changes: Any) -> Audit:
         described: dict[str, Any] = {
             "candidate": {"name": name, "kind": "callable", "inputs": ["input_ids"], "hash": None},
-            "reference": {"name": "austen", "head": "masked_lm", "weights": "ab" * 32, "config": {"hidden_size": 33}},
+            "reference": {
+                "name": "austen",
+                "head": "masked_lm",
+                "weights": "ab" * 32,
+                "config": small_config().to_diff_dict(),
+            },
             "settings": {"dtype": "float32", "seed": 0, "rate": 1e-9, "started": "2026-11-26T05:00:00", "seconds": 1.5},
             "environment": {"versions": {"numpy": "2.4.6"}, "arithmetic": {"known": False}},
         }

@@ -164,12 +164,12 @@ def test_the_text_says_who_what_where_and_by_how_much(audit):
         "roberta.encoder.layer.0.intermediate.output, 5.2e+03 standard deviations off there, known by taps; looks",
         "length 2: hidden_states.1: nan at [0, 0, 0]",
         "length 2: logits[0, 1, 4]: error 0.0031, which is 41.5 of its budget",
-        "length 2: logits: its root mean square error is 12 of its limit",
-        "length 2: logits: its error in the direction of 'tanh GELU' is 80 of its limit",
+        "length 2: logits: rms error 30 sigma, which is 12 of its limit",
+        "length 2: logits: 80 of the limit in the direction of 'tanh GELU'",
         "second call: it raised RuntimeError: no such thing",
         "cache splits: it takes no past_key_values",
-        "batch: always 3",
-        "cached: never judged",
+        "a row of one token",
+        "padding on the left",
         "eps 1e-12: at most 0.31 of a limit, in 'padding right'; the variance is 1e4 times eps here",
         "2 of 3 known mistakes",
         "one weight: from a relative change of 0.00015",
@@ -198,8 +198,12 @@ def test_the_headline_is_the_verdict(make_audit, statuses, is_complete, expected
     assert audit.passed == (expected == "passed")
 
 
-def test_what_two_probes_varied_between_them_is_varied(audit):
-    assert never_varied(audit) == {"batch": "always 3", "cached": "never judged"}
+def test_what_judged_probes_varied_between_them_is_varied_and_the_rest_is_not(make_audit):
+    audit = make_audit()
+    assert {"padding on the right", "an even length", "an odd length"} & set(never_varied(audit)) == set()
+    assert {"padding on the left", "a row of one token"} <= set(never_varied(audit))
+    unknown = make_audit(reference={"name": "austen"})
+    assert never_varied(unknown) == ("batch: always 3", "cached: never judged")
 
 
 def test_power_of_all_probes_is_that_of_the_best(audit):
@@ -207,6 +211,17 @@ def test_power_of_all_probes_is_that_of_the_best(audit):
     assert (seen.mistake, seen.seen_by) == ("tanh GELU", ("padding right", "length 2"))
     assert sized.smallest == 1.5e-4
     assert (unseen.seen_by, unseen.effect, unseen.probe) == ((), 0.31, "padding right")
+
+
+def test_an_effect_that_is_no_number_is_not_the_best(make_audit):
+    first, second = make_audit().findings[:2]
+    assert sights(make_audit((second, first)))[1].effect == 0.31
+
+
+def test_a_problem_is_said_once(make_audit):
+    broken = Comparison("logits", float("inf"), problem="expected shape (1,), got (2,)", rms=float("inf"))
+    text = str(make_audit((Finding("x", (), "failed", comparisons=(broken,)),)))
+    assert text.count("expected shape (1,), got (2,)") == 1
 
 
 def test_a_long_list_of_outputs_is_cut_and_counted(make_audit):
@@ -370,3 +385,5 @@ def test_a_sum_of_trails_has_the_largest_of_each_place(audit):
     found = dict(plot.largest(audit.findings))
     assert found["roberta.embeddings.word"] == 0.1
     assert found["logits"] == float("inf")
+    called_twice = Finding("twice", (), "passed", trail=(("call 1: logits", 0.1), ("call 2: logits", 0.3)))
+    assert plot.largest([called_twice]) == (("logits", 0.3),)
