@@ -78,7 +78,7 @@ def may_import(path: Path, target: str) -> bool:
     floor = floor_of(path)
     homes = [room for room in FLOORS if room and f"{target}/".startswith(f"{room}/")]
     is_own = floor in homes and (path.name == "__init__.py" or floor == max(homes, key=len))
-    is_face = target == "__version__" and not floor
+    is_face = not floor and (target == "__version__" or (ROOT / f"{target}.py").is_file())
     return is_own or is_face or any(f"{target}/".startswith(f"{room}/") for room in FLOORS.get(floor, set()))
 
 
