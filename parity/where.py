@@ -47,7 +47,9 @@ def replayed(
         A comparison for each observed tap, in the order of computation.
     """
     table = symbols(oracle.head, oracle.config, **oracle.options)
-    judged = {name: _judged(table[name], np.shape(value), inputs) for name, value in observed.items() if name in table}
+    judged = {
+        name: judged_tap(table[name], np.shape(value), inputs) for name, value in observed.items() if name in table
+    }
 
     def put(name: str, value: Any) -> Any:
         if name not in judged or np.shape(observed[name]) != value.shape:
@@ -127,7 +129,7 @@ def matched_by_value(oracle: Any, inputs: Mapping[str, Any], values: Mapping[str
 
     def match(name: str, value: Any) -> Any:
         own = np.asarray(value)
-        where = np.broadcast_to(_judged(table[name], own.shape, inputs), own.shape)
+        where = np.broadcast_to(judged_tap(table[name], own.shape, inputs), own.shape)
         candidate, distance = _nearest(own, by_size.get(own.size, []), where)
         if candidate is None or distance > RESEMBLANCE:
             return value
@@ -231,8 +233,17 @@ def climbed(
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _judged(symbol: Symbol, shape: tuple[int, ...], inputs: Mapping[str, Any]) -> Any:
-    """Which elements of a tap count: those of real tokens, and the scores of keys that may be looked at."""
+def judged_tap(symbol: Symbol, shape: tuple[int, ...], inputs: Mapping[str, Any]) -> Any:
+    """Which elements of a tap count: those of real tokens, and the scores of keys that may be looked at.
+
+    Args:
+        symbol: of the tap.
+        shape: its shape.
+        inputs: the arguments of the call.
+
+    Returns:
+        Booleans that broadcast to the shape; True for all.
+    """
     is_real = real_tokens(inputs)
     if is_real is None:
         return True
