@@ -99,6 +99,11 @@ class Arithmetic:
     walks: list[Array] = field(default_factory=list[Array])
     _next: int = 0
 
+    @property
+    def errs(self) -> bool:
+        """Whether results differ from the truth."""
+        return self.rng is not None
+
     def array(self, value: Any) -> Rounded:
         """A value in this arithmetic."""
         held = np.asarray(value).view(Rounded)
@@ -121,7 +126,7 @@ class Arithmetic:
         """An argument as an engine receives it: numbers that the precision lacks are off by a rounding."""
         if self.rng is None or not _is_floating(value):
             return value
-        lacking = value != _nearest(value, self.precision.name)
+        lacking = value != nearest(value, self.precision.name)
         if not lacking.any():
             return value
         return self.noisy(value, np.abs(value) * lacking, ONE_ROUNDING * self.precision.storage)
@@ -149,6 +154,22 @@ class Arithmetic:
     def elementary(self, value: Array) -> Array:
         """The result of an elementary function."""
         return self.stored(value, ELEMENTARY * self.precision.storage)
+
+    def multiplied(self, left: Array, right: Array, result: Array) -> Array:
+        """left @ right, from the exact result."""
+        if not self.reads_exactly(right):
+            result = self.product(left, right, np.matmul)
+        return self.summed(result, lambda: walk_of_product(left, right, result))
+
+    def contracted(self, subscripts: str, left: Array, right: Array) -> Array:
+        """A contraction of two factors over their last axes: a product like another."""
+        multiply = partial(np.einsum, subscripts)
+        result = multiply(left, right) if self.reads_exactly(right) else self.product(left, right, multiply)
+        return self.summed(result, lambda: _walk_of_contraction(multiply, left, right, result))
+
+    def added(self, terms: Array, axis: Any, result: Array) -> Array:
+        """sum of the terms over an axis, from the exact result."""
+        return self.summed(result, lambda: _walk_of_sum(terms, result, axis))
 
     def summed(self, value: Array, walk: Callable[[], Array]) -> Array:
         """The result of a sum: what its walk over partial sums lost, then stored."""
@@ -193,7 +214,7 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
         if not _is_floating(result):
             return result
         arithmetic = _arithmetic(inputs)
-        errs = arithmetic.rng is not None or ufunc is np.matmul or method == "reduce"
+        errs = arithmetic.errs or ufunc is np.matmul or method == "reduce"
         if errs and ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
             result = _erring(arithmetic, ufunc, method, plain, result, options)
         if out is not None:
@@ -203,7 +224,8 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.einsum:
-            return _einsum(*args)
+            arithmetic = _arithmetic(args[1:])
+            return arithmetic.array(arithmetic.contracted(*_unwrapped(args)))
         result = function(*_unwrapped(args), **_unwrapped(kwargs))
         return _arithmetic(_leaves((args, *kwargs.values()))).array(result) if _is_floating(result) else result
 
@@ -213,19 +235,12 @@ def _erring(
 ) -> Any:
     """The result of an operation with the error that belongs to it."""
     if ufunc is np.matmul:
-        return _matmul(arithmetic, plain[0], plain[1], result)
+        return arithmetic.multiplied(plain[0], plain[1], result)
     if ufunc is np.add and method == "reduce":
-        terms, axis = plain[0], options.get("axis")
-        return arithmetic.summed(result, lambda: _walk_of_sum(terms, result, axis))
+        return arithmetic.added(plain[0], options.get("axis"), result)
     if ufunc.__name__ in ROUNDED_ONCE:
         return arithmetic.stored(result)
     return arithmetic.elementary(result)
-
-
-def _matmul(arithmetic: Arithmetic, left: Array, right: Array, result: Array) -> Array:
-    if not arithmetic.reads_exactly(right):
-        result = arithmetic.product(left, right, np.matmul)
-    return arithmetic.summed(result, lambda: walk_of_product(left, right, result))
 
 
 def walk_of_product(left: Array, right: Array, result: Array) -> Array:
@@ -266,22 +281,14 @@ def _walk_of_sum(terms: Array, result: Array, axis: Any) -> Array:
     return np.sqrt((n + 1) / 6.0 * (2.0 * result * result + squares))
 
 
-def _einsum(subscripts: str, left: Any, right: Any) -> Any:
-    """A contraction of two factors: a product like another, whose walk is taken in the mean over all orders."""
-    arithmetic = _arithmetic((left, right))
-    left, right = _plain(left), _plain(right)
-    multiply = partial(np.einsum, subscripts)
-    result = multiply(left, right) if arithmetic.reads_exactly(right) else arithmetic.product(left, right, multiply)
+def _walk_of_contraction(multiply: Callable[[Array, Array], Array], left: Array, right: Array, result: Array) -> Array:
+    """The same for a contraction: in the mean over all orders of adding."""
     n = left.shape[-1]
-
-    def walk() -> Array:
-        squares = multiply(left * left, right * right)
-        return np.sqrt((n + 1) / 6.0 * (2.0 * result * result + squares) + squares)
-
-    return arithmetic.array(arithmetic.summed(result, walk))
+    squares = multiply(left * left, right * right)
+    return np.sqrt((n + 1) / 6.0 * (2.0 * result * result + squares) + squares)
 
 
-def _nearest(value: Array, name: str) -> Array:
+def nearest(value: Array, name: str) -> Array:
     """The value as a precision stores it."""
     stored = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float64": np.float64}.get(name, np.float32)
     with np.errstate(over="ignore"):
