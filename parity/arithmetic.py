@@ -66,6 +66,11 @@ class Precision:
     factors: float = 0.0
     levels: int = 0
 
+    @property
+    def coarsest(self) -> float:
+        """The largest relative error of any single operation."""
+        return max(self.storage, self.factors, 1.0 / self.levels if self.levels else 0.0)
+
 
 PRECISIONS: Mapping[str, Precision] = {
     "float64": Precision("float64", 2.0**-53, 2.0**-53, 2.0**-1022, 1.7976931348623157e308),
@@ -92,11 +97,13 @@ class Arithmetic:
         precision: whose errors.
         rng: draws them; None in the run that is the truth.
         walks: of every sum, in the order of computation: noted by the true run, used by the others.
+        largest: the largest magnitude that a stored result has had; of masked scores, which are as low as can be, none.
     """
 
     precision: Precision
     rng: np.random.Generator | None = None
     walks: list[Array] = field(default_factory=list[Array])
+    largest: float = 0.0
     _next: int = 0
 
     @property
@@ -144,6 +151,7 @@ class Arithmetic:
     def stored(self, value: Array, deviation: float | None = None) -> Array:
         """A result, rounded as it is stored; flushed or not where it is smaller than the smallest normal number."""
         if self.rng is None:
+            self.largest = max(self.largest, _largest(value))
             return value
         deviation = ONE_ROUNDING * self.precision.storage if deviation is None else deviation
         scale = np.abs(value)
@@ -175,7 +183,7 @@ class Arithmetic:
         """The result of a sum: what its walk over partial sums lost, then stored."""
         if self.rng is None:
             self.walks.append(walk().astype(np.float32))
-            return value
+            return self.stored(value)
         length = self.walks[self._next]
         self._next += 1
         return self.stored(self.noisy(value, length, ONE_ROUNDING * self.precision.accumulation))
@@ -214,8 +222,7 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
         if not _is_floating(result):
             return result
         arithmetic = _arithmetic(inputs)
-        errs = arithmetic.errs or ufunc is np.matmul or method == "reduce"
-        if errs and ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
+        if ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
             result = _erring(arithmetic, ufunc, method, plain, result, options)
         if out is not None:
             options["out"][0][...] = result
@@ -304,6 +311,12 @@ def _is_trivial(name: str, operands: list[Any]) -> bool:
     if name in {"add", "subtract"}:
         return 0.0 in scalars
     return name in {"multiply", "divide", "true_divide"} and any(abs(math.frexp(v)[0]) == 0.5 for v in scalars)
+
+
+def _largest(value: Array) -> float:
+    """The largest magnitude; hidden scores are the lowest number, or near it, and no results."""
+    magnitudes = np.abs(value)
+    return float(magnitudes.max(initial=0.0, where=magnitudes < 1e300))
 
 
 def _plain(value: Any) -> Any:

@@ -139,12 +139,12 @@ def noisy_runs(
     """
     precision = PRECISIONS[dtype]
     exact = Arithmetic(precision)
-    true_outputs, true_taps, largest = _run(model, calls, exact, listener, keep_taps)
+    true_outputs, true_taps = _run(model, calls, exact, listener, keep_taps)
     errors = [{name: _stack(draws, value) for name, value in outputs.items()} for outputs in true_outputs]
     tap_errors = {name: _stack(draws, value) for name, value in true_taps.items()}
     for k in range(draws):
         rng = np.random.Generator(np.random.SFC64([seed, k]))
-        outputs, taps, _ = _run(model, calls, exact.drawing(rng), listener, keep_taps)
+        outputs, taps = _run(model, calls, exact.drawing(rng), listener, keep_taps)
         for found, truth, into in zip((*outputs, taps), (*true_outputs, true_taps), (*errors, tap_errors), strict=True):
             for name, value in found.items():
                 into[name][k] = value - truth[name]
@@ -157,7 +157,7 @@ def noisy_runs(
             for call, truth in zip(errors, true_outputs, strict=True)
         ],
         {name: _spread(found, true_taps[name], own) for name, found in tap_errors.items()},
-        largest,
+        exact.largest,
         precision,
     )
 
@@ -167,10 +167,26 @@ def permitted(
 ) -> Budget:
     """From the spread to the limits, with what may be lost to underflow."""
     pooled = spread.pooled
+    sigma = _first_order(pooled.sigma, precision)
     t = largest_of(truth.size, pooled.freedom, rate / TESTS)
-    limit = t * pooled.sigma + precision.smallest
+    limit = t * sigma + precision.smallest
     rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS)
-    return Budget(np.asarray(truth), pooled.sigma, limit, rms_limit, None, spread, overflows)
+    return Budget(np.asarray(truth), _flushed(sigma, truth, limit, precision), limit, rms_limit, None, spread, overflows)
+
+
+def _first_order(sigma: Array, precision: Precision) -> Array:
+    """At least u times the row's: what was neglected, an error of an error, is not smaller where its element is small.
+
+    A row's elements are mixed with each other (by norms, softmax, products). What nothing moves stays exact.
+    """
+    row = np.sqrt(np.mean(np.square(sigma), axis=-1, keepdims=True)) if sigma.ndim else sigma
+    return np.where(sigma > 0, np.maximum(sigma, precision.coarsest * row), 0.0)
+
+
+def _flushed(sigma: Array, truth: Array, limit: Array, precision: Precision) -> Array:
+    """With what an element errs that is flushed to zero: by its own size, where it may be smaller than any number."""
+    size = np.abs(truth)
+    return np.where(sigma > 0, np.hypot(sigma, np.where(size < limit, np.minimum(size, precision.smallest), 0.0)), 0.0)
 
 
 def _stack(draws: int, value: Array) -> Array:
@@ -192,14 +208,11 @@ def _truths_own_error(precision: Precision) -> float:
 
 def _run(
     model: Any, calls: Sequence[Mapping[str, Any]], arithmetic: Arithmetic, listener: Tap, keep_taps: bool
-) -> tuple[list[dict[str, Array]], dict[str, Array], float]:
-    """The calls in an arithmetic: flat outputs of each, the taps of the last, and the largest magnitude of any tap."""
+) -> tuple[list[dict[str, Array]], dict[str, Array]]:
+    """The calls in an arithmetic: flat outputs of each, and the taps of the last."""
     taps: dict[str, Array] = {}
-    largest = 0.0
 
     def keep(name: str, value: Array) -> Array:
-        nonlocal largest
-        largest = max(largest, float(np.abs(value).max(initial=0.0)))
         if keep_taps:
             taps[name] = np.asarray(value)
         return listener(name, value)
@@ -213,7 +226,7 @@ def _run(
             output = model._call((), {**given, **({} if past is None else {"past_key_values": past})}, keep)
             outputs.append(flat_outputs(output))
             past = output.get("past_key_values")
-    return outputs, dict(taps), largest
+    return outputs, dict(taps)
 
 
 @contextmanager
