@@ -203,6 +203,7 @@ def _sizes() -> Iterator[Situation]:
     yield Situation("one token", draw={"length": 1, "padding": "none"})
     yield Situation("one output", "sequence_classification", {"num_labels": 1})
     yield Situation("base width", config=BASE, draw=SHORT, limited=True)
+    yield Situation("constant embeddings, base width", config=BASE, draw=SHORT, state=only(("embeddings.weight",), constant), limited=True)
     wide = {"config": {**WIDE, "hidden_act": "relu"}, "draw": SHORT}
     yield Situation("3,072 positive products", state=positive, **wide)
-    yield Situation("3,072 constant products", state=dense(constant), **wide)
+    yield Situation("3,072 equal products", state=lambda name, value: constant(value), **wide)

@@ -57,7 +57,7 @@ def pool(errors: Array, truth: Array | None = None) -> Pooled:
         (True, True, True)
     """
     K = len(errors)
-    variance = np.mean(np.square(errors, dtype=np.float64), axis=0)
+    errors, variance = _mean_square(errors)
     is_moved = variance > 0
     if not is_moved.any():
         return Pooled(np.zeros_like(variance), float(K), 1.0, K)
@@ -65,8 +65,19 @@ def pool(errors: Array, truth: Array | None = None) -> Pooled:
     shrunk = variance if freedom == 0 else (freedom * prior + K * variance) / (freedom + K)
     may_move = is_moved if truth is None else is_moved | (truth != 0)
     sigma = np.sqrt(np.where(is_moved, shrunk, np.where(may_move, prior, 0.0)))
-    scaled = _scaled(errors, sigma, is_moved)
-    return Pooled(sigma, min(freedom + K, _freedom_of_tails(scaled), NORMAL), _modes(scaled), K)
+    modes = _modes(_scaled(errors, sigma, is_moved))
+    others = (freedom * prior + K * variance)[is_moved]
+    tails = _freedom_of_tails(_largest_unforeseen(errors[:, is_moved], others, freedom), modes * K)
+    return Pooled(sigma, min(freedom + K, tails, NORMAL), modes, K)
+
+
+def _mean_square(errors: Array) -> tuple[Array, Array]:
+    """The draws without those that left the range of numbers, and the mean square of each element's."""
+    is_finite = np.isfinite(errors)
+    if is_finite.all():
+        return errors, np.mean(np.square(errors, dtype=np.float64), axis=0)
+    errors = np.where(is_finite, errors, 0.0)
+    return errors, np.square(errors, dtype=np.float64).sum(0) / np.maximum(is_finite.sum(0), 1)
 
 
 def _prior(variance: Array, is_moved: Any, K: int) -> tuple[Array, float]:
@@ -128,11 +139,26 @@ def _scaled(errors: Array, sigma: Array, is_moved: Any) -> Array:
     return (errors[:, is_moved] / sigma[is_moved]).astype(np.float32)
 
 
-def _freedom_of_tails(scaled: Array) -> float:
-    """The degrees of freedom of Student's distribution with the draws' kurtosis, 3 + 6 / (freedom - 4)."""
-    kurtosis = float(np.mean(np.square(np.square(scaled, dtype=np.float64))))
-    kurtosis /= float(np.mean(np.square(scaled, dtype=np.float64))) ** 2
-    return NORMAL if kurtosis <= 3.0 + 6.0 / NORMAL else 4.0 + 6.0 / (kurtosis - 3.0)
+def _largest_unforeseen(errors: Array, total: Array, freedom: float) -> float:
+    """The largest error of any draw in standard deviations that the other draws, and the prior, would have given it."""
+    if len(errors) < 2:
+        return 0.0
+    squares = (np.square(draw, dtype=np.float64) for draw in errors)
+    tiny = np.finfo(np.float64).tiny
+    return math.sqrt(max(float((square / np.maximum(total - square, tiny)).max()) for square in squares) * (
+        freedom + len(errors) - 1
+    ))
+
+
+def _freedom_of_tails(largest: float, count: float) -> float:
+    """The lightest Student's tails that such a maximum of `count` draws does not refute at the 5 % level."""
+    if largest <= largest_of(1, NORMAL, 0.05 / count):
+        return NORMAL
+    low, high = 0.0, math.log(NORMAL)
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if largest_of(1, math.exp(middle), 0.05 / count) < largest else (middle, high)
+    return math.exp(low)
 
 
 def _modes(scaled: Array) -> float:
@@ -159,14 +185,21 @@ def largest_of(count: int, freedom: float, rate: float) -> float:
     return float(-stdtrit(freedom, rate / (2 * max(count, 1))))
 
 
-def mean_square_limit(modes: float, draws: int, rate: float) -> float:
+def mean_square_limit(modes: float, draws: int, rate: float, single: float = 0.0) -> float:
     """What the root mean square of error / sigma exceeds with probability `rate`: Fisher's F of the modes.
 
     A mean over many elements is so sharp that the one thing shows which the model takes on average, how large a
-    rounding is for the mantissas at hand: so they are taken at their coarsest.
+    rounding is for the mantissas at hand: so they are taken at their coarsest. Where tails are heavy, one large element
+    makes the whole mean large ("a single big jump"): it has room besides.
+
+    Args:
+        modes: how many independent squares are averaged.
+        draws: K, from which sigma is known.
+        rate: of false alarms.
+        single: what the largest element alone may contribute to the root mean square.
 
     Example:
         >>> round(mean_square_limit(1000.0, 24, 1e-9) / COARSEST, 2)
         1.14
     """
-    return COARSEST * math.sqrt(float(fdtri(modes, draws * modes, 1.0 - rate)))
+    return math.hypot(COARSEST * math.sqrt(float(fdtri(modes, draws * modes, 1.0 - rate))), single)

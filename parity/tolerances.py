@@ -45,7 +45,7 @@ class Budget:
         rms_limit: the largest permitted root mean square of error / sigma.
         judged: which elements count, broadcastable to the truth; None for all.
         spread: what sigma is known from, for other rates and for projections; None where a budget is made by hand.
-        overflows: whether a value on the way to this one is larger than the precision has numbers for.
+        overflows: whether a value on the way to this one may be larger or smaller than the precision has numbers for.
     """
 
     truth: Array
@@ -94,7 +94,8 @@ class Run:
         return {name: self._budget(t, self.tap_spreads[name], rate) for name, t in self.taps.items()}
 
     def _budget(self, truth: Array, spread: Spread, rate: float) -> Budget:
-        return permitted(truth, spread, self.precision, rate, overflows=self.largest > self.precision.largest)
+        overflows = self.largest > self.precision.largest or not np.isfinite(spread.errors).all()
+        return permitted(truth, spread, self.precision, rate, overflows=overflows)
 
 
 def budgets(
@@ -170,7 +171,7 @@ def permitted(
     sigma = _first_order(pooled.sigma, precision)
     t = largest_of(truth.size, pooled.freedom, rate / TESTS)
     limit = t * sigma + precision.smallest
-    rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS)
+    rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS, t / math.sqrt(max(truth.size, 1)))
     return Budget(np.asarray(truth), _flushed(sigma, truth, limit, precision), limit, rms_limit, None, spread, overflows)
 
 
