@@ -1,4 +1,4 @@
-"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, list engines.
+"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, audit, list engines.
 
 Exit status: 0 all is well, 1 a check failed, 2 the command was given something it cannot use.
 """
@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import __version__
+from .audit_command import audit
+from .terminal import console, progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from .parity.probes import Probe
 
 app = typer.Typer(
     name="roberta",
@@ -30,6 +32,20 @@ app = typer.Typer(
 
 WHERE = "A folder, the name of a shipped checkpoint, or an id on the hub; by default austen, which is shipped."
 Engines = Annotated[str | None, typer.Option(help="Engines, separated by commas; by default all that are available.")]
+
+
+class DefaultGroup(TyperGroup):
+    """A group of commands the first of which is meant where none is named; its help is the group's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the first command's name in front, where no name stands there."""
+        is_named = args[:1] == ["--help"] or (bool(args) and args[0] in self.commands)
+        return super().parse_args(ctx, args if is_named else [self.list_commands(ctx)[0], *args])
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The first command's help, and what else there is."""
+        self.commands[self.list_commands(ctx)[0]].format_help(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -67,7 +83,7 @@ def fill_mask(
         table.add_column("sentence")
         for filling in candidates:
             table.add_row(f"{filling.probability:.1%}", repr(filling.token), filling.sentence)
-        _console().print(table)
+        console().print(table)
 
 
 @app.command()
@@ -100,11 +116,17 @@ def tokenize(
         for token in explanation.tokens:
             held = shown(text[token.start : token.end]) if token.end else ""
             table.add_row(str(token.id), shown(token.token)[1:-1], held, f"{token.start} to {token.end}")
-        _console().print(table)
+        console().print(table)
 
 
-@app.command()
-def parity(
+judging = typer.Typer(cls=DefaultGroup, rich_markup_mode=None)
+app.add_typer(
+    judging, name="parity", short_help="Hold every head on every engine, or a port's files, against the spec."
+)
+
+
+@judging.command(hidden=True)
+def check(
     checkpoint: Annotated[str | None, typer.Argument(help=WHERE)] = None,
     backends: Engines = None,
     heads: Annotated[str | None, typer.Option(help="Heads, separated by commas; by default all seven.")] = None,
@@ -119,23 +141,66 @@ def parity(
     """
     from .dispatch.checkpoint import DEFAULT_CHECKPOINT
     from .files.atomic import write_atomically
-    from .parity import Report, check, check_gradients, check_variants
+    from .parity import Report, check_gradients, check_variants
+    from .parity import check as check_heads
     from .parity.checking import engines, require_heads
     from .parity.gradients import trains
 
     chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
     names = engines(_split(backends), dtype)
-    reports = [check(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
-    _console().print(reports[0].table())
+    reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
+    console().print(reports[0].table())
     reports += [check_variants(names, **chosen)] if variants else []
     reports += [check_gradients([name for name in names if trains(name)], **chosen)] if gradients else []
     for further in reports[1:]:
         if further.rows:  # a head that is no decoder has no variants
-            _console().print(further.grid())
+            console().print(further.grid())
     whole = Report(reports[0].subject, dtype, tuple(row for report in reports for row in report.rows))
     if json is not None:
         write_atomically(json, whole.to_json().encode())
     _exit(whole.passed)
+
+
+@judging.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    model: Annotated[str, typer.Option(help=WHERE)] = "austen",
+    head: Annotated[str | None, typer.Option(help="By default the one that the checkpoint was saved as.")] = None,
+    dtype: Annotated[str, typer.Option(help="The precision in which the port computes.")] = "float32",
+    tokens: Annotated[
+        int | None, typer.Option(help="The most tokens of all questions together; by default any.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Write weights, questions, answers and limits, by which a port in any language is judged.
+
+    README.md in the folder explains it. It holds about 20 bytes for each number of the answers: for a large vocabulary
+    limit the tokens.
+    """
+    from .parity.exporting import export as write
+
+    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens, track=_tracked)
+    typer.echo(f"{directory}: {directory / 'README.md'} says how to use it")
+
+
+@judging.command()
+def judge(
+    directory: Annotated[Path, typer.Argument(help="What `roberta parity export` wrote.", show_default=False)],
+    outputs: Annotated[Path, typer.Argument(help="The folder of the port's outputs.", show_default=False)],
+) -> None:
+    """Judge a port by the files of its outputs.
+
+    Exit status 1 where one exceeds its limit or cannot be read, or where nothing was judged.
+    """
+    from .parity.folders import judge as hold
+
+    found = hold(directory, outputs)
+    console().print(found.table())
+    typer.echo(found)
+    _exit(found.passed)
+
+
+app.command()(audit)
 
 
 @app.command()
@@ -153,13 +218,13 @@ def selftest(
     from .parity.selftest import run_false_alarms, run_mutants
 
     names = engines(_split(backends), "float32")
-    with _progress("mutants", len(names) * len(MUTANTS)) as advance:
+    with progress("mutants", len(names) * len(MUTANTS)) as advance:
         results: list[Any] = [run_mutants(names, advance=advance)]
-    _console().print(results[0].table())
+    console().print(results[0].table())
     if false_alarms:
-        with _progress("drawn configurations", false_alarms) as advance:
+        with progress("drawn configurations", false_alarms) as advance:
             results.append(run_false_alarms(false_alarms, seed, names, advance=advance))
-        _console().print(results[1].table())
+        console().print(results[1].table())
     _exit(all(result.passed for result in results))
 
 
@@ -176,7 +241,7 @@ def backends() -> None:
         missing = None if status.is_available else f"{status.reason}; {status.install}"
         remark = missing or ("the default" if name == default else "")
         table.add_row(name, status.version or "-", ", ".join(status.devices) or "-", remark)
-    _console().print(table)
+    console().print(table)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -186,23 +251,11 @@ def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",")]
 
 
-def _console() -> Console:
-    """Where results go: texts as they are, no markup in them; wide enough for every table where no window limits it."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Generator[Callable[[], None]]:
-    """A bar on stderr, in a window only; what it gives moves it on by one."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+def _tracked(probes: Sequence[Probe]) -> Generator[Probe]:
+    with progress("probes", len(probes)) as advance:
+        for probe in probes:
+            yield probe
+            advance()
 
 
 def _exit(passed: bool) -> None:

@@ -36,7 +36,9 @@ FLOORS = {
     # the native classes are named to type checkers, and looked up when one is wanted
     "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
-    "parity": {"files", "reference", "tokenizer", "backends", "dispatch"},
+    # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
+    "parity": {"files", "reference", "tokenizer", "backends", "dispatch", "parity/adapters"},
+    "parity/adapters": {"reference", "dispatch", "parity"},
     "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
@@ -237,6 +239,7 @@ def test_the_wheel_holds_every_folder_of_the_package_and_its_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"{PACKAGE}/{relative(path)}" for path in FILES}
     data = [ROOT / "py.typed", *(ROOT / "checkpoints/austen").iterdir()]
+    data += [ROOT / "parity/audit.html.jinja", ROOT / "parity/audit.schema.json"]
     expected |= {f"{PACKAGE}/{relative(path)}" for path in data}
     inside = {name for name in names if name.startswith(f"{PACKAGE}/")}
     assert inside == expected
