@@ -11,7 +11,8 @@ the error that an honest engine of that precision may make there:
       d^2 (n + 1) / 6 · (2 s^2 + q),    s = sum p,  q = sum p^2,
 
   which needs the result and one product of squares. The natural order, the one that a plain loop takes, is followed
-  besides (of products in blocks), and the larger of the two counts. Blocked, pairwise, fused and compensated sums walk less far.
+  besides (of products in blocks), and the larger of the two counts. Blocked, pairwise, fused and compensated sums walk
+  less far. Terms that are equal err alike, which is counted (`_coherence`).
   No order can be worse than n (sum |p|)^2, but only one that has sorted the terms by sign comes near it.
 * A product's terms are rounded, too, where they are not fused: q d^2.
 
@@ -133,7 +134,7 @@ class Arithmetic:
 
     def given(self, value: Any) -> Any:
         """An argument as an engine receives it: numbers that the precision lacks are off by a rounding."""
-        if self.rng is None or not _is_floating(value):
+        if self.rng is None or not is_floating(value):
             return value
         lacking = value != nearest(value, self.precision.name)
         if not lacking.any():
@@ -223,7 +224,7 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
         if out is not None:
             options["out"] = tuple(_plain(value) for value in out)
         result: Any = getattr(ufunc, method)(*plain, **options)
-        if not _is_floating(result):
+        if not is_floating(result):
             return result
         arithmetic = _arithmetic(inputs)
         if ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
@@ -238,7 +239,7 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
             arithmetic = _arithmetic(args[1:])
             return arithmetic.array(arithmetic.contracted(*_unwrapped(args)))
         result = function(*_unwrapped(args), **_unwrapped(kwargs))
-        return _arithmetic(_leaves((args, *kwargs.values()))).array(result) if _is_floating(result) else result
+        return _arithmetic(_leaves((args, *kwargs.values()))).array(result) if is_floating(result) else result
 
 
 def _erring(
@@ -300,10 +301,10 @@ def _walk_of_sum(terms: Array, result: Array, axis: Any) -> Array:
 
 
 def _coherence(rows: Array) -> Array:
-    """How many terms of a row err alike, in the mean: equal ones do, since the error of a step depends on the term alone.
+    """How many terms of a row err alike, in the mean: equal ones do.
 
-    The sum that has been reached is a multiple of its unit in the last place, so what is lost is what the term has below
-    that. Errors of m equal terms add up to a variance of m^2, not m; terms of 0 lose nothing.
+    The sum that has been reached is a multiple of its unit in the last place, so a step loses what the term has below
+    that, whatever the sum is. Errors of m equal terms add up to a variance of m^2, not m; terms of 0 lose nothing.
 
     Example:
         >>> _coherence(np.array([[3.0, 3.0, 3.0, 3.0], [1.0, 2.0, 3.0, 4.0], [5.0, 5.0, 7.0, 0.0]])).tolist()
@@ -328,7 +329,12 @@ def _walk_of_contraction(multiply: Callable[[Array, Array], Array], left: Array,
 
 
 def nearest(value: Array, name: str) -> Array:
-    """The value as a precision stores it."""
+    """The value as a precision stores it.
+
+    Example:
+        >>> nearest(np.array([1.0 + 2.0**-9, 70000.0]), "float16")
+        array([1.00195312,        inf])
+    """
     stored = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float64": np.float64}.get(name, np.float32)
     with np.errstate(over="ignore"):
         return value.astype(stored).astype(value.dtype)
@@ -355,7 +361,8 @@ def _plain(value: Any) -> Any:
     return value.view(np.ndarray) if isinstance(value, Rounded) else value
 
 
-def _is_floating(value: Any) -> bool:
+def is_floating(value: Any) -> bool:
+    """Whether it is an array, or a number of NumPy, of floating point."""
     return isinstance(value, np.ndarray | np.floating) and cast("Any", value).dtype.kind == "f"
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ..reference.layers import Array
-from .arithmetic import Arithmetic, Precision, nearest
+from .arithmetic import Arithmetic, Precision, is_floating, nearest
 
 #: The k-th terms of all sums at once, exact or rounded.
 Terms = Callable[[int], Array]
@@ -27,7 +27,7 @@ Order = Callable[[Terms, int, Any], Array]
 
 
 def natural(terms: Terms, count: int, dtype: Any) -> Array:
-    """((p_0 + p_1) + p_2) + …
+    """One term after the other.
 
     Example:
         >>> thirds = np.full(3, 1 / 3)
@@ -44,7 +44,7 @@ def backward(terms: Terms, count: int, dtype: Any) -> Array:
 
 def shuffled(terms: Terms, count: int, dtype: Any) -> Array:
     """In an order that was drawn."""
-    return _along(np.random.default_rng(count).permutation(count), terms, dtype)
+    return _along(np.random.default_rng(count).permutation(count).tolist(), terms, dtype)
 
 
 def pairwise(terms: Terms, count: int, dtype: Any) -> Array:
@@ -89,10 +89,10 @@ def sorted_by_sign(terms: Terms, count: int, dtype: Any) -> Array:
     return _along(range(count), ordered.__getitem__, dtype)
 
 
-def _along(places: Sequence[int] | range | Array, terms: Terms, dtype: Any) -> Array:
+def _along(places: Sequence[int], terms: Terms, dtype: Any) -> Array:
     total: Any = None
     for k in places:
-        total = terms(int(k)).astype(dtype) if total is None else (total + terms(int(k))).astype(dtype)
+        total = terms(k).astype(dtype) if total is None else (total + terms(k)).astype(dtype)
     return total
 
 
@@ -167,8 +167,7 @@ class Computing(Arithmetic):
 
     def given(self, value: Any) -> Any:
         """An argument as the precision stores it."""
-        is_floating = isinstance(value, np.ndarray) and value.dtype.kind == "f"
-        return nearest(value.astype(np.float64), self.precision.name) if is_floating else value  # pyright: ignore
+        return nearest(np.asarray(value, np.float64), self.precision.name) if is_floating(value) else value
 
     def stored(self, value: Array, deviation: float | None = None) -> Array:
         """The nearest number."""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..reference.config import POSITION_EMBEDDING_TYPES
+from ..reference.inputs import LABELS
 from ..reference.layers import ACTIVATIONS, Array
 from ..reference.parameters import HEADS
 from .cases import PADDINGS, Case, draw_case
@@ -36,7 +37,8 @@ class Situation:
         inputs: changes the arguments.
         draw: the other arguments of `cases.draw_case`.
         dtypes: the precisions in which it is looked at.
-        limited: of orders and engines only those that finish in time: sums are long.
+        limited: of orders only those that differ most: sums are long.
+        cached: how many tokens go first, the others on their cache; 0 for all at once.
     """
 
     name: str
@@ -47,6 +49,7 @@ class Situation:
     draw: Mapping[str, Any] = field(default_factory=dict[str, Any])
     dtypes: tuple[str, ...] = ALL
     limited: bool = False
+    cached: int = 0
 
     def case(self, seed: int = 0) -> Case:
         """Its case of a seed, which asks for all that a model can show."""
@@ -54,6 +57,16 @@ class Situation:
         state = dict(drawn.state) if self.state is None else _changed(drawn.state, self.state)
         inputs = drawn.inputs if self.inputs is None else self.inputs(dict(drawn.inputs))
         return replace(drawn, state=state, inputs={**inputs, "output_hidden_states": True, "output_attentions": True})
+
+    def calls(self, case: Case) -> list[dict[str, Any]]:
+        """Its calls: one, or, of a row that is split, the first part and the rest on its cache."""
+        if not self.cached:
+            return [case.inputs]
+        given = {name: value for name, value in case.inputs.items() if name not in LABELS[self.head]}
+        by_token = ("input_ids", "token_type_ids")
+        first = {name: value[:, : self.cached] if name in by_token else value for name, value in given.items()}
+        rest = {name: value[:, self.cached :] if name in by_token else value for name, value in given.items()}
+        return [{**first, "attention_mask": given["attention_mask"][:, : self.cached]}, rest]
 
 
 def _changed(state: State, change: Change) -> State:
@@ -76,6 +89,11 @@ def only(endings: tuple[str, ...], change: Callable[[Array], Array]) -> Change:
 def dense(change: Callable[[Array], Array]) -> Change:
     """A change of the weights of dense layers."""
     return lambda name, value: change(value) if value.ndim == 2 and "embeddings" not in name else value
+
+
+def every(change: Callable[[Array], Array]) -> Change:
+    """A change of all."""
+    return lambda name, value: change(value)
 
 
 def outliers(value: Array) -> Array:
@@ -105,25 +123,48 @@ def with_mantissa(mantissa: float) -> Callable[[Array], Array]:
     return changed
 
 
-def positive(name: str, value: Array) -> Array:
-    """No weight is negative."""
-    return np.abs(value)
+def thirtyfold(value: Array) -> Array:
+    """30 times as large: what saturates, does."""
+    return 30.0 * value
 
 
-def far_rows(name: str, value: Array) -> Array:
-    """Rows of mean 1e3 under every layer norm."""
-    is_moved = name.endswith(("token_type_embeddings.weight", "output.dense.bias", "lm_head.dense.bias"))
-    return value + 1e3 if is_moved else value
+def tiny(value: Array) -> Array:
+    """So small that of the embeddings' variance eps is most."""
+    return 2e-3 * value
 
 
-def saturated(name: str, value: Array) -> Array:
-    """Scores 30 times as large."""
-    return 30.0 * value if ".query." in name else value
+def truncated(value: Array) -> Array:
+    """The first 8 bits of every mantissa."""
+    return (np.ascontiguousarray(value, np.float32).view(np.uint32) & 0xFFFF0000).view(np.float32)
+
+
+def fresh(name: str, value: Array) -> Array:
+    """Biases of 0 and gains of 1, as before training."""
+    if value.ndim > 1:
+        return value
+    return np.ones_like(value) if name.endswith("orm.weight") else np.zeros_like(value)
+
+
+def initial(name: str, value: Array) -> Array:
+    """As before training, weights of about 0.02."""
+    return fresh(name, value) * (0.1 if value.ndim > 1 else 1.0)
+
+
+positive = every(np.abs)
 
 
 # -- the list --------------------------------------------------------------------------------------------------------
 
-WIDE = {"hidden_size": 64, "num_attention_heads": 2, "intermediate_size": 3072, "num_hidden_layers": 1}
+#: Under every layer norm.
+LIFTED = ("token_type_embeddings.weight", "output.dense.bias", "lm_head.dense.bias")
+TABLES = ("word_embeddings.weight", "position_embeddings.weight", "token_type_embeddings.weight", "decoder.weight")
+WIDE = {
+    "hidden_act": "relu",
+    "hidden_size": 64,
+    "num_attention_heads": 2,
+    "intermediate_size": 3072,
+    "num_hidden_layers": 1,
+}
 BASE = {"hidden_size": 768, "num_attention_heads": 12, "intermediate_size": 3072, "num_hidden_layers": 1}
 SHORT = {"length": 4, "padding": "none"}
 
@@ -142,49 +183,33 @@ def _decoders() -> Iterator[Situation]:
     for kind in POSITION_EMBEDDING_TYPES:
         decoder = {"is_decoder": True, "use_cache": True, "position_embedding_type": kind}
         yield Situation(f"decoder {kind}", "causal_lm", decoder)
+        yield Situation(f"decoder {kind}, cached", "causal_lm", decoder, cached=5)
         yield Situation(f"cross-attention {kind}", "causal_lm", {**decoder, "add_cross_attention": True})
 
 
 def _numbers() -> Iterator[Situation]:
-    gains = only(("LayerNorm.weight", "layer_norm.weight"), np.abs)
     yield Situation("positive weights", state=positive)
     yield Situation("positive weights, relu", state=positive, config={"hidden_act": "relu"})
     yield Situation("outlier columns x 50", state=dense(outliers))
     yield Situation("outlier gains x 50", state=only(("LayerNorm.weight",), outliers))
-    yield Situation("saturated softmax", state=saturated)
-    yield Situation("saturated tanh", "sequence_classification", state=only(("classifier.dense.weight",), lambda w: 30 * w))
-    yield Situation("saturated pooler", "model", state=only(("pooler.dense.weight",), lambda w: 30 * w))
-    yield Situation("rows of mean 1e3", state=far_rows)
+    yield Situation("saturated softmax", state=only((".query.weight", ".query.bias"), thirtyfold))
+    yield Situation("saturated tanh", "sequence_classification", state=only(("classifier.dense.weight",), thirtyfold))
+    yield Situation("saturated pooler", "model", state=only(("pooler.dense.weight",), thirtyfold))
+    yield Situation("rows of mean 1e3", state=only(LIFTED, lambda value: value + 1e3))
     yield Situation("eps 1e-12", config={"layer_norm_eps": 1e-12})
-    yield Situation("tiny embeddings, eps 1e-12", config={"layer_norm_eps": 1e-12}, state=tiny)
-    yield Situation("tiny embeddings, eps 1e-5", state=tiny)
+    yield Situation("tiny embeddings, eps 1e-12", config={"layer_norm_eps": 1e-12}, state=only(TABLES, tiny))
+    yield Situation("tiny embeddings, eps 1e-5", state=only(TABLES, tiny))
     yield Situation("constant dense weights", state=dense(constant))
-    yield Situation("constant positive", state=lambda name, value: constant(value))
-    yield Situation("sorted dense weights", state=dense(lambda w: np.sort(w, axis=-1)))
-    yield Situation("sorted weights and gains", state=lambda name, value: np.sort(gains(name, value), axis=-1))
+    yield Situation("constant tensors", state=every(constant))
+    yield Situation("sorted dense weights", state=dense(np.sort))
+    yield Situation("sorted tensors", state=every(np.sort))
     yield Situation("ramps", state=dense(ramp))
-    yield Situation("mantissas 1", state=lambda name, value: with_mantissa(1.0)(value))
-    yield Situation("mantissas just above 1", state=lambda name, value: with_mantissa(1.0 + 2.0**-12)(value))
-    yield Situation("mantissas just below 2", state=lambda name, value: with_mantissa(2.0 - 2.0**-20)(value))
-    yield Situation("zero biases, gains 1", state=fresh)
-    yield Situation("initial weights of 0.02", state=lambda name, value: fresh(name, value) * (0.1 if value.ndim == 2 else 1))
-    yield Situation("weights stored in bfloat16", state=lambda name, value: _truncated(value))
-
-
-def tiny(name: str, value: Array) -> Array:
-    """Embeddings of 1e-4: the variance is eps or less."""
-    return 2e-3 * value if "embeddings.weight" in name.replace("_embeddings", "embeddings") else value
-
-
-def fresh(name: str, value: Array) -> Array:
-    """Biases of 0 and gains of 1, as before training."""
-    if value.ndim > 1:
-        return value
-    return np.ones_like(value) if name.endswith("orm.weight") else np.zeros_like(value)
-
-
-def _truncated(value: Array) -> Array:
-    return (np.ascontiguousarray(value).view(np.uint32) & 0xFFFF0000).view(np.float32)
+    yield Situation("mantissas 1", state=every(with_mantissa(1.0)))
+    yield Situation("mantissas just above 1", state=every(with_mantissa(1.0 + 2.0**-12)))
+    yield Situation("mantissas just below 2", state=every(with_mantissa(2.0 - 2.0**-20)))
+    yield Situation("biases 0, gains 1", state=fresh)
+    yield Situation("initial weights of 0.02", state=initial)
+    yield Situation("weights stored in bfloat16", state=every(truncated))
 
 
 def _sizes() -> Iterator[Situation]:
@@ -203,7 +228,7 @@ def _sizes() -> Iterator[Situation]:
     yield Situation("one token", draw={"length": 1, "padding": "none"})
     yield Situation("one output", "sequence_classification", {"num_labels": 1})
     yield Situation("base width", config=BASE, draw=SHORT, limited=True)
-    yield Situation("constant embeddings, base width", config=BASE, draw=SHORT, state=only(("embeddings.weight",), constant), limited=True)
-    wide = {"config": {**WIDE, "hidden_act": "relu"}, "draw": SHORT}
-    yield Situation("3,072 positive products", state=positive, **wide)
-    yield Situation("3,072 equal products", state=lambda name, value: constant(value), **wide)
+    same = only(TABLES, constant)
+    yield Situation("constant embeddings, base width", config=BASE, draw=SHORT, state=same, limited=True)
+    yield Situation("3,072 positive products", config=WIDE, draw=SHORT, state=positive)
+    yield Situation("3,072 equal products", config=WIDE, draw=SHORT, state=every(constant))

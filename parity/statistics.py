@@ -145,9 +145,10 @@ def _largest_unforeseen(errors: Array, total: Array, freedom: float) -> float:
         return 0.0
     squares = (np.square(draw, dtype=np.float64) for draw in errors)
     tiny = np.finfo(np.float64).tiny
-    return math.sqrt(max(float((square / np.maximum(total - square, tiny)).max()) for square in squares) * (
-        freedom + len(errors) - 1
-    ))
+    return math.sqrt(
+        max(float((square / np.maximum(total - square, tiny)).max()) for square in squares)
+        * (freedom + len(errors) - 1)
+    )
 
 
 def _freedom_of_tails(largest: float, count: float) -> float:

@@ -144,12 +144,12 @@ def noisy_runs(
     """
     precision = PRECISIONS[dtype]
     exact = Arithmetic(precision)
-    true_outputs, true_taps = _run(model, calls, exact, listener, keep_taps)
+    true_outputs, true_taps = run_in(model, calls, exact, listener, keep_taps)
     errors = [{name: _stack(draws, value) for name, value in outputs.items()} for outputs in true_outputs]
     tap_errors = {name: _stack(draws, value) for name, value in true_taps.items()}
     for k in range(draws):
         rng = np.random.Generator(np.random.SFC64([seed, k]))
-        outputs, taps = _run(model, calls, exact.drawing(rng), listener, keep_taps)
+        outputs, taps = run_in(model, calls, exact.drawing(rng), listener, keep_taps)
         for found, truth, into in zip((*outputs, taps), (*true_outputs, true_taps), (*errors, tap_errors), strict=True):
             for name, value in found.items():
                 into[name][k] = value - truth[name]
@@ -176,7 +176,8 @@ def permitted(
     t = largest_of(truth.size, pooled.freedom, rate / TESTS)
     limit = t * sigma + precision.smallest
     rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS, t / math.sqrt(max(truth.size, 1)))
-    return Budget(np.asarray(truth), _flushed(sigma, truth, limit, precision), limit, rms_limit, None, spread, overflows)
+    sigma = _flushed(sigma, truth, limit, precision)
+    return Budget(np.asarray(truth), sigma, limit, rms_limit, None, spread, overflows)
 
 
 def _first_order(sigma: Array, precision: Precision) -> Array:
@@ -211,10 +212,25 @@ def _truths_own_error(precision: Precision) -> float:
 # -- one run ---------------------------------------------------------------------------------------------------------
 
 
-def _run(
-    model: Any, calls: Sequence[Mapping[str, Any]], arithmetic: Arithmetic, listener: Tap, keep_taps: bool
+def run_in(
+    model: Any,
+    calls: Sequence[Mapping[str, Any]],
+    arithmetic: Arithmetic,
+    listener: Tap = silent,
+    keep_taps: bool = False,
 ) -> tuple[list[dict[str, Array]], dict[str, Array]]:
-    """The calls in an arithmetic: flat outputs of each, and the taps of the last."""
+    """Run the spec in an arithmetic.
+
+    Args:
+        model: a model of the numpy backend in float64; afterwards it is as before.
+        calls: the arguments of one call, or of several, each on the cache that the one before returned.
+        arithmetic: in which its own code runs.
+        listener: a tap, after the value is kept.
+        keep_taps: whether the taps are returned.
+
+    Returns:
+        The flat outputs of each call, and the taps of the last.
+    """
     taps: dict[str, Array] = {}
 
     def keep(name: str, value: Array) -> Array:
