@@ -39,6 +39,7 @@ class Situation:
         dtypes: the precisions in which it is looked at.
         limited: of orders only those that differ most: sums are long.
         cached: how many tokens go first, the others on their cache; 0 for all at once.
+        is_own: whether its shapes or functions are no other's, so that engines which compile would do so for it alone.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Situation:
     dtypes: tuple[str, ...] = ALL
     limited: bool = False
     cached: int = 0
+    is_own: bool = False
 
     def case(self, seed: int = 0) -> Case:
         """Its case of a seed, which asks for all that a model can show."""
@@ -173,10 +175,15 @@ def situations() -> Iterator[Situation]:
     """All of them."""
     yield from (Situation(f"head {head}", head) for head in HEADS)
     yield from (Situation(f"padding {padding}", draw={"padding": padding}) for padding in PADDINGS)
-    yield from (Situation(f"activation {name}", config={"hidden_act": name}) for name in ACTIVATIONS)
-    yield from _decoders()
     yield from _numbers()
-    yield from _sizes()
+    own = (*_activations(), *_decoders(), *_sizes())
+    yield from (replace(situation, is_own=True) for situation in own)
+
+
+def _activations() -> Iterator[Situation]:
+    for function in dict.fromkeys(ACTIVATIONS.values()):  # some have several names
+        name = next(name for name, value in ACTIVATIONS.items() if value is function)
+        yield Situation(f"activation {name}", config={"hidden_act": name})
 
 
 def _decoders() -> Iterator[Situation]:
@@ -217,18 +224,21 @@ def _sizes() -> Iterator[Situation]:
     yield Situation("no layer", config={"num_hidden_layers": 0})
     yield Situation("heads of size 1", config={"hidden_size": 12, "num_attention_heads": 12})
     yield Situation("a head of size 256", config={"hidden_size": 256, "num_attention_heads": 1}, draw=SHORT)
-    yield Situation("50,265 words", config={"vocab_size": 50265}, draw={"length": 2}, limited=True)
+    yield Situation(
+        "50,265 words", config={"vocab_size": 50265}, draw={"length": 2}, dtypes=("float32", *HALF), limited=True
+    )
     yield Situation(
         "512 tokens",
         "question_answering",
         {"max_position_embeddings": 514, "num_hidden_layers": 1, "num_attention_heads": 1},
         draw={"length": 512},
+        dtypes=("float32", *HALF),
         limited=True,
     )
     yield Situation("one token", draw={"length": 1, "padding": "none"})
     yield Situation("one output", "sequence_classification", {"num_labels": 1})
-    yield Situation("base width", config=BASE, draw=SHORT, limited=True)
-    same = only(TABLES, constant)
-    yield Situation("constant embeddings, base width", config=BASE, draw=SHORT, state=same, limited=True)
+    base: dict[str, Any] = {"config": BASE, "draw": {"length": 2}, "dtypes": ("float32", "bfloat16"), "limited": True}
+    yield Situation("base width", **base)
+    yield Situation("constant embeddings, base width", state=only(TABLES, constant), **base)
     yield Situation("3,072 positive products", config=WIDE, draw=SHORT, state=positive)
     yield Situation("3,072 equal products", config=WIDE, draw=SHORT, state=every(constant))

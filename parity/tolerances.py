@@ -175,7 +175,7 @@ def permitted(
     sigma = _first_order(pooled.sigma, precision)
     t = largest_of(truth.size, pooled.freedom, rate / TESTS)
     limit = t * sigma + precision.smallest
-    rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS, t / math.sqrt(max(truth.size, 1)))
+    rms_limit = mean_square_limit(pooled, truth.size, rate / TESTS)
     sigma = _flushed(sigma, truth, limit, precision)
     return Budget(np.asarray(truth), sigma, limit, rms_limit, None, spread, overflows)
 
