@@ -202,8 +202,8 @@ def largest_of(count: int, freedom: float, rate: float) -> float:
 def mean_square_limit(found: Pooled, count: int, rate: float) -> float:
     """What the root mean square of error / sigma exceeds with probability `rate`: Fisher's F of the modes.
 
-    The square of a Student's variable is d / (d - 2) in the mean, for d degrees of freedom. And where tails are heavy, a
-    mean is as large as one element makes it ("a single big jump"), for which it has room besides. A mean over many is
+    The square of a Student's variable is d / (d - 2) in the mean, for d degrees of freedom. And where tails are heavy,
+    a mean is as large as one element makes it ("a single big jump"), for which it has room besides. A mean over many is
     so sharp that the one thing shows which the model takes on average, how large a rounding is for the mantissas at
     hand: so they are taken at their coarsest.
 
