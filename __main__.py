@@ -208,11 +208,15 @@ def selftest(
     backends: Engines = None,
     false_alarms: Annotated[int, typer.Option(help="How many configurations to draw; 0 for none.", min=0)] = 500,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    thorough: Annotated[bool, typer.Option(help="Only honest engines, in thousands of hard comparisons.")] = False,
 ) -> None:
     """Test the test itself.
 
     Every mutant, an engine with a known mistake, must be caught, and no honest engine may be. Exit status 1 otherwise.
     """
+    if thorough:
+        _calibrate(_split(backends), seed)
+        return
     from .parity.checking import engines
     from .parity.mutants import MUTANTS
     from .parity.selftest import run_false_alarms, run_mutants
@@ -226,6 +230,21 @@ def selftest(
             results.append(run_false_alarms(false_alarms, seed, names, advance=advance))
         console().print(results[1].table())
     _exit(all(result.passed for result in results))
+
+
+def _calibrate(backends: list[str] | None, seed: int) -> None:
+    """The thorough half of `selftest`: situation by situation, what honest engines err in units of the budgets."""
+    from .parity.calibration import run_calibration
+    from .parity.situations import situations
+
+    chosen = list(situations())
+    with progress("hard situations", len(chosen)) as advance:
+        found = run_calibration(chosen, backends, seeds=(seed,), advance=advance)
+    for by in ("situation", "dtype", "engine"):
+        console().print(found.table(by))
+    for outcome in found.alarms:
+        console().print(f"{outcome.situation}, {outcome.dtype}, {outcome.engine}: {outcome.comparison}")
+    _exit(found.passed)
 
 
 @app.command()
