@@ -14,7 +14,7 @@ the error that an honest engine of that precision may make there:
   besides (of products in blocks), and the larger of the two counts. Blocked, pairwise, fused and compensated sums walk
   less far. Terms that are equal err alike, which is counted (`_coherence`).
   No order can be worse than n (sum |p|)^2, but only one that has sorted the terms by sign comes near it.
-* A product's terms are rounded, too, where they are not fused: q d^2.
+* A product's terms are rounded, too, where they are not fused: q d^2. A dense layer's sum may begin with its bias.
 
 Sums are formed in the accumulator's precision, then stored. Errors of one operation are drawn independently, with mean
 zero (Higham and Mary, 2019; Connolly, Higham and Mary, 2021); what makes them grow or cancel further on is the spec.
@@ -23,7 +23,7 @@ zero (Higham and Mary, 2019; Connolly, Higham and Mary, 2021); what makes them g
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, cast
@@ -184,6 +184,14 @@ class Arithmetic:
         """sum of the terms over an axis, from the exact result."""
         return self.summed(result, lambda: _walk_of_sum(terms, result, axis))
 
+    def begun(self, result: Array, product: Array, bias: Array, terms: int) -> Array:
+        """product + bias, of so many terms, where the sum may have begun with the bias: each step then carries it.
+
+        In the mean over all orders sum (S_k + b)^2 is sum S_k^2 + n b^2 + (n + 1) b s.
+        """
+        further = terms * bias * bias + (terms + 1) * bias * product
+        return self.noisy(result, np.sqrt(np.maximum(further, 0.0)), ONE_ROUNDING * self.precision.accumulation)
+
     def summed(self, value: Array, walk: Callable[[], Array]) -> Array:
         """The result of a sum: what its walk over partial sums lost, then stored."""
         if self.rng is None:
@@ -214,6 +222,8 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
     """An array whose every operation errs as its `arithmetic` says. Integers and booleans are exact."""
 
     arithmetic: Arithmetic
+    #: Of how many terms it is the sum, where it has just come out of a product, and a bias may follow.
+    terms: int = 0
 
     def __array_finalize__(self, made_from: Any) -> None:
         if made_from is not None and hasattr(made_from, "arithmetic"):
@@ -227,12 +237,17 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
         if not is_floating(result):
             return result
         arithmetic = _arithmetic(inputs)
+        if ufunc is np.add and method == "__call__" and arithmetic.rng is not None:
+            result = _with_bias(arithmetic, inputs, result)
         if ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
             result = _erring(arithmetic, ufunc, method, plain, result, options)
         if out is not None:
             options["out"][0][...] = result
             return out[0]
-        return arithmetic.array(result)
+        held = arithmetic.array(result)
+        if ufunc is np.matmul:
+            held.terms = plain[0].shape[-1]
+        return held
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.einsum:
@@ -253,6 +268,13 @@ def _erring(
     if ufunc.__name__ in ROUNDED_ONCE:
         return arithmetic.stored(result)
     return arithmetic.elementary(result)
+
+
+def _with_bias(arithmetic: Arithmetic, operands: Sequence[Any], result: Any) -> Any:
+    product, bias = operands
+    if isinstance(product, Rounded) and product.terms and isinstance(bias, Rounded) and bias.ndim == 1:
+        return arithmetic.begun(result, _plain(product), _plain(bias), product.terms)
+    return result
 
 
 def walk_of_product(left: Array, right: Array, result: Array) -> Array:
