@@ -15,7 +15,7 @@ the error that an honest engine of that precision may make there:
   besides (of products in blocks), and the larger of the two counts. Blocked, pairwise, fused and compensated sums walk
   less far. Terms that are equal err alike, which is counted (`_coherence`).
   No order can be worse than n (sum |p|)^2, but only one that has sorted the terms by sign comes near it.
-* A product's terms are rounded, too, where they are not fused: q d^2.
+* A product's terms are rounded, too, where they are not fused: q d^2. A dense layer's sum may begin with its bias.
 
 Sums are formed in the accumulator's precision, then stored. Errors of one operation are drawn independently, with mean
 zero (Higham and Mary, 2019; Connolly, Higham and Mary, 2021); what makes them grow or cancel further on is the spec.
@@ -25,7 +25,7 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
@@ -201,11 +201,6 @@ class Arithmetic:
         off = value + deviation * math.sqrt(12.0) * np.abs(value) * alike
         return self.stored(off, deviation)
 
-    def begun(self, value: Array, product: Array, addend: Array, terms: int) -> Array:
-        """product + addend: the sum may have begun from the addend, which every partial sum then holds."""
-        variance = terms * np.maximum(addend * addend + addend * product, 0.0)
-        return self.noisy(value, np.sqrt(variance), ONE_ROUNDING * self.precision.accumulation)
-
     def multiplied(self, left: Array, right: Array, result: Array) -> Array:
         """left @ right, from the exact result."""
         if not self.reads_exactly(right):
@@ -221,6 +216,14 @@ class Arithmetic:
     def added(self, terms: Array, axis: Any, result: Array) -> Array:
         """sum of the terms over an axis, from the exact result."""
         return self.summed(result, lambda: _walk_of_sum(terms, result, axis))
+
+    def begun(self, result: Array, product: Array, bias: Array, terms: int) -> Array:
+        """product + bias, of so many terms, where the sum may have begun with the bias: each step then carries it.
+
+        In the mean over all orders sum (S_k + b)^2 is sum S_k^2 + n b^2 + (n + 1) b s.
+        """
+        further = terms * bias * bias + (terms + 1) * bias * product
+        return self.noisy(result, np.sqrt(np.maximum(further, 0.0)), ONE_ROUNDING * self.precision.accumulation)
 
     def summed(self, value: Array, walk: Callable[[], Array]) -> Array:
         """The result of a sum: what its walk over partial sums lost, then stored."""
@@ -254,7 +257,7 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
     """An array whose every operation errs as its `arithmetic` says. Integers and booleans are exact."""
 
     arithmetic: Arithmetic
-    #: Of a product that nothing has been done with yet: how many terms each of its sums has.
+    #: Of how many terms it is the sum, where it has just come out of a product, and a bias may follow.
     terms: int = 0
 
     def __array_finalize__(self, made_from: Any) -> None:
@@ -272,17 +275,17 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
             result = getattr(ufunc, method)(*plain, **options)
         if not is_floating(result):
             return result
+        if ufunc is np.add and method == "__call__" and arithmetic.rng is not None:
+            result = _with_bias(arithmetic, inputs, result)
         if ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
             result = _erring(arithmetic, ufunc, method, plain, result, options)
-        if ufunc is np.add and arithmetic.errs and any(getattr(value, "terms", 0) for value in inputs):
-            first = 0 if getattr(inputs[0], "terms", 0) else 1
-            result = arithmetic.begun(result, plain[first], plain[1 - first], inputs[first].terms)
         if out is not None:
             options["out"][0][...] = result
             return out[0]
-        found = arithmetic.array(result)
-        found.terms = plain[0].shape[-1] if ufunc is np.matmul else 0
-        return found
+        held = arithmetic.array(result)
+        if ufunc is np.matmul:
+            held.terms = plain[0].shape[-1]
+        return held
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.einsum:
@@ -312,6 +315,13 @@ def _flat_product(left: Array, right: Array) -> Array:
     if right.ndim != 2 or left.ndim < 3:
         return left @ right
     return (left.reshape(-1, left.shape[-1]) @ right).reshape(*left.shape[:-1], right.shape[1])
+
+
+def _with_bias(arithmetic: Arithmetic, operands: Sequence[Any], result: Any) -> Any:
+    product, bias = operands
+    if isinstance(product, Rounded) and product.terms and isinstance(bias, Rounded) and bias.ndim == 1:
+        return arithmetic.begun(result, _plain(product), _plain(bias), product.terms)
+    return result
 
 
 def walk_of_product(left: Array, right: Array, result: Array) -> Array:

@@ -7,6 +7,7 @@ on one thread and two. What is compared is everything that a model shows: one ou
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -81,12 +82,12 @@ class Calibration:
         from rich.table import Table
 
         title = f"{len(self.alarms)} false alarms in {len(self.outcomes)} honest comparisons, by {by}"
-        table = Table(title=title)
-        table.add_column(by)
+        table = Table(title=title, caption="the last three columns: root mean square of error / sigma, its quantiles")
+        table.add_column(by, no_wrap=True)
         for column in ("compared", "alarms", "out of range", "error / limit", "rms / limit"):
             table.add_column(column, justify="right")
         for column in ("5 %", "median", "95 %"):
-            table.add_column(f"rms / sigma, {column}", justify="right")
+            table.add_column(column, justify="right")
         for name, outcomes in grouped(self.outcomes, by).items():
             table.add_row(name, *_summary(outcomes))
         return table
@@ -101,9 +102,12 @@ def grouped(outcomes: Iterable[Outcome], by: str) -> dict[str, list[Outcome]]:
 
 
 def rms(outcomes: Iterable[Outcome]) -> list[float]:
-    """error / sigma, root mean square, of what can be compared and is not the truth itself."""
-    found = [outcome.comparison.sigmas for outcome in outcomes if not outcome.is_out_of_range]
-    return [value for value in found if value > 0.0]
+    """error / sigma, root mean square, of what can be compared and is not the truth itself.
+
+    The loss is one number, of which the root mean square is any: it is left out.
+    """
+    inside = [o.comparison for o in outcomes if not o.is_out_of_range and o.comparison.name != "loss"]
+    return [comparison.sigmas for comparison in inside if comparison.sigmas > 0.0]
 
 
 def _summary(outcomes: Sequence[Outcome]) -> list[str]:
@@ -112,7 +116,7 @@ def _summary(outcomes: Sequence[Outcome]) -> list[str]:
     largest = [max((getattr(c, name) for c in inside), default=0.0) for name in ("ratio", "rms")]
     return [
         *map(str, counts),
-        *(f"{value:.2f}" for value in (*largest, *np.quantile(rms(outcomes), (0.05, 0.5, 0.95)))),
+        *(f"{value:.2f}" for value in (*largest, *np.quantile(rms(outcomes) or [math.nan], (0.05, 0.5, 0.95)))),
     ]
 
 

@@ -65,10 +65,24 @@ def pool(errors: Array, truth: Array | None = None) -> Pooled:
     shrunk = variance if freedom == 0 else (freedom * prior + K * variance) / (freedom + K)
     may_move = is_moved if truth is None else is_moved | (truth != 0)
     sigma = np.sqrt(np.where(is_moved, shrunk, np.where(may_move, prior, 0.0)))
+    if freedom < 1.0:
+        sigma = _of_one_scale(sigma)
     modes = _modes(_scaled(errors, sigma, is_moved))
     total = (freedom * prior + K * variance)[is_moved]
     tails = _freedom_of_tails(_Unforeseen.of(errors[:, is_moved], total, freedom), modes)
+    if tails <= 4.0 < K:
+        sigma = _of_one_scale(sigma)
     return Pooled(sigma, min(freedom + K, tails, NORMAL), modes, K)
+
+
+def _of_one_scale(sigma: Array) -> Array:
+    """At least the array's root mean square, where draws of one element say nothing of it.
+
+    That is where what its row and column say is worth less than one draw, or where tails have four degrees of freedom
+    or less, so that a mean of squares has no variance itself: a softmax between ties, of scores that err by more than
+    1, is 0 in all draws and 1 in the next.
+    """
+    return np.where(sigma > 0, np.maximum(sigma, np.sqrt(np.mean(np.square(sigma)))), 0.0)
 
 
 def _mean_square(errors: Array) -> tuple[Array, Array]:
@@ -153,7 +167,7 @@ class _Unforeseen:
         K, largest, second, fourth = len(errors), 0.0, 0.0, 0.0
         for draw in errors if K > 1 else ():
             square = np.square(draw, dtype=np.float64)
-            square *= (freedom + K - 1) / np.maximum(total - square, np.finfo(np.float64).tiny)
+            square *= (freedom + K - 1) / np.maximum(total - square, 2.0**-52 * total)
             largest = max(largest, float(square.max()))
             second, fourth = second + float(square.sum()), fourth + float(np.square(square).sum())
         return cls(K, math.sqrt(largest), fourth * errors.size / second**2 if second else 0.0)

@@ -242,7 +242,8 @@ def run_in(
         return value if listener is silent else arithmetic.array(listener(name, value))
 
     outputs: list[dict[str, Array]] = []
-    with _in_arithmetic(model, arithmetic):
+    # What leaves the range of numbers in some draw is noted there (`Run`), and no warning to anybody.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"), _in_arithmetic(model, arithmetic):
         past: Any = None
         for call in calls:
             given = {name: arithmetic.given(value) for name, value in call.items()}

@@ -1,4 +1,4 @@
-"""The arithmetic that errs does so where and as far as its formulas say, and emulated engines add as they are called."""
+"""The arithmetic that errs does so where and as far as its formulas say; emulated engines add as they are called."""
 
 from fractions import Fraction
 from itertools import permutations

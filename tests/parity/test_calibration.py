@@ -1,5 +1,8 @@
 """Honest engines are not refused where it is hardest for the model of rounding, and the wrong ones still are."""
 
+from dataclasses import replace
+from itertools import cycle
+
 import numpy as np
 import pytest
 from roberta.dispatch.api import FACES
@@ -10,13 +13,17 @@ from roberta.parity.emulation import Emulated, sorted_by_sign
 from roberta.parity.situations import situations
 from roberta.parity.tolerances import noisy_runs, run_in
 
-#: What takes seconds; `roberta selftest --thorough` has them all.
+#: What takes seconds; `roberta selftest --thorough` has them all, in every precision and order.
 LONG = ("48 layers", "50,265 words", "512 tokens", "base width", "constant embeddings, base width", "3,072")
-QUICK = [situation for situation in situations() if not situation.name.startswith(LONG)]
-#: Where every number of a tensor is the same, layer norms divide nothing by nothing: all outputs are exact, or nearly.
-DEGENERATE = ("constant tensors",)
-#: What engines compute as the truth does, rounding errors and all.
-SAME_AS_TRUTH = {("rows of mean 1e3", "float64")}
+OTHERS = cycle(("bfloat16", "float16", "tfloat32", "float64"))
+QUICK = [
+    replace(situation, limited=True, dtypes=("float32", other))
+    for situation, other in zip(situations(), OTHERS, strict=False)
+    if not situation.name.startswith(LONG)
+]
+#: Tensors of one number make layer norms divide nothing by nothing: most outputs are exact, and equal terms of a sum,
+#: which err alike at worst, do so only where its order is the natural one.
+DEGENERATE = ("constant tensors", "constant dense weights")
 
 
 @pytest.fixture(scope="module")
@@ -30,11 +37,18 @@ def test_no_honest_engine_is_refused_in_any_situation(found):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "tfloat32", "bfloat16", "float16"])
-def test_errors_are_about_as_large_as_sigma(found, dtype):
-    for name, outcomes in grouped(found.outcomes, "situation").items():
-        sizes = rms(outcome for outcome in outcomes if outcome.dtype == dtype)
-        if name not in DEGENERATE and sizes:
-            assert 0.4 < np.median(sizes) < 1.2, (name, np.median(sizes))
+def test_errors_of_a_plain_loop_are_about_as_large_as_sigma_and_nobodys_are_larger(found, dtype):
+    outcomes = [outcome for outcome in found.outcomes if outcome.dtype == dtype]
+    for name, of_one in grouped(outcomes, "situation").items():
+        if name not in DEGENERATE and not any(outcome.is_out_of_range for outcome in of_one):
+            loop = np.median(rms(outcome for outcome in of_one if outcome.engine == "natural"))
+            assert 0.5 < loop < 1.2, (name, loop)
+            assert np.median(rms(of_one)) < 1.2, name
+
+
+def test_errors_in_float64_are_about_as_large_as_sigma(found):
+    """Sigma counts the truth's own, which are those of a candidate where both compute the same."""
+    assert 0.3 < np.median(rms(outcome for outcome in found.outcomes if outcome.dtype == "float64")) < 1.2
 
 
 def test_what_is_out_of_range_is_so_in_float16_alone(found):

@@ -59,8 +59,17 @@ def test_shrinkage_recovers_variances_that_rows_and_columns_explain():
 
 def test_variances_that_nothing_explains_are_left_to_their_own_draws():
     rng = np.random.default_rng(3)
-    true = np.exp(2.0 * rng.standard_normal((40, 50)))
-    assert pool(rng.standard_normal((8, 40, 50)) * true).freedom < 12
+    true = np.exp(rng.standard_normal((40, 50)))
+    found = pool(rng.standard_normal((8, 40, 50)) * true)
+    assert found.freedom < 12
+    assert np.log(found.sigma / true).std() < 0.35  # of eight draws, sqrt(trigamma(4)) / 2 = 0.27 is what is known
+
+
+def test_elements_of_which_draws_say_nothing_have_the_scale_of_the_array():
+    """Probabilities between ties: 0 in all draws, and 1 in the next."""
+    rng = np.random.default_rng(3)
+    sigma = pool(np.exp(10.0 * rng.standard_normal((8, 40, 50)))).sigma
+    assert sigma.min() > 0.5 * np.sqrt(np.mean(np.square(sigma)))
 
 
 def test_modes_are_the_rank_of_what_moves_together():

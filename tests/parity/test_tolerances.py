@@ -74,8 +74,6 @@ def test_sigma_of_a_tap_without_history_is_one_rounding_of_each_sum():
 
 
 def test_a_parameter_that_the_precision_lacks_errs_and_one_that_it_has_does_not():
-    model, inputs = oracle()
-    model.load_state_dict_numpy({name: np.full_like(v, 0.5) for name, v in model.state_dict_numpy().items()})
     held = Arithmetic(PRECISIONS["bfloat16"]).drawing(np.random.default_rng(0))
     assert (np.asarray(held.parameter("w", np.full(3, 0.5))) == 0.5).all()
     assert (np.asarray(held.parameter("w", np.full(3, 0.3))) != 0.3).all()
