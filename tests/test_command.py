@@ -12,7 +12,7 @@ import pytest
 import roberta
 from roberta import __main__ as command
 from roberta.dispatch import tasks
-from roberta.parity import mutants, report, selftest
+from roberta.parity import calibration, mutants, report, selftest, situations
 
 SENTENCE = "She was glad to see him, and he was glad to see her."
 
@@ -162,6 +162,19 @@ def test_selftest_ends_with_1_where_a_mutant_survives(call, monkeypatch):
     assert call("selftest", "--false-alarms", "0", "--backends", "numpy")[0] == 0
     monkeypatch.setattr(selftest.Hunt, "passed", False)
     assert call("selftest", "--false-alarms", "0", "--backends", "numpy")[0] == 1
+
+
+def test_a_thorough_selftest_prints_what_honest_engines_err_and_ends_with_1_where_one_is_refused(call, monkeypatch):
+    one = next(situations.situations())
+    monkeypatch.setattr(situations, "situations", lambda: iter([one]))
+    status, out, err = call("selftest", "--thorough", "--backends", "numpy")
+    assert (status, err) == (0, "")
+    assert "0 false alarms in" in out
+    assert one.name in out
+    assert "tfloat32" in out
+    assert "blocks of 4, FMA" in out
+    monkeypatch.setattr(calibration.Outcome, "is_alarm", True)
+    assert call("selftest", "--thorough", "--backends", "numpy")[0] == 1
 
 
 def test_selftest_counts_false_alarms_of_the_engines_named(call, monkeypatch, backend):
