@@ -7,17 +7,21 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from . import __version__
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+    from .parity.findings import Finding
 
 app = typer.Typer(
     name="roberta",
@@ -30,6 +34,20 @@ app = typer.Typer(
 
 WHERE = "A folder, the name of a shipped checkpoint, or an id on the hub; by default austen, which is shipped."
 Engines = Annotated[str | None, typer.Option(help="Engines, separated by commas; by default all that are available.")]
+
+
+class DefaultGroup(TyperGroup):
+    """A group of commands the first of which is meant where none is named; its help is the group's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put the first command's name in front, where no name stands there."""
+        is_named = args[:1] == ["--help"] or (bool(args) and args[0] in self.commands)
+        return super().parse_args(ctx, args if is_named else [self.list_commands(ctx)[0], *args])
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """The first command's help, and what else there is."""
+        self.commands[self.list_commands(ctx)[0]].format_help(ctx, formatter)
+        self.format_commands(ctx, formatter)
 
 
 def _print_version(is_asked: bool) -> None:
@@ -103,8 +121,14 @@ def tokenize(
         _console().print(table)
 
 
-@app.command()
-def parity(
+judging = typer.Typer(cls=DefaultGroup, rich_markup_mode=None)
+app.add_typer(
+    judging, name="parity", short_help="Hold every head on every engine, or a port's files, against the spec."
+)
+
+
+@judging.command(hidden=True)
+def check(
     checkpoint: Annotated[str | None, typer.Argument(help=WHERE)] = None,
     backends: Engines = None,
     heads: Annotated[str | None, typer.Option(help="Heads, separated by commas; by default all seven.")] = None,
@@ -119,13 +143,14 @@ def parity(
     """
     from .dispatch.checkpoint import DEFAULT_CHECKPOINT
     from .files.atomic import write_atomically
-    from .parity import Report, check, check_gradients, check_variants
+    from .parity import Report, check_gradients, check_variants
+    from .parity import check as check_heads
     from .parity.checking import engines, require_heads
     from .parity.gradients import trains
 
     chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
     names = engines(_split(backends), dtype)
-    reports = [check(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
+    reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
     _console().print(reports[0].table())
     reports += [check_variants(names, **chosen)] if variants else []
     reports += [check_gradients([name for name in names if trains(name)], **chosen)] if gradients else []
@@ -136,6 +161,44 @@ def parity(
     if json is not None:
         write_atomically(json, whole.to_json().encode())
     _exit(whole.passed)
+
+
+@judging.command()
+def export(
+    directory: Annotated[Path, typer.Argument(help="A new or empty folder.", show_default=False)],
+    model: Annotated[str, typer.Option(help=WHERE)] = "austen",
+    head: Annotated[str | None, typer.Option(help="By default the one that the checkpoint was saved as.")] = None,
+    dtype: Annotated[str, typer.Option(help="The precision in which the port computes.")] = "float32",
+    tokens: Annotated[
+        int | None, typer.Option(help="The most tokens of all questions together; by default any.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+) -> None:
+    """Write weights, questions, answers and limits, by which a port in any language is judged.
+
+    README.md in the folder explains it. It holds about 20 bytes for each number of the answers: for a large vocabulary
+    limit the tokens.
+    """
+    from .parity.exporting import export as write
+
+    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens)
+    typer.echo(f"{directory}: {directory / 'README.md'} says how to use it")
+
+
+@judging.command()
+def judge(
+    directory: Annotated[Path, typer.Argument(help="What `roberta parity export` wrote.", show_default=False)],
+    outputs: Annotated[Path, typer.Argument(help="The folder of the port's outputs.", show_default=False)],
+) -> None:
+    """Judge a port by the files of its outputs.
+
+    Exit status 1 where one exceeds its limit or cannot be read, or where nothing was judged.
+    """
+    from .parity.folders import judge as hold
+
+    audit = hold(directory, outputs)
+    _console().print(_verdicts(audit.findings))
+    _exit(audit.passed)
 
 
 @app.command()
@@ -180,6 +243,23 @@ def backends() -> None:
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
+
+
+def _verdicts(findings: Sequence[Finding]) -> Table:
+    """One line for each probe."""
+    from rich.table import Table
+
+    table = Table("probe", "worst output", title="error / limit of each probe")
+    table.add_column("error / limit", justify="right")
+    table.add_column("verdict")
+    for finding in findings:
+        worst = finding.worst
+        cells = ("-", "-") if worst is None else (worst.name, f"{worst.extent:.3f}")
+        problem = None if worst is None else worst.problem
+        reason = finding.reason or problem or "there to catch: " + ", ".join(finding.catches)
+        verdict = finding.status if finding.status == "passed" else f"{finding.status}: {reason}"
+        table.add_row(finding.probe, *cells, verdict)
+    return table
 
 
 def _split(names: str | None) -> list[str] | None:

@@ -31,7 +31,7 @@ def read_tensors(folder: Path) -> dict[str, Any]:
     """
     tensors: dict[str, Any] = {}
     for path in _weight_files(folder):
-        tensors |= _read_file(path)
+        tensors |= read_safetensors(path)
     return tensors
 
 
@@ -77,7 +77,15 @@ def _require_inside(folder: Path, shard: str) -> None:
         raise FileNotFoundError(message)
 
 
-def _read_file(path: Path) -> dict[str, Any]:
+def read_safetensors(path: Path) -> dict[str, Any]:
+    """The tensors of one file: name -> array in the dtype of the file, bfloat16 too.
+
+    Args:
+        path: the file.
+
+    Raises:
+        ValueError: a damaged file, or one of another format.
+    """
     import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # makes bfloat16 known to NumPy, and so to safetensors
     from safetensors import SafetensorError, safe_open
 

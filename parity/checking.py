@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
-
 from ..dispatch import checkpoint, registry
 from ..dispatch.api import FACES
 from ..dispatch.model import PublicModel
 from ..reference.config import RobertaConfig
 from ..reference.fields import ConfigOverrides
 from ..reference.parameters import HEADS
+from . import texts
 from .cases import Case, draw_inputs
 from .compare import compare_outputs, first_departure
 from .report import Report, Row
@@ -186,30 +185,13 @@ def _plain_inputs(head: str, config: RobertaConfig) -> dict[str, Any]:
     return draw_inputs(head, config, seed=0, length=length)
 
 
-SENTENCES = (
-    "It is a truth universally acknowledged, that a single man in possession of a good fortune, must be in want of a "
-    "<mask>.",
-    "She was <mask> to see him.",
-    "No one who had ever seen Catherine Morland in her infancy, would have supposed her born to be an heroine.",
-)
-
-
 def _text_inputs(folder: Path, head: str, config: RobertaConfig) -> dict[str, Any]:
-    """Real text where the checkpoint has a vocabulary: rows of different length, padded on the right."""
-    inputs = _plain_inputs(head, config)
-    if not (folder / "vocab.json").is_file():
-        return inputs
-    from ..tokenizer import RobertaTokenizer
-
-    length = min(37, config.usable_length)
-    drawn = draw_inputs(head, config, seed=0, length=length)
-    encoded = RobertaTokenizer.from_pretrained(folder)(
-        list(SENTENCES), padding="max_length", truncation=True, max_length=length, return_tensors="np"
-    )
-    for name in ("input_ids", "attention_mask"):
-        rows = np.asarray(encoded[name])
-        drawn[name] = np.stack([rows, np.roll(rows, 1, 0)], axis=1) if head == "multiple_choice" else rows
-    return drawn
+    """Real text where the checkpoint has a vocabulary, with labels; else drawn ids."""
+    length = min(texts.LENGTH, config.usable_length)
+    encoded = texts.encoded_sentences(folder, head, length)
+    if encoded is None:
+        return _plain_inputs(head, config)
+    return draw_inputs(head, config, seed=0, length=length) | encoded
 
 
 def _check_head(
