@@ -121,7 +121,7 @@ class Arithmetic:
         """An argument as an engine receives it: numbers that the precision lacks are off by a rounding."""
         if self.rng is None or not _is_floating(value):
             return value
-        lacking = value != _nearest(value, self.precision.name)
+        lacking = value != nearest(value, self.precision.name)
         if not lacking.any():
             return value
         return self.noisy(value, np.abs(value) * lacking, ONE_ROUNDING * self.precision.storage)
@@ -281,7 +281,7 @@ def _einsum(subscripts: str, left: Any, right: Any) -> Any:
     return arithmetic.array(arithmetic.summed(result, walk))
 
 
-def _nearest(value: Array, name: str) -> Array:
+def nearest(value: Array, name: str) -> Array:
     """The value as a precision stores it."""
     stored = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float64": np.float64}.get(name, np.float32)
     with np.errstate(over="ignore"):
