@@ -37,6 +37,11 @@ def _field(**changes: Any) -> Callable[[RobertaConfig], RobertaConfig]:
     return lambda config: config.replace(**changes)
 
 
+def _by_query_alone(config: RobertaConfig) -> RobertaConfig:
+    has_both = config.position_embedding_type == "relative_key_query"
+    return config.replace(position_embedding_type="relative_key") if has_both else config
+
+
 def _weights(ending: str, change: Callable[[Array, RobertaConfig], Array]) -> Callable[[State, RobertaConfig], State]:
     """Change every tensor whose name ends so; a copy, in its dtype. A tied tensor changes under all its names."""
 
@@ -56,7 +61,7 @@ def _without_last_layer(state: State, config: RobertaConfig) -> State:
 def _swapped(one: str, other: str) -> Callable[[State, RobertaConfig], State]:
     def changed(state: State, config: RobertaConfig) -> State:
         names = {name: name.replace(one, "\0").replace(other, one).replace("\0", other) for name in state}
-        return {name: state[source] for name, source in names.items()}
+        return {name: state.get(source, state[name]) for name, source in names.items()}
 
     return changed
 
@@ -72,7 +77,8 @@ def _without_decoder_bias(state: State, config: RobertaConfig) -> State:
 
 def _interleaved(weight: Array, config: RobertaConfig) -> Array:
     """Columns of the output layer for heads merged as (K, H) instead of (H, K)."""
-    H, K = config.num_attention_heads, config.head_size
+    K = config.head_size
+    H = weight.shape[1] // K
     return weight.reshape(-1, H, K).swapaxes(1, 2).reshape(weight.shape)
 
 
@@ -266,7 +272,7 @@ CONFIGURED: tuple[Mutant, ...] = (
     Mutant(
         "one layer less",
         "a loop that stops early",
-        config=lambda config: config.replace(num_hidden_layers=config.num_hidden_layers - 1),
+        config=lambda config: config.replace(num_hidden_layers=max(config.num_hidden_layers - 1, 0)),
         state=_without_last_layer,
         place=HEAD,
     ),
@@ -282,7 +288,7 @@ CONFIGURED: tuple[Mutant, ...] = (
     Mutant(
         "key term missing",
         "relative_key_query computed as relative_key",
-        config=_field(position_embedding_type="relative_key"),
+        config=_by_query_alone,
         case={"position_embedding_type": "relative_key_query"},
         place=r"layer\.0\.attention\.self\.scores",
         needs="position_embedding_type relative_key_query",

@@ -242,7 +242,7 @@ class WrongEngine:
         state = self.case.state if mutant.slip is None else model.state_dict_numpy()
         slip = self._native(mutant.tap(replace(self.case, state=state, inputs=given), self.memory))
         tap = silent if slip is silent and listener is silent else _one_after_another(slip, listener)
-        with _misused(), model.inference():
+        with misused(), model.inference():
             output = cast("Mapping[str, Any]", model._call((), given, tap))  # a tap is no public argument of a call
         if not (mutant.outputs or mutant.keeps):
             return output
@@ -275,8 +275,8 @@ def _replaced(value: Any, changed: Any, engine: Any, model: Any) -> Any:
 
 
 @contextmanager
-def _misused() -> Generator[None]:
-    """Masked first tokens are a mistake in use, of which a call warns, not in arithmetic."""
+def misused() -> Generator[None]:
+    """In a `with` block: no warnings of masked first tokens, which are a mistake in use, not in arithmetic."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)
         yield
