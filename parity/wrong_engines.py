@@ -12,6 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, cast
 
 from ..dispatch.api import FACES
@@ -208,7 +209,8 @@ class WrongEngine:
         case = self.mutant.loaded(self.case)
         dtype = "float32" if self._rounds else self.dtype
         state = {name: self._stored(value) for name, value in case.state.items()} if self._rounds else case.state
-        return FACES[case.head].on(self.backend)(case.config, dtype=dtype, state=state, **case.options).train(False)
+        made = _class(case.head, self.backend)(case.config, dtype=dtype, state=state, **case.options)
+        return made.train(False)
 
     def __call__(self, **inputs: Any) -> Mapping[str, Any]:
         """One pass: HF's arguments -> named outputs."""
@@ -262,6 +264,11 @@ class WrongEngine:
 
     def _stored(self, value: Array) -> Array:
         return nearest(value, self.dtype)
+
+
+@cache
+def _class(head: str, backend: str) -> Any:
+    return FACES[head].on(backend)
 
 
 def _one_after_another(first: Tap, second: Tap) -> Tap:
