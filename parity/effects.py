@@ -55,7 +55,7 @@ def effect_of(wrong: Callable[[], Sequence[Mapping[str, Array]]], truth: Sequenc
     try:
         found = wrong()
     except ValueError:
-        found = [{} for _ in truth]
+        found = [dict[str, Array]() for _ in truth]
     return [
         {name: _difference(given.get(name), right) for name, right in call.items()}
         for given, call in zip(found, truth, strict=True)

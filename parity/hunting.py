@@ -1,4 +1,4 @@
-"""Letting a mutant loose: probes with their budgets, what became of a wrong engine there, and what had to be expected."""
+"""Letting a mutant loose: probes with their budgets, what becomes of a wrong engine there, and what is to be seen."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Power: what a probe, in a precision, would have seen of each known mistake, and the smallest fault that it would refuse.
+"""Power: what a probe, in a precision, would have seen of each known mistake, and the smallest fault that it refuses.
 
 The effect m of a mistake is computed without noise. Each of the three statistics is linear or monotone in it, so that
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ..dispatch.registry import canonical_name
 from .cases import Case
 from .checking import check_case, engines
 from .hunting import questions
@@ -109,6 +110,22 @@ def run_mutants(
                 hunts.append(hunt(mutant, backend, seeds, dtype))
             advance()
     return Hunts(hunts, dtype)
+
+
+def mutated_engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
+    """The engines that are mutated: numpy, which rounds what it stores to any precision, and those that have it.
+
+    Args:
+        backends: those that are meant; None for all that are available.
+        dtype: the precision.
+
+    Raises:
+        ValueError: an unknown engine or dtype, or a named engine without this dtype.
+    """
+    if backends is None:
+        return list(dict.fromkeys(["numpy", *engines(None, dtype)]))
+    others = [name for name in backends if canonical_name(name) != "numpy"]
+    return [*["numpy"][: len(backends) - len(others)], *engines(others, dtype)]
 
 
 def hunt(mutant: Mutant, backend: str, seeds: Sequence[int], dtype: str) -> Hunt:

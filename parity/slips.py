@@ -16,8 +16,7 @@ from scipy.special import expit
 
 from ..reference.layers import ACTIVATIONS, Array, dropout, softmax
 from ..reference.taps import silent
-from .changes import CACHED, DECODER, GOES_ON, LM
-from .wrong_engines import Mutant, Place, Slip
+from .wrong_engines import CACHED, DECODER, GOES_ON, LM, Mutant, Place, Slip
 
 FIRST = r"encoder\.layer\.0\."
 NORMS = r"(LayerNorm|layer_norm)\."
@@ -324,7 +323,9 @@ IN_LAYERS: tuple[Mutant, ...] = (
         )
         for name, dtype in (("bfloat16", ml_dtypes.bfloat16), ("float16", np.float16))
     ),
-    Mutant("dropout left on", "a model in training mode", slip=_dropped, place=r"layer\.\d+\.(attention\.)?output\.dense"),
+    Mutant(
+        "dropout left on", "a model in training mode", slip=_dropped, place=r"layer\.\d+\.(attention\.)?output\.dense"
+    ),
     Mutant(
         "residual dropped",
         "one sum of a layer left out",

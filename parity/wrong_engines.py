@@ -1,7 +1,7 @@
 """Engines that are wrong in one known way: what a mutant changes, and the engine that comes of it.
 
-A mutant changes what goes in (configuration, weights, inputs), what comes out, or a value on the way: then it is a slip,
-which stands at the taps where a port would have it in its code, and knows what was computed before.
+A mutant changes what an engine is made of (configuration, weights), what goes in, what comes out, or a value on the
+way: then it is a slip, which stands at the taps where a port has it in its code, and knows what was computed before.
 """
 
 from __future__ import annotations
@@ -32,6 +32,14 @@ State = dict[str, Array]
 #: What an engine remembers from call to call.
 Memory = dict[str, Any]
 CACHE = "past_key_values"
+LM = ("causal_lm", "masked_lm")
+CACHED = ("model", "causal_lm")
+#: What a case must have: a decoder that is called once, and one that goes on from its cache.
+DECODER: Mapping[str, Any] = {"is_decoder": True, "use_cache": False}
+GOES_ON: Mapping[str, Any] = {"is_decoder": True}
+#: Places: where embeddings are summed, where a mask is first of consequence, and all outputs.
+SUM, PROBS = r"embeddings\.sum", r"layer\.0\.attention\.self\.probs"
+OUTPUT = r"^(loss|logits|start_logits|end_logits|last_hidden_state|pooler_output|(hidden_states|\w*attentions)\..*)"
 
 
 @dataclass(frozen=True)
@@ -61,7 +69,7 @@ class Place:
     @property
     def last(self) -> Array:
         """The value that was computed last."""
-        return next(reversed(self.seen.values()))
+        return self.seen[list(self.seen)[-1]]
 
     @property
     def normed(self) -> Array:
@@ -72,7 +80,7 @@ class Place:
     @property
     def inputs(self) -> Inputs:
         """The arguments of the call, each choice a row of its own."""
-        given = {name: self.case.inputs.get(name) for name in Inputs.__dataclass_fields__}
+        given: dict[str, Any] = {name: self.case.inputs.get(name) for name in Inputs.__dataclass_fields__}
         inputs = Inputs(**given)
         return inputs.flattened() if self.case.head == "multiple_choice" else inputs
 
@@ -152,10 +160,10 @@ class Mutant:
         return listen
 
     def departs_at(self, name: str) -> bool:
-        """Whether a tap, or an output, is one at which this mistake may first be seen.
+        r"""Whether a tap, or an output, is one at which this mistake may first be seen.
 
         Example:
-            >>> mutant = Mutant("scores in half", "a cast", place=r"self\\.scores")
+            >>> mutant = Mutant("scores in half", "a cast", place=r"self\.scores")
             >>> mutant.departs_at("roberta.encoder.layer.0.attention.self.scores"), mutant.departs_at("logits")
             (True, False)
         """
