@@ -1,4 +1,4 @@
-"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, list engines.
+"""The command `roberta`, also as `python -m roberta`: fill masks, prove agreement, audit, list engines.
 
 Exit status: 0 all is well, 1 a check failed, 2 the command was given something it cannot use.
 """
@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,12 +15,11 @@ import typer
 from typer.core import TyperGroup
 
 from . import __version__
+from .audit_command import audit
+from .terminal import console, progress
 
 if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-
-    from .parity.findings import Finding
+    from .parity.probes import Probe
 
 app = typer.Typer(
     name="roberta",
@@ -85,7 +83,7 @@ def fill_mask(
         table.add_column("sentence")
         for filling in candidates:
             table.add_row(f"{filling.probability:.1%}", repr(filling.token), filling.sentence)
-        _console().print(table)
+        console().print(table)
 
 
 @app.command()
@@ -118,7 +116,7 @@ def tokenize(
         for token in explanation.tokens:
             held = shown(text[token.start : token.end]) if token.end else ""
             table.add_row(str(token.id), shown(token.token)[1:-1], held, f"{token.start} to {token.end}")
-        _console().print(table)
+        console().print(table)
 
 
 judging = typer.Typer(cls=DefaultGroup, rich_markup_mode=None)
@@ -151,12 +149,12 @@ def check(
     chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
     names = engines(_split(backends), dtype)
     reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
-    _console().print(reports[0].table())
+    console().print(reports[0].table())
     reports += [check_variants(names, **chosen)] if variants else []
     reports += [check_gradients([name for name in names if trains(name)], **chosen)] if gradients else []
     for further in reports[1:]:
         if further.rows:  # a head that is no decoder has no variants
-            _console().print(further.grid())
+            console().print(further.grid())
     whole = Report(reports[0].subject, dtype, tuple(row for report in reports for row in report.rows))
     if json is not None:
         write_atomically(json, whole.to_json().encode())
@@ -181,7 +179,7 @@ def export(
     """
     from .parity.exporting import export as write
 
-    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens)
+    write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens, track=_tracked)
     typer.echo(f"{directory}: {directory / 'README.md'} says how to use it")
 
 
@@ -196,9 +194,13 @@ def judge(
     """
     from .parity.folders import judge as hold
 
-    audit = hold(directory, outputs)
-    _console().print(_verdicts(audit.findings))
-    _exit(audit.passed)
+    found = hold(directory, outputs)
+    console().print(found.table())
+    typer.echo(found)
+    _exit(found.passed)
+
+
+app.command()(audit)
 
 
 @app.command()
@@ -219,13 +221,13 @@ def selftest(
 
     names = mutated_engines(_split(backends), dtype)
     honest = engines(_split(backends), dtype) if false_alarms else []
-    with _progress("mutants", len(names) * len(MUTANTS)) as advance:
+    with progress("mutants", len(names) * len(MUTANTS)) as advance:
         results: list[Any] = [run_mutants(names, dtype=dtype, advance=advance)]
-    _console().print(results[0].table())
+    console().print(results[0].table())
     if false_alarms:
-        with _progress("drawn configurations", false_alarms) as advance:
+        with progress("drawn configurations", false_alarms) as advance:
             results.append(run_false_alarms(false_alarms, seed, honest, dtype, advance))
-        _console().print(results[1].table())
+        console().print(results[1].table())
     _exit(all(result.passed for result in results))
 
 
@@ -242,50 +244,21 @@ def backends() -> None:
         missing = None if status.is_available else f"{status.reason}; {status.install}"
         remark = missing or ("the default" if name == default else "")
         table.add_row(name, status.version or "-", ", ".join(status.devices) or "-", remark)
-    _console().print(table)
+    console().print(table)
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
-
-
-def _verdicts(findings: Sequence[Finding]) -> Table:
-    """One line for each probe."""
-    from rich.table import Table
-
-    table = Table("probe", "worst output", title="error / limit of each probe")
-    table.add_column("error / limit", justify="right")
-    table.add_column("verdict")
-    for finding in findings:
-        worst = finding.worst
-        cells = ("-", "-") if worst is None else (worst.name, f"{worst.extent:.3f}")
-        problem = None if worst is None else worst.problem
-        reason = finding.reason or problem or "there to catch: " + ", ".join(finding.catches)
-        verdict = finding.status if finding.status == "passed" else f"{finding.status}: {reason}"
-        table.add_row(finding.probe, *cells, verdict)
-    return table
 
 
 def _split(names: str | None) -> list[str] | None:
     return None if names is None else [name.strip() for name in names.split(",")]
 
 
-def _console() -> Console:
-    """Where results go: texts as they are, no markup in them; wide enough for every table where no window limits it."""
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 140, markup=False, emoji=False, highlight=False)
-
-
-@contextmanager
-def _progress(what: str, total: int) -> Generator[Callable[[], None]]:
-    """A bar on stderr, in a window only; what it gives moves it on by one."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)
+def _tracked(probes: Sequence[Probe]) -> Generator[Probe]:
+    with progress("probes", len(probes)) as advance:
+        for probe in probes:
+            yield probe
+            advance()
 
 
 def _exit(passed: bool) -> None:

@@ -7,7 +7,7 @@ An engine's head only computes: it takes a checked `Inputs` and returns a record
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import replace
@@ -23,7 +23,7 @@ from ..reference.inputs import LABELS
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
 from ..reference.taps import Recorder, Tap, silent, symbols
-from . import arguments, checkpoint, checks, matching, surgery
+from . import arguments, checkpoint, checks, interventions, matching, surgery
 from .faces import Face, bind, origin
 from .inference import dropout_off
 from .options import LoadOptions, require_config, require_dtype, require_options, require_overrides
@@ -205,19 +205,37 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         with dropout_off(model), getattr(self.engine, "no_gradients", nullcontext)():
             yield self
 
-    def tape(self, **inputs: Any) -> Recorder:
-        """Run the model and keep every named quantity.
+    def tape(self, *, replace: Mapping[str, Callable[[A], A]] | None = None, **inputs: Any) -> Recorder:
+        """Run the model and keep every named quantity; if told so, with other values in place of its own.
 
         Args:
+            replace: name -> a function that takes the quantity, the engine's own array, and returns what the pass goes
+                on with: an array of the same shape and dtype, which the tape shows. A path that does not compute the
+                quantity is not taken.
             **inputs: as the call takes them.
 
         Returns:
-            name -> the engine's array, with `missing` naming what a fused path never computed. Ask for
-            `output_attentions=True` to take the path that computes the scores and probabilities.
+            name -> the engine's array, with `output`, what the pass returned, and `missing`, which names what a fused
+            path never computed. Ask for `output_attentions=True` to take the path that computes the scores and
+            probabilities.
+
+        Raises:
+            TypeError: a replacement that is no function, or that returns no array of the engine.
+            ValueError: a name that the model lacks, or that this pass never computed; or a replacement that returns
+                an array of another shape or dtype.
+
+        Example:
+            >>> from roberta import RobertaConfig, RobertaModel
+            >>> config = RobertaConfig(num_hidden_layers=1, hidden_size=4, num_attention_heads=2, intermediate_size=4)
+            >>> model, name = RobertaModel(config), "encoder.layer.0.attention.self.probs"
+            >>> tape = model.tape(input_ids=[[5, 6, 7]], replace={name: lambda probs: probs * 0})
+            >>> tape["encoder.layer.0.attention.self.context"].any(), tape.output.last_hidden_state.shape
+            (np.False_, (1, 3, 4))
         """
-        recorder = Recorder()
-        self._call((), inputs, recorder)
-        expected = symbols(self.head, self.config, **self.options)
+        expected, where = symbols(self.head, self.config, **self.options), type(self).__name__
+        recorder = Recorder(interventions.intervening(replace, expected, where))
+        recorder.output = self._call((), inputs, recorder)
+        interventions.require_computed(replace or (), recorder, where)
         recorder.missing = tuple(name for name in expected if name not in recorder)
         return recorder
 

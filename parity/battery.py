@@ -21,8 +21,12 @@ from ..reference.parameters import HEADS
 from . import texts
 from .cases import draw_labels
 from .drawing import LENGTH, ROWS, SOURCE, Draw, Given, Sizes, padded
-from .magnifying import magnifying, tiny
+from .magnifying import magnified, magnifying, other_eps, tiny
 from .probes import Call, Probe
+from .real_tokens import FIRST
+
+#: A row of so many tokens is worth more than that the others are long.
+LONG = 80
 
 
 def battery(
@@ -34,8 +38,8 @@ def battery(
         head: which head.
         config: its configuration.
         seed: of the draw: the same seed, the same probes to the bit.
-        tokens: the most tokens of all calls together, padding included; None: no limit. The longest row and the one
-            that goes through the position table shrink first, and say so in `remark`; then all rows.
+        tokens: the most tokens of all calls together, padding included; None: no limit. The longest row and the ones
+            that go through the position table shrink first, and say so in `remark`; then all rows.
         folder: a checkpoint, for real text where it has a vocabulary.
 
     Returns:
@@ -68,15 +72,19 @@ def battery(
 
 
 def _from_large_to_small(config: RobertaConfig) -> Iterator[Sizes]:
-    longest = config.usable_length
-    length, text = min(LENGTH, longest), min(texts.LENGTH, longest)
-    yield Sizes(length, text, longest)
-    while longest // 2 > text:
-        longest //= 2
+    """The longest row is halved down to `LONG`, then all rows are shortened, then the longest again with each."""
+    usable = config.usable_length
+    longest, length, text = usable, min(LENGTH, usable), min(texts.LENGTH, usable)
+    while longest > LONG:
         yield Sizes(length, text, longest)
-    for shorter in (LENGTH, 11, 7, 5, 3, 2):
-        if shorter <= length:
-            yield Sizes(shorter, shorter, shorter)
+        longest //= 2
+    yield Sizes(length, text, longest)
+    for shorter in [min(T, usable) for T in (LENGTH, 11, 7, 5, 3, 2)]:
+        rest = min(LONG, usable)
+        while rest > shorter:
+            yield Sizes(shorter, shorter, rest)
+            rest //= 2
+        yield Sizes(shorter, shorter, shorter)
 
 
 def _probes(draw: Draw, folder: Path | None) -> Iterator[Probe]:
@@ -97,8 +105,8 @@ def _one(name: str, catches: tuple[str, ...], inputs: Given, **more: Any) -> Pro
 
 EVERYWHERE = (
     "kernel transposed", "query and key swapped", "heads interleaved", "bias twice", "one layer less",
-    "layer norms swapped", "no 1/sqrt(K)", "positions from 0", "unbiased variance", "mask ignored", "mask inverted",
-    "weights in bfloat16", "accumulation in bfloat16", "NaN injected", "constant output",
+    "layer norms swapped", "no 1/sqrt(K)", "unbiased variance", "mask inverted", "weights in bfloat16",
+    "accumulation in bfloat16", "constant output",
 )  # fmt: skip
 #: Head -> what goes wrong there alone.
 OWN: Mapping[str, tuple[str, ...]] = {
@@ -107,16 +115,22 @@ OWN: Mapping[str, tuple[str, ...]] = {
     "question_answering": ("start and end swapped",),
     "multiple_choice": ("choices transposed",),
 }
+#: Kind of positions -> what goes wrong there alone.
+POSITIONS: Mapping[str, tuple[str, ...]] = {
+    "absolute": ("positions from 0",),
+    "relative_key": ("distance reversed",),
+    "relative_key_query": ("distance reversed", "key term missing"),
+}
 
 
 def _text(draw: Draw, folder: Path | None) -> Probe:
-    length = draw.sizes.text
+    length, config = draw.sizes.text, draw.config
     encoded = texts.encoded_sentences(folder, draw.head, length) if folder is not None and length > 2 else None
-    batch = draw.batch("text") if encoded is None else encoded | draw.source("text", ROWS)
+    batch = draw.batch("text") if encoded is None else encoded | draw.besides("text", ROWS)
     remark = "drawn ids: there is no vocabulary" if encoded is None else ""
-    own = OWN.get(draw.head, ()) + (("causal mask missing",) if draw.config.is_decoder else ())
-    relative = {"relative_key": ("distance reversed",), "relative_key_query": ("distance reversed", "key term missing")}
-    catches = EVERYWHERE + own + relative.get(draw.config.position_embedding_type, ())
+    # No token of a decoder looks at what comes after it, hidden or not.
+    order = "causal mask missing" if config.is_decoder else "mask ignored"
+    catches = (*EVERYWHERE, order, *OWN.get(draw.head, ()), *POSITIONS[config.position_embedding_type])
     return _one("text", catches, batch, remark=remark)
 
 
@@ -140,11 +154,17 @@ def _shapes(draw: Draw) -> Iterator[Probe]:
 
 
 def _paddings(draw: Draw) -> Iterator[Probe]:
-    yield _one("no padding", ("wrong without padding",), draw.batch("no padding", padding="none"))
-    left = ("left padding", "padding counted")
-    yield _one("padding on the left", left, draw.batch("padding on the left", padding="left"))
-    inside = ("wrong with padding inside", "padding counted", "left padding")
+    yield _one("no padding", ("wrong without padding", "NaN injected"), draw.batch("no padding", padding="none"))
+    batch = draw.batch("padding on the left", padding="left")
+    if draw.head in FIRST:  # its logits are read from padding, and not judged
+        batch["output_hidden_states"] = True
+    yield _one("padding on the left", ("left padding", "mask ignored", *_counted(draw)), batch)
+    inside = ("wrong with padding inside", "left padding", "mask ignored", *_counted(draw))
     yield _one("padding inside", inside, draw.batch("padding inside", padding="inside"))
+
+
+def _counted(draw: Draw) -> tuple[str, ...]:
+    return ("padding counted",) if draw.config.position_embedding_type == "absolute" else ()
 
 
 def _masks(draw: Draw) -> Iterator[Probe]:
@@ -207,7 +227,7 @@ def _positions(draw: Draw) -> Iterator[Probe]:
 def _every_position(draw: Draw) -> Probe:
     """Rows of tokens that go through the position table, as far as the allowance goes."""
     M, T = draw.config.max_position_embeddings, draw.sizes.length
-    count = M if draw.sizes.longest == draw.config.usable_length else min(M, draw.sizes.longest)
+    count = M if draw.sizes.longest == draw.config.usable_length else min(M, ROWS * T)
     shape = draw.shape(-(-count // T), T, 1)
     batch = draw.batch("every position", shape, "none")
     positions = draw.rng("every position, positions").permutation(_spread(M, math.prod(shape))).reshape(shape)
@@ -233,7 +253,7 @@ def _vocabulary(draw: Draw) -> Iterator[Probe]:
     yield _one("ends of the vocabulary", ("last vocabulary row", "one row of the word table"), batch)
     batch = draw.batch("padding id attended to", padding="none")
     batch["input_ids"][..., draw.sizes.length // 2] = pad
-    yield _one("padding id attended to", ("a mask made from the ids", "padding counted"), batch)
+    yield _one("padding id attended to", ("a mask made from the ids", *_counted(draw)), batch)
 
 
 # -- more than one call ------------------------------------------------------------------------------------------------
@@ -243,7 +263,7 @@ def _again(draw: Draw) -> Iterator[Probe]:
     call = Call(draw.batch("called twice"))
     yield Probe("called twice", ("second call", "weights changed by a call"), (call, call))
     batch = draw.batch("rows in another order")
-    moved = {name: np.roll(value, 1, axis=0) for name, value in batch.items()}
+    moved = {name: value if value is True else np.roll(value, 1, axis=0) for name, value in batch.items()}
     catches = ("rows that see each other", "wrong by place in the batch", "mask of the first call", "reused buffer")
     yield Probe("rows in another order", catches, (Call(batch), Call(moved)))
     first = Call(draw.batch("other shapes between"))
@@ -288,11 +308,7 @@ def _embeddings(draw: Draw) -> Iterator[Probe]:
     yield _one("embeddings", ("positions of embeddings",), draw.embedded("embeddings", 0.05))
     yield _one("embeddings of mean 1e3", ("one-pass variance",), draw.embedded("embeddings of mean 1e3", 1.0, 1e3))
     small = draw.embedded("tiny embeddings", tiny(draw.config))
-    yield _one("tiny embeddings", (*_other_eps(draw.config), "one-pass variance"), small)
-
-
-def _other_eps(config: RobertaConfig) -> tuple[str, ...]:
-    return tuple(f"eps {eps}" for eps in ("1e-12", "1e-6", "1e-3") if float(eps) != config.layer_norm_eps)
+    yield _one("tiny embeddings", other_eps(draw.config), small)
 
 
 def _asked(draw: Draw) -> Iterator[Probe]:
@@ -355,29 +371,18 @@ def _sources(draw: Draw) -> Iterator[Probe]:
 
 def _choices(draw: Draw) -> Iterator[Probe]:
     if draw.head == "multiple_choice":
-        catches = ("choices transposed", "a number of choices taken for granted", "wrong only for odd batches")
-        for name, rows, choices in (("one choice", 3, 1), ("five choices", 2, 5)):
-            yield _one(name, catches, draw.batch(name, draw.shape(rows, choices=choices)))
+        alone = draw.batch("one choice", draw.shape(ROWS, choices=1))
+        yield _one("one choice", ("an axis of 1 squeezed away", "wrong only for odd batches"), alone)
+        five = draw.batch("five choices", draw.shape(2, choices=5))
+        yield _one("five choices", ("choices transposed", "a number of choices taken for granted"), five)
 
 
 # -- weights of their own ----------------------------------------------------------------------------------------------
 
-#: Probe -> what its weights magnify.
-MAGNIFIED: Mapping[str, tuple[str, ...]] = {
-    "raised scores": ("no 1/sqrt(K)", "scale rounded to half", "additive mask of -10"),
-    "large scores": ("softmax without its maximum", "additive mask of -100"),
-    "huge scores": ("softmax without its maximum", "additive mask of -1e4"),
-    "rows of mean 1e3": ("one-pass variance",),
-    "sums of mean 1e3": ("one-pass variance",),
-    "wide activations": ("tanh GELU",),
-    "activations alike": ("tanh GELU", "approximate erf", "rounded erf", "quick GELU"),
-}
-
 
 def _magnified(draw: Draw) -> Iterator[Probe]:
-    catches = {**MAGNIFIED, "tiny tables": _other_eps(draw.config), "tiny sums": _other_eps(draw.config)}
     for name, state in draw.states.items():
-        yield _one(name, catches[name], _to_magnify(draw, name), state=state)
+        yield _one(name, magnified(draw.config)[name], _to_magnify(draw, name), state=state)
 
 
 def _to_magnify(draw: Draw, name: str) -> Given:

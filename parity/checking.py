@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import inspect
-import warnings
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 from ..dispatch import checkpoint, registry
 from ..dispatch.api import FACES
 from ..dispatch.model import PublicModel
 from ..reference.config import RobertaConfig
-from ..reference.fields import ConfigOverrides
 from ..reference.parameters import HEADS
-from . import texts
-from .cases import Case, draw_inputs
-from .compare import compare_outputs, first_departure
+from .audit import AUDIT_RATE, LARGE_DRAWS, audit
+from .candidates import as_candidate
+from .cases import Case
+from .compare import Comparison
+from .coverage import unvaried
+from .findings import Audit, Finding
+from .judging import Judge
+from .keeping import Keeper
+from .probes import Call, Probe
+from .references import Reference
 from .report import Report, Row
-from .tolerances import PRECISIONS, Budget, budgets, flat_outputs
+from .tolerances import DRAWS, PRECISIONS
 
 Candidate = Callable[..., Mapping[str, Any]]
 
@@ -58,8 +62,8 @@ def check(
     names = engines(backends, dtype)
     rows = [
         row
-        for head, oracle, weights, inputs in _subjects(checkpoint_or_model, heads)
-        for row in _check_head(head, oracle, weights, inputs, names, dtype)
+        for reference, weights in _references(checkpoint_or_model, heads)
+        for row in _check_head(reference, weights, reference.battery(0)[0], names, dtype)
     ]
     return Report(_title(checkpoint_or_model), dtype, tuple(rows))
 
@@ -74,14 +78,15 @@ def compare(
 
     Args:
         candidate: any callable that takes NumPy arrays by HF's argument names and returns a mapping of output names to
-            arrays; `hidden_states` and `attentions` may be tuples. Outputs that the spec has and it lacks fail, except
-            the loss, hidden states and attentions, which are judged if given.
-        reference_model: the same weights as a model of ours, on any engine; or a checkpoint of a bare model's folder.
-        inputs: the arguments; None for padded rows of drawn ids.
+            arrays; `hidden_states` and `attentions` may be tuples. All that it returns is judged, at real tokens; the
+            head's own outputs have to be there.
+        reference_model: the same weights as a model of ours, on any engine; or a checkpoint, as the head that it was
+            saved as.
+        inputs: the arguments of one call; None for the battery of probes (`battery`).
         dtype: the precision in which the candidate computes.
 
     Returns:
-        `Report` of one row.
+        `Report` of a row for each probe; its remarks say what was not covered, and what never was varied.
 
     Example:
         >>> import roberta
@@ -91,26 +96,17 @@ def compare(
         >>> compare(port, model).passed
         False
     """
-    is_model = isinstance(reference_model, PublicModel)
-    model = cast("PublicModel[Any]", reference_model) if is_model else FACES["model"].from_pretrained(reference_model)
-    oracle = _oracle(model)
-    given = dict(inputs) if inputs is not None else _plain_inputs(model.head, model.config)
-    permitted, _ = budgets(oracle, given, dtype)
-    found = flat_outputs(candidate(**given))
-    required = {name for name in permitted if name.partition(".")[0] not in OPTIONAL}
-    judged = {name: budget for name, budget in permitted.items() if name in found or name in required}
-    row = Row(model.head, "candidate", "given", tuple(compare_outputs(found, judged)))
-    return Report("candidate", dtype, (row,))
-
-
-#: Outputs that a candidate may leave out.
-OPTIONAL = frozenset({"loss", "hidden_states", "attentions", "cross_attentions", "past_key_values"})
+    found = audit(candidate, reference_model, None, dtype, inputs=inputs, power=False)
+    head = found.reference["head"]
+    rows = [_row(head, "candidate", "given", one, one.probe) for one in found.findings if one.status != "not covered"]
+    return Report("candidate", dtype, tuple(rows), _remarks(found))
 
 
 def check_case(case: Case, backends: Sequence[str], dtype: str = "float32") -> Report:
     """`check` of a drawn case on named engines."""
     oracle = FACES[case.head].on("numpy")(case.config, dtype="float64", state=case.state)
-    rows = _check_head(case.head, oracle, "drawn", case.inputs, backends, dtype)
+    probe = Probe("case", ("what the case shows",), (Call(case.inputs),))
+    rows = _check_head(Reference(f"{case.head} case", oracle), "drawn", probe, backends, dtype)
     return Report(f"{case.head} case", dtype, tuple(rows))
 
 
@@ -139,16 +135,16 @@ def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
     return [name for name in usable if dtype in registry.load(name).DTYPES]
 
 
-def _subjects(subject: Any, heads: Sequence[str] | None) -> list[tuple[str, Any, str, dict[str, Any]]]:
-    """What is to be checked: head, the spec's model in float64, where its weights come from, and inputs."""
+def _references(subject: Any, heads: Sequence[str] | None) -> list[tuple[Reference, str]]:
+    """What is to be checked, and where its weights come from: a head's own layers may be seeded, the body is not."""
     if isinstance(subject, PublicModel):
         if heads is not None and list(heads) != [subject.head]:
             remedy = "save it and give its folder, whose weights every head is built on; or a checkpoint's name"
             message = f"heads: required {[subject.head]}, the model's own, or None, got {list(heads)}; {remedy}"
             raise ValueError(message)
-        return [(subject.head, _oracle(subject), "model", _plain_inputs(subject.head, subject.config))]
-    folder = checkpoint.locate(subject)
-    return [_from_checkpoint(folder, head) for head in require_heads(heads)]
+        return [(Reference.of(subject), "model")]
+    found = [Reference.of(subject, head) for head in require_heads(heads)]
+    return [(one, "seeded head" if one.oracle.load_report.missing else "checkpoint") for one in found]
 
 
 def require_heads(heads: Sequence[str] | None) -> Sequence[str]:
@@ -164,56 +160,28 @@ def require_heads(heads: Sequence[str] | None) -> Sequence[str]:
     return heads or HEADS
 
 
-def _from_checkpoint(folder: Path, head: str) -> tuple[str, Any, str, dict[str, Any]]:
-    with warnings.catch_warnings():
-        # The report marks what is seeded; a warning for each of seven heads would say it again.
-        warnings.simplefilter("ignore")
-        overrides: ConfigOverrides = {"num_labels": 2} if head == "question_answering" else {}
-        oracle = FACES[head].from_pretrained(folder, backend="numpy", dtype="float64", **overrides)
-    missing = oracle.load_report.missing
-    # A head's own layers are seeded, the body is not: such a row still compares the checkpoint's body.
-    weights = "seeded head" if missing else "checkpoint"
-    return head, oracle, weights, _text_inputs(folder, head, oracle.config)
-
-
-def _oracle(model: Any) -> Any:
-    return model.to_backend("numpy", dtype="float64").eval()
-
-
-def _plain_inputs(head: str, config: RobertaConfig) -> dict[str, Any]:
-    length = min(13, config.usable_length)
-    return draw_inputs(head, config, seed=0, length=length)
-
-
-def _text_inputs(folder: Path, head: str, config: RobertaConfig) -> dict[str, Any]:
-    """Real text where the checkpoint has a vocabulary, with labels; else drawn ids."""
-    length = min(texts.LENGTH, config.usable_length)
-    encoded = texts.encoded_sentences(folder, head, length)
-    if encoded is None:
-        return _plain_inputs(head, config)
-    return draw_inputs(head, config, seed=0, length=length) | encoded
-
-
-def _check_head(
-    head: str, oracle: Any, weights: str, inputs: Mapping[str, Any], names: Sequence[str], dtype: str
-) -> list[Row]:
-    asked = {**inputs, "output_hidden_states": True}
-    permitted, tap_budgets = budgets(oracle, asked, dtype)
-    rows: list[Row] = []
+def _check_head(reference: Reference, weights: str, probe: Probe, names: Sequence[str], dtype: str) -> Iterator[Row]:
+    keeper = Keeper()
     for name in names:
-        model = oracle.to_backend(name, dtype=dtype)
-        comparisons = tuple(compare_outputs(flat_outputs(model(**asked)), permitted))
-        departed = None
-        if not all(comparison.passed for comparison in comparisons):
-            departed = _first_tap(model, asked, tap_budgets)
-        rows.append(Row(head, name, weights, comparisons, departed))
-    return rows
+        candidate = as_candidate(reference.oracle.to_backend(name, dtype=dtype), name=name)
+        draws = LARGE_DRAWS if reference.is_large else DRAWS
+        judge = Judge(candidate, reference, dtype, AUDIT_RATE, draws, 0, None, keeper, False)
+        yield _row(reference.oracle.head, name, weights, judge.finding(probe))
 
 
-def _first_tap(model: Any, inputs: Mapping[str, Any], tap_budgets: Mapping[str, Budget]) -> str | None:
-    to_numpy = model.engine.to_numpy
-    departed = first_departure({name: to_numpy(value) for name, value in model.tape(**inputs).items()}, tap_budgets)
-    return departed.name if departed else None
+def _row(head: str, backend: str, weights: str, finding: Finding, variant: str = "") -> Row:
+    comparisons = finding.comparisons
+    if finding.status == "broken":
+        comparisons = (Comparison("answer", float("inf"), problem=finding.reason),)
+    departure = finding.departure.place if finding.departure else None
+    return Row(head, backend, weights, comparisons, departure, variant)
+
+
+def _remarks(found: Audit) -> tuple[str, ...]:
+    """What was not tried: what the candidate cannot be asked, and what no probe has varied."""
+    lines = [f"not covered: {one.probe} ({one.reason})" for one in found.not_covered]
+    never = unvaried(found.coverage(), found.reference["head"], RobertaConfig.from_dict(found.reference["config"]))
+    return (*lines, *([f"never varied: {'; '.join(never)}"] if never else []))
 
 
 def _title(subject: Any) -> str:

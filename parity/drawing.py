@@ -14,6 +14,7 @@ from ..reference.config import RobertaConfig
 from ..reference.embeddings import Integers
 from ..reference.inputs import SIGNATURES
 from ..reference.layers import Array
+from .real_tokens import FIRST
 
 #: B, T and E of most probes: primes, and no two axes alike.
 ROWS, LENGTH, SOURCE = 3, 13, 7
@@ -77,8 +78,14 @@ class Draw:
         drawn = self.rng(name).integers(0, max(V - 1, 1), shape)
         return np.minimum(drawn + (drawn >= pad), V - 1)
 
-    def source(self, name: str, rows: int) -> Given:
-        """States of an encoder, the last two masked; nothing where the head looks at none."""
+    def besides(self, name: str, rows: int) -> Given:
+        """What stands beside the tokens of every batch.
+
+        States of an encoder, the last two masked, where there is one to look at; and hidden states are asked for where
+        the answer is read from a token that looks at none but itself: a decoder's first.
+        """
+        if self.config.is_decoder and self.head in FIRST:
+            return {"output_hidden_states": True}
         if not self.has_source:
             return {}
         states = self.rng(f"{name}, source").standard_normal((rows, SOURCE, self.config.hidden_size))
@@ -86,11 +93,11 @@ class Draw:
         return {"encoder_hidden_states": states.astype(np.float32), "encoder_attention_mask": mask}
 
     def batch(self, name: str, shape: tuple[int, ...] | None = None, padding: str = "right") -> Given:
-        """Ids and mask, padded, and the source where there is one."""
+        """Ids and mask, padded, and what stands beside them."""
         shape = self.shape() if shape is None else shape
         ids, is_padding = self.ids(name, shape), padded(shape, padding)
         ids[is_padding] = self.config.pad_token_id
-        return {"input_ids": ids, "attention_mask": (~is_padding).astype(np.int64)} | self.source(name, shape[0])
+        return {"input_ids": ids, "attention_mask": (~is_padding).astype(np.int64)} | self.besides(name, shape[0])
 
     def embedded(self, name: str, deviation: float, mean: float = 0.0) -> Given:
         """A batch whose tokens are given as vectors. Nobody can tell padding there: the mask alone does."""

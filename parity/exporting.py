@@ -6,28 +6,25 @@ import hashlib
 import json
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from .. import __version__
 from ..dispatch import checkpoint
-from ..dispatch.model import PublicModel
 from ..files.atomic import new_folder
-from ..reference.config import RobertaConfig
 from ..reference.layers import Array
-from ..reference.parameters import CLASS_NAMES
-from ..reference.taps import Tap
 from .battery import battery
-from .checking import OPTIONAL, _from_checkpoint, _oracle, require_heads
 from .folder_page import page
-from .folders import MANIFEST, VERSION, WEIGHTS, Answer, Entry, Question, of_call
+from .folders import MANIFEST, VERSION, WEIGHTS, Answer, Entry, Question
+from .judging import ASKED_BY, OPTIONAL
 from .probes import Call, Probe, chains
 from .real_tokens import judged
-from .tolerances import PRECISIONS, Budget, budgets, flat_outputs
+from .references import Reference
+from .tolerances import PRECISIONS, Budget, noisy_runs
 
 
 def export(
@@ -39,6 +36,7 @@ def export(
     *,
     seed: int = 0,
     tokens: int | None = None,
+    track: Callable[[Sequence[Probe]], Iterable[Probe]] = iter,
 ) -> Path:
     """Write a folder by which a port in any language can be judged; `README.md` in it says how.
 
@@ -50,6 +48,7 @@ def export(
         head: which head; None for the model's own, or the one that the checkpoint was saved as.
         seed: of the battery.
         tokens: the battery's allowance.
+        track: goes through the probes, for a progress bar.
 
     Returns:
         The directory.
@@ -71,59 +70,24 @@ def export(
     if dtype not in PRECISIONS:
         message = f"dtype: required one of {list(PRECISIONS)}, got {dtype!r}"
         raise ValueError(message)
-    oracle, folder = _subject(checkpoint_or_model, head)
+    reference = Reference.of(checkpoint_or_model, head)
+    oracle = reference.oracle
     if probes is None:
-        probes = battery(oracle.head, oracle.config, seed=seed, tokens=tokens, folder=folder)
+        probes = battery(oracle.head, oracle.config, seed=seed, tokens=tokens, folder=reference.folder)
     with new_folder(Path(directory)) as beside:
-        written = Writing(beside, oracle, dtype)
-        listed = [written.probe(number, probe) for number, probe in enumerate(probes, 1)]
+        written = Writing(beside, reference, dtype)
+        listed = [written.probe(number, probe) for number, probe in enumerate(track(probes), 1)]
         weights = written.weights(oracle.state_dict_numpy())
         content = {
-            "format": "roberta parity folder", "version": VERSION, "package": __version__, "head": oracle.head,
+            "format": "roberta parity folder", "version": VERSION, "package": version("roberta"), "head": oracle.head,
             "dtype": dtype, "seed": seed, "config": oracle.config.to_dict(), "weights": weights,
             "probes": [asdict(entry) for entry in listed],
             "files": written.hashes,
         }  # fmt: skip
         (beside / MANIFEST).write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-        lines = [(entry.folder, ", ".join(entry.catches)) for entry in listed]
-        (beside / "README.md").write_text(page(oracle.head, dtype, __version__, lines), encoding="utf-8")
+        lines = [(entry.folder, "; ".join(filter(None, (", ".join(entry.catches), entry.remark)))) for entry in listed]
+        (beside / "README.md").write_text(page(oracle.head, dtype, version("roberta"), lines), encoding="utf-8")
     return Path(directory)
-
-
-# -- whose weights -----------------------------------------------------------------------------------------------------
-
-
-def _subject(subject: Any, head: str | None) -> tuple[Any, Path | None]:
-    """The spec in float64, and the checkpoint's folder where there is one."""
-    require_heads([] if head is None else [head])
-    if isinstance(subject, PublicModel):
-        if head not in (None, subject.head):
-            message = f"head: required {subject.head!r}, the model's own, or None, got {head!r}; give a checkpoint"
-            raise ValueError(f"{message}, whose weights every head is built on")
-        return _oracle(subject), None
-    folder = checkpoint.locate(subject)
-    return _from_checkpoint(folder, saved_head(folder) if head is None else head)[1], folder
-
-
-def saved_head(folder: Path) -> str:
-    """The head that a checkpoint was saved as, by the class in its config.json.
-
-    Raises:
-        ValueError: it names none that is known.
-
-    Example:
-        >>> saved_head(checkpoint.locate("austen"))
-        'masked_lm'
-    """
-    names = RobertaConfig.from_pretrained(folder).architectures or []
-    heads = {name: head for head, name in CLASS_NAMES.items()}
-    found = [heads[name] for name in names if name in heads]
-    if not found:
-        message = (
-            f"head: required one of {list(CLASS_NAMES)}, got None, and {folder} does not say which it was saved as"
-        )
-        raise ValueError(f"{message} (architectures: {names}); name it")
-    return found[0]
 
 
 # -- files -------------------------------------------------------------------------------------------------------------
@@ -135,13 +99,13 @@ class Writing:
 
     Attributes:
         folder: where.
-        oracle: the spec in float64.
+        reference: the spec, and its weights.
         dtype: of the budgets.
         hashes: file -> SHA-256, of what was written.
     """
 
     folder: Path
-    oracle: Any
+    reference: Reference
     dtype: str
 
     def __post_init__(self) -> None:
@@ -159,21 +123,22 @@ class Writing:
 
     def weights(self, state: Mapping[str, Array]) -> dict[str, Any]:
         """The weights, tied ones once; what the manifest says of them."""
-        tied = {name: one.tied_to for name, one in self.oracle.table.items() if one.tied_to is not None}
+        oracle = self.reference.oracle
+        tied = {name: one.tied_to for name, one in oracle.table.items() if one.tied_to is not None}
         self.tensors(WEIGHTS, {name: _narrowed(value) for name, value in state.items() if name not in tied})
-        return {"file": WEIGHTS, "tied": tied, "seeded": list(self.oracle.load_report.missing)}
+        return {"file": WEIGHTS, "tied": tied, "seeded": list(oracle.load_report.missing)}
 
     def probe(self, number: int, probe: Probe) -> Entry:
         """The files of a probe; what the manifest says of it."""
         slug = re.sub(r"[^a-z0-9.]+", "-", probe.name.lower()).strip("-")
         folder = f"{number:02}-{slug}"
-        model = _with_weights(self.oracle, probe)
+        model = self.reference.with_weights(probe.state)
         state = {name: value for name, value in (probe.state or {}).items() if name in model.table}
         if state:
             self.tensors(f"{folder}/{WEIGHTS}", state)
         permitted = [one for chain in chains(probe.calls) for one in _budgets(model, chain, self.dtype)]
         judged_only = [
-            {name: _judged_only(name, budget, call, self.oracle.head, probe) for name, budget in outputs.items()}
+            {name: _judged_only(name, budget, call, model.head, probe) for name, budget in outputs.items()}
             for call, outputs in zip(probe.calls, permitted, strict=True)
         ]
         self.tensors(f"{folder}/inputs.safetensors", _numbered([_arrays(call) for call in probe.calls]))
@@ -210,54 +175,19 @@ def _question(call: Call, outputs: Mapping[str, Budget]) -> Question:
 def _is_required(name: str, call: Call) -> bool:
     """What every port gives, and what this call asks for by itself."""
     kind = name.partition(".")[0]
-    asked = {"hidden_states": "output_hidden_states", "attentions": "output_attentions"}
-    asked["cross_attentions"] = "output_attentions"
     has_labels = bool({"labels", "start_positions"} & call.inputs.keys())
-    return kind not in OPTIONAL or (kind == "loss" and has_labels) or asked.get(kind) in call.inputs
+    return kind not in OPTIONAL or (kind == "loss" and has_labels) or ASKED_BY.get(kind) in call.inputs
 
 
 # -- truth and limits --------------------------------------------------------------------------------------------------
-
-
-def _with_weights(oracle: Any, probe: Probe) -> Any:
-    """The spec with a probe's weights."""
-    if probe.state is None:
-        return oracle
-    changed = oracle.to_backend("numpy", dtype="float64").eval()
-    changed.load_state_dict_numpy(probe.state, strict=False)
-    return changed
 
 
 def _budgets(model: Any, chain: Sequence[Mapping[str, Any]], dtype: str) -> list[dict[str, Budget]]:
     """The budgets of the outputs of each call of a chain."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # some probes mask first tokens: a mistake in use, not here
-        if len(chain) == 1:
-            return [budgets(model, chain[0], dtype)[0]]
-        permitted, _ = budgets(_Chain(model, chain), {}, dtype)
-    return [of_call(permitted, number) for number in range(len(chain))]
-
-
-class _Chain:
-    """A model whose one call makes all of a chain, so that what a cache holds errs as it may when it is used."""
-
-    def __init__(self, model: Any, chain: Sequence[Mapping[str, Any]]) -> None:
-        self.model, self.chain = model, chain
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.model, name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        object.__setattr__(self.model if name == "parameters" else self, name, value)
-
-    def _call(self, args: tuple[Any, ...], inputs: Mapping[str, Any], tap: Tap) -> dict[str, Any]:
-        outputs: list[dict[str, Any]] = []
-        past: Any = None
-        for call in self.chain:
-            output = self.model._call(args, {**call, **inputs, "past_key_values": past}, tap)
-            outputs.append(flat_outputs(output))
-            past = output.past_key_values
-        return _numbered(outputs)
+        run = noisy_runs(model, chain, dtype)
+    return [run.budgets(number) for number in range(len(chain))]
 
 
 def _judged_only(name: str, budget: Budget, call: Call, head: str, probe: Probe) -> Budget:
@@ -265,9 +195,8 @@ def _judged_only(name: str, budget: Budget, call: Call, head: str, probe: Probe)
     where = None if probe.judges_padding else judged(name, budget.truth.shape, call.inputs, head)
     if where is None:
         return budget
-    return Budget(budget.truth, budget.sigma, np.where(where, budget.limit, np.inf))
+    return replace(budget, limit=np.where(where, budget.limit, np.inf))
 
 
 def _rms_limit(budget: Budget) -> float | None:
-    limit = float(getattr(budget, "rms_limit", np.inf))
-    return limit if np.isfinite(limit) else None
+    return budget.rms_limit if np.isfinite(budget.rms_limit) else None

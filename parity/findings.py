@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
 
 from .compare import Comparison
+
+if TYPE_CHECKING:
+    from rich.table import Table
 
 #: "passed" and "failed" are verdicts. "not covered": the candidate cannot be asked this. "broken": it raised, hung, or
 #: returned what is no mapping of arrays, which is no pass either.
@@ -142,3 +146,47 @@ class Audit:
                 for name, values in finding.varied.items():
                     found.setdefault(name, {}).update(dict.fromkeys(values))
         return {name: tuple(values) for name, values in found.items()}
+
+    # `documents` reads these records, so it is imported where it is asked for
+
+    def __str__(self) -> str:
+        """The whole verdict in words."""
+        from . import documents
+
+        return documents.text(self)
+
+    def table(self) -> Table:
+        """The findings as a table for a terminal: `rich.print(audit.table())`."""
+        from . import documents
+
+        return documents.table(self)
+
+    def to_json(self) -> str:
+        """The whole audit as JSON, see `archive`; `archive.from_json` is the way back."""
+        from . import documents
+
+        return documents.to_json(self)
+
+    def to_markdown(self) -> str:
+        """The report in Markdown."""
+        from . import documents
+
+        return documents.to_markdown(self)
+
+    def to_html(self) -> str:
+        """The report as one file of HTML; needs jinja2, which the extra `report` has."""
+        from . import documents
+
+        return documents.to_html(self)
+
+    def to_junit(self) -> str:
+        """The report in JUnit's XML: a test case for each probe."""
+        from . import documents
+
+        return documents.to_junit(self)
+
+    def write(self, directory: str | Path) -> None:
+        """Write report.json, report.md, junit.xml and report.html into a folder."""
+        from . import documents
+
+        documents.write(self, directory)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import math
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -20,7 +22,7 @@ from .compare import Comparison, compare_array
 from .coverage import varied
 from .findings import Audit, Finding
 from .probes import Call, Probe
-from .real_tokens import real_tokens
+from .real_tokens import token_counts
 from .tolerances import Budget
 
 MANIFEST = "manifest.json"
@@ -265,7 +267,7 @@ def _output_files(folder: Path, probes: list[str]) -> dict[str, Path]:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """The tensors of a file.
+    """The tensors of a file, in float64, whatever the port computes in.
 
     Raises:
         ValueError: it is damaged, or holds what are no numbers.
@@ -282,7 +284,7 @@ def _read(path: Path) -> dict[str, Any]:
     if texts:
         message = f"required real numbers, got {', '.join(texts)}"
         raise ValueError(message)
-    return tensors
+    return {name: value.astype(np.float64) for name, value in tensors.items()}
 
 
 # -- the verdict -------------------------------------------------------------------------------------------------------
@@ -296,7 +298,7 @@ def _finding(folder: Folder, entry: Entry, file: Path | None) -> Finding:
     truth = folder.tensors(entry, "truth")
     try:
         given = _read(file)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError, zipfile.BadZipFile, zlib.error) as error:
         return replace(facts, status="broken", reason=f"{file.name} cannot be read: {error}")
     unknown = sorted(given.keys() - truth.keys())
     if unknown:
@@ -307,7 +309,7 @@ def _finding(folder: Folder, entry: Entry, file: Path | None) -> Finding:
         facts,
         status="passed" if all(comparison.passed for comparison in comparisons) else "failed",
         comparisons=comparisons,
-        tokens=_token_counts(probe),
+        tokens=token_counts(probe),
         trail=tuple((comparison.name, comparison.extent) for comparison in comparisons),
     )
 
@@ -321,41 +323,6 @@ def _comparisons(
         for output, wanted in call.outputs.items():
             name = f"{number}.{output}"
             if name in given or wanted.required:
-                budget = Budget(truth[name], sigma[name], limit[name])
-                yield compare_judged(name, given.get(name), budget, wanted.rms_limit)
-
-
-def compare_judged(name: str, candidate: Any, budget: Budget, rms_limit: float | None) -> Comparison:
-    """Hold one array against its budget where the limit is finite, element by element and by the mean square.
-
-    Args:
-        name: for the report.
-        candidate: what the port gave; None where it gave nothing.
-        budget: truth and limits; infinite where nothing is judged, and there it may be anything.
-        rms_limit: the largest root mean square of error / sigma; None: it is not judged.
-
-    Example:
-        >>> budget = Budget(np.zeros(2), np.ones(2), np.array([6.0, np.inf]))
-        >>> found = compare_judged("x", np.array([3.0, np.nan]), budget, 2.0)
-        >>> found.ratio, found.rms
-        (0.5, 1.5)
-    """
-    is_judged = np.isfinite(budget.limit)
-    if candidate is not None and np.shape(candidate) == budget.truth.shape:
-        candidate = np.where(is_judged, candidate, budget.truth)
-    comparison = compare_array(name, candidate, replace(budget, limit=np.where(is_judged, budget.limit, 1.0)))
-    counted = is_judged & (budget.sigma > 0)
-    if comparison.problem or not counted.any():
-        return comparison
-    scaled = (np.asarray(candidate, np.float64) - budget.truth)[counted] / budget.sigma[counted]
-    sigmas = float(np.sqrt(np.mean(scaled**2)))
-    return replace(comparison, sigmas=sigmas, rms=0.0 if rms_limit is None else sigmas / rms_limit)
-
-
-def _token_counts(probe: Probe) -> tuple[int, int]:
-    """How many tokens of all calls are real, and how many positions are padding."""
-    real = 0
-    for call in probe.calls:
-        is_real = real_tokens(call.inputs)
-        real += call.token_count if is_real is None else int(is_real.sum())
-    return real, probe.token_count - real
+                rms_limit = math.inf if wanted.rms_limit is None else wanted.rms_limit
+                budget = Budget(truth[name], sigma[name], limit[name], rms_limit, np.isfinite(limit[name]))
+                yield compare_array(name, given.get(name), budget)

@@ -59,7 +59,7 @@ class Question:
         ]
 
     def _judged(self, name: str, budget: Budget, inputs: Mapping[str, Any]) -> Budget:
-        return replace(budget, judged=judged(name, budget.truth.shape, inputs, self.case.head))
+        return budget.judging(judged(name, budget.truth.shape, inputs, self.case.head))
 
     @cached_property
     def known(self) -> MatchedFilter:

@@ -50,6 +50,31 @@ def magnifying(head: str, config: RobertaConfig, seed: int = 0) -> dict[str, dic
     return {name: state for name, state in found.items() if not all("embeddings.LayerNorm" in key for key in state)}
 
 
+def magnified(config: RobertaConfig) -> dict[str, tuple[str, ...]]:
+    """What the weights of each probe magnify: its name -> mistakes.
+
+    Example:
+        >>> magnified(RobertaConfig(layer_norm_eps=1e-12))["tiny sums"]
+        ('eps 1e-6', 'eps 1e-3')
+    """
+    return {
+        "raised scores": ("no 1/sqrt(K)", "scale rounded to half", "additive mask of -10"),
+        "large scores": ("softmax without its maximum", "additive mask of -100"),
+        "huge scores": ("softmax without its maximum", "additive mask of -1e4"),
+        "rows of mean 1e3": ("one-pass variance",),
+        "sums of mean 1e3": ("one-pass variance",),
+        "tiny tables": other_eps(config),
+        "tiny sums": other_eps(config),
+        "wide activations": ("tanh GELU",),
+        "activations alike": ("tanh GELU", "approximate erf", "rounded erf", "quick GELU"),
+    }
+
+
+def other_eps(config: RobertaConfig) -> tuple[str, ...]:
+    """The mutants whose eps is another than the configuration's."""
+    return tuple(f"eps {eps}" for eps in ("1e-12", "1e-6", "1e-3") if float(eps) != config.layer_norm_eps)
+
+
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 #: The end of a parameter's name -> what it becomes, of a draw and its shape.

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from .probes import Probe
+
 #: Outputs that have an entry for each token, and those that have one for each token and head.
 TOKENWISE = frozenset({"logits", "last_hidden_state", "hidden_states", "start_logits", "end_logits"})
 ATTENTIONS = frozenset({"attentions", "cross_attentions"})
@@ -81,6 +83,15 @@ def real_tokens(inputs: Mapping[str, Any]) -> Any:
         is_key_mask = mask.ndim == len(shape)
         is_real = mask[..., -shape[-1] :] == 1 if is_key_mask else (mask == 1).any(-1)
     return is_real if source is None else is_real & source
+
+
+def token_counts(probe: Probe) -> tuple[int, int]:
+    """How many tokens of all calls are real, and how many positions are padding."""
+    real = 0
+    for call in probe.calls:
+        is_real = real_tokens(call.inputs)
+        real += call.token_count if is_real is None else int(is_real.sum())
+    return real, probe.token_count - real
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

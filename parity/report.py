@@ -42,7 +42,7 @@ class Row:
     @property
     def worst(self) -> Comparison:
         """The output that comes nearest to its budget, or exceeds it most."""
-        return max(self.comparisons, key=lambda comparison: comparison.ratio)
+        return max(self.comparisons, key=lambda comparison: comparison.extent)
 
     @property
     def passed(self) -> bool:
@@ -63,12 +63,14 @@ class Report:
     Attributes:
         subject: what was checked.
         dtype: in which precision.
-        rows: one per head and engine.
+        rows: one per head and engine, or per probe.
+        remarks: what was not tried.
     """
 
     subject: str
     dtype: str
     rows: Sequence[Row] = field(default_factory=tuple)
+    remarks: Sequence[str] = ()
 
     @property
     def passed(self) -> bool:
@@ -105,6 +107,7 @@ class Report:
     def to_json(self) -> str:
         """The report as JSON, every output of every row in it. Infinite and undefined numbers are null."""
         content: dict[str, Any] = {"subject": self.subject, "dtype": self.dtype, "passed": self.passed}
+        content["remarks"] = list(self.remarks)
         content["rows"] = [
             {
                 "head": row.head,
@@ -124,7 +127,7 @@ class Report:
         lines += [
             f"  {', '.join(filter(None, (row.head, row.variant)))} on {row.backend}: {row.worst}" for row in self.rows
         ]
-        return "\n".join(lines)
+        return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:

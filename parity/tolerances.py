@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import numpy as np
@@ -55,6 +55,10 @@ class Budget:
     judged: Any = None
     spread: Spread | None = None
     overflows: bool = False
+
+    def judging(self, judged: Any) -> Budget:
+        """The same, with only some of its elements judged."""
+        return replace(self, judged=judged)
 
 
 @dataclass(frozen=True)
@@ -202,7 +206,7 @@ def _run(
         largest = max(largest, float(np.abs(value).max(initial=0.0)))
         if keep_taps:
             taps[name] = np.asarray(value)
-        return listener(name, value)
+        return value if listener is silent else arithmetic.array(listener(name, value))
 
     outputs: list[dict[str, Array]] = []
     with _in_arithmetic(model, arithmetic):

@@ -129,7 +129,9 @@ def is_source_attended(inputs: Inputs) -> Booleans | None:
     mask = inputs.encoder_attention_mask
     if mask is None:
         return None
-    return (mask[:, None] if mask.ndim == 3 else mask[:, None, None, :]) >= 1  # B 1 T E
+    if mask.ndim == 3:
+        return mask[:, None] >= 1  # B 1 T E
+    return mask[:, None, None, :] >= 1  # B 1 1 E
 
 
 def masked_softmax(scores: Array, is_attended: Booleans | None) -> Array:

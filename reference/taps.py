@@ -9,9 +9,10 @@ and is unchanged by it: `silent`, the default, returns the value. Four listeners
     record    keep every value                       `Recorder`
     compare   find the first that departs            `roberta.parity`
     perturb   add rounding noise                     `roberta.parity.tolerances`
-    replace   put another value in its place         `replacing`
+    replace   put another value in its place         `replacing`, `model.tape(replace=)`
 
-`symbols` lists them all: the name is the path in the checkpoint plus the symbol.
+A listener that has to have a quantity says so, and no path is taken that lacks it: `is_asked_for`.
+`symbols` lists all quantities: the name is the path in the checkpoint plus the symbol.
 """
 
 from __future__ import annotations
@@ -44,25 +45,66 @@ def scope(tap: Tap, path: str) -> Tap:
         >>> dict(tape)
         {'encoder.layer.0.output': 1.5}
     """
-    if tap is silent:
-        return silent
-    return lambda name, value: tap(f"{path}.{name}", value)
+    return silent if tap is silent else Scope(tap, path)
+
+
+class Scope:
+    """A tap further down the checkpoint's path; `scope` makes it."""
+
+    def __init__(self, tap: Tap, path: str) -> None:
+        self.tap = tap
+        self.path = path
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Hand the value on under its whole name."""
+        return self.tap(f"{self.path}.{name}", value)
+
+    def asks(self, name: str) -> bool:
+        """See `is_asked_for`."""
+        return is_asked_for(self.tap, f"{self.path}.{name}")
+
+
+def is_asked_for(tap: Tap, *names: str) -> bool:
+    """Whether somebody has to have one of these quantities: then a fused path, which lacks it, must not be taken.
+
+    A listener says so by a method `asks(name)`; one without it takes what comes.
+
+    Args:
+        tap: as the place has it that chooses between the paths.
+        *names: of quantities there, or of paths, which stand for all that is beneath them.
+
+    Example:
+        >>> tap = scope(replacing({"self.scores": abs}), "self")
+        >>> is_asked_for(tap, "scores"), is_asked_for(tap, "probs"), is_asked_for(silent, "scores")
+        (True, False, False)
+    """
+    asks: Callable[[str], bool] | None = None if tap is silent else getattr(tap, "asks", None)
+    return asks is not None and any(asks(name) for name in names)
 
 
 class Recorder(Mapping[str, Any]):
     """A tap that keeps every value: name -> value, in the order of computation.
 
-    `missing` holds the names that the spec has and this pass never computed, because a fused path skipped them.
+    Attributes:
+        missing: the names that the spec has and this pass never computed, because a fused path skipped them.
+        output: what the pass returned.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tap: Tap = silent) -> None:
+        """Listen behind another tap: what it makes of a value is what is kept."""
+        self.tap = tap
         self.values_by_name: dict[str, Any] = {}
         self.missing: tuple[str, ...] = ()
+        self.output: Any = None
 
     def __call__(self, name: str, value: Any) -> Any:
         """Keep the value and hand it on."""
-        self.values_by_name[name] = value
-        return value
+        self.values_by_name[name] = self.tap(name, value)
+        return self.values_by_name[name]
+
+    def asks(self, name: str) -> bool:
+        """See `is_asked_for`."""
+        return is_asked_for(self.tap, name)
 
     def __getitem__(self, name: str) -> Any:
         return self.values_by_name[name]
@@ -79,6 +121,21 @@ class Recorder(Mapping[str, Any]):
         return "\n".join([f"tape of {len(self)} values", *lines])
 
 
+class Replacing:
+    """A tap that intervenes; `replacing` makes it."""
+
+    def __init__(self, replacements: Mapping[str, Callable[[Any], Any]]) -> None:
+        self.replacements = replacements
+
+    def __call__(self, name: str, value: Any) -> Any:
+        """Apply the function that is listed for the name."""
+        return self.replacements[name](value) if name in self.replacements else value
+
+    def asks(self, name: str) -> bool:
+        """See `is_asked_for`."""
+        return any(listed == name or listed.startswith(f"{name}.") for listed in self.replacements)
+
+
 def replacing(replacements: Mapping[str, Callable[[Any], Any]]) -> Tap:
     """A tap that intervenes: where a name is listed, its function is applied to the value.
 
@@ -87,7 +144,7 @@ def replacing(replacements: Mapping[str, Callable[[Any], Any]]) -> Tap:
         >>> tap("scores", 7.0), tap("probs", 7.0)
         (0.0, 7.0)
     """
-    return lambda name, value: replacements[name](value) if name in replacements else value
+    return Replacing(replacements)
 
 
 @dataclass(frozen=True)
@@ -96,7 +153,8 @@ class Symbol:
 
     Attributes:
         path: the place, with `{i}` for the number of the layer.
-        axes: its shape, in the letters of `roberta.reference`; H counts the heads that the layer has left.
+        axes: its shape, in the letters of `roberta.reference`; H' are the heads that a pruned layer has left, which
+            its cross-attention, that keeps all H, has not lost.
         equation: what it is.
         terms: the axis whose length counts the terms of the sum in which this value is rounded: the sum that it is
             (a mean), or the product of two activations whose factor it is. None: rounded once. The error budget of
@@ -134,8 +192,9 @@ def symbols(head: str, config: RobertaConfig, add_pooling_layer: bool = True) ->
 
 
 def _layer(i: int, config: RobertaConfig) -> Iterator[Symbol]:
-    cross = _attention("crossattention", keys="E", scores="E") if config.add_cross_attention else ()
-    for symbol in (*_attention("attention", keys="T", scores="S"), *cross, *_feed_forward()):
+    heads = "H'" if i in config.pruned_heads else "H"
+    cross = _attention("crossattention", "H", keys="E", scores="E") if config.add_cross_attention else ()
+    for symbol in (*_attention("attention", heads, keys="T", scores="S"), *cross, *_feed_forward()):
         if symbol.path != "intermediate.erf" or config.hidden_act in {"gelu", "gelu_python", "gelu_10"}:
             yield replace(symbol, path=f"encoder.layer.{i}.{symbol.path}")
 
@@ -154,15 +213,17 @@ def _embeddings() -> tuple[Symbol, ...]:
     return (total, *_layer_norm("embeddings.LayerNorm"))
 
 
-def _attention(path: str, keys: str, scores: str) -> tuple[Symbol, ...]:
+def _attention(path: str, heads: str, keys: str, scores: str) -> tuple[Symbol, ...]:
     """Of tokens to `scores` others, of which those of this call, `keys`, are computed and the rest is cached."""
     return (
-        Symbol(f"{path}.self.key", f"B H {keys} K", "x W_k' + b_k, by head", terms="K"),
-        Symbol(f"{path}.self.value", f"B H {keys} K", "x W_v' + b_v, by head"),
-        Symbol(f"{path}.self.query", "B H T K", "x W_q' + b_q, by head", terms="K"),
-        Symbol(f"{path}.self.scores", f"B H T {scores}", "(query key' + relative terms) / sqrt(K)"),
-        Symbol(f"{path}.self.probs", f"B H T {scores}", f"softmax over {scores} of the attended scores", terms=scores),
-        Symbol(f"{path}.self.context", "B T HK", "probs value, heads side by side"),
+        Symbol(f"{path}.self.key", f"B {heads} {keys} K", "x W_k' + b_k, by head", terms="K"),
+        Symbol(f"{path}.self.value", f"B {heads} {keys} K", "x W_v' + b_v, by head"),
+        Symbol(f"{path}.self.query", f"B {heads} T K", "x W_q' + b_q, by head", terms="K"),
+        Symbol(f"{path}.self.scores", f"B {heads} T {scores}", "(query key' + relative terms) / sqrt(K)"),
+        Symbol(
+            f"{path}.self.probs", f"B {heads} T {scores}", f"softmax over {scores} of the attended scores", terms=scores
+        ),
+        Symbol(f"{path}.self.context", f"B T {heads}K", "probs value, heads side by side"),
         Symbol(f"{path}.output.dense", "B T D", "context W_o' + b_o"),
         Symbol(f"{path}.output.sum", "B T D", "x + dense"),
         *_layer_norm(f"{path}.output.LayerNorm"),

@@ -38,7 +38,13 @@ from roberta.reference.parameters import Parameter, parameter_table
 ROOT = Path(__file__).resolve().parent.parent
 REQUESTED = os.environ.get("ROBERTA_TEST_BACKENDS", "all")
 #: What is no engine, and may be named beside them: a library that tests compare with -> what pip calls it.
-PEERS = {"transformers": '"transformers==4.57.6"', "tokenizers": "tokenizers"}
+PEERS = {
+    "transformers": '"transformers==4.57.6"',
+    "tokenizers": "tokenizers",
+    "flint": "python-flint",
+    "onnxruntime": '"roberta[audit]"',
+    "ctranslate2": '"roberta[audit]"',
+}
 
 
 def _lane(requested: str) -> tuple[list[str], list[str]]:
@@ -64,6 +70,10 @@ NEEDS = {
     "optax": "flax",
     "transformers": "transformers",
     "tokenizers": "tokenizers",
+    "flint": "flint",
+    "onnx": "onnxruntime",
+    "onnxruntime": "onnxruntime",
+    "ctranslate2": "ctranslate2",
 }
 #: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
 MARKED = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import warnings
@@ -99,6 +100,49 @@ def test_parity_prints_the_decoder_variants_unless_told_otherwise(call, folder, 
     assert "variant" not in without_decoders[1]
 
 
+def test_help_of_parity_shows_its_own_use_and_the_commands_below_it(call):
+    status, out, err = call("parity", "--help")
+    assert (status, err) == (0, "")
+    assert "roberta parity [OPTIONS] [checkpoint]" in out.splitlines()[0]
+    assert [part for part in ("--backends", "--gradients", "--json", "export", "judge") if part not in out] == []
+
+
+def test_parity_takes_options_before_the_checkpoint_too(call, folder):
+    status, out, _ = call("parity", "--backends", "numpy", "--heads", "model", "--no-variants", folder)
+    assert (status, "model" in out) == (0, True)
+
+
+@pytest.fixture
+def exported(call, folder, tmp_path):
+    """What `roberta parity export` writes, of a few tokens, and a port's outputs: the truth itself."""
+    chosen = ("--model", folder, "--tokens", "300", "--dtype", "bfloat16")
+    assert call("parity", "export", str(tmp_path / "folder"), *chosen)[0] == 0
+    (tmp_path / "outputs").mkdir()
+    for truth in (tmp_path / "folder").glob("*/truth.safetensors"):
+        shutil.copy(truth, tmp_path / "outputs" / f"{truth.parent.name}.safetensors")
+    return tmp_path
+
+
+def test_an_exported_folder_names_the_head_and_the_dtype(exported):
+    manifest = json.loads((exported / "folder/manifest.json").read_text())
+    assert (manifest["head"], manifest["dtype"]) == ("masked_lm", "bfloat16")
+    assert (exported / "folder/README.md").is_file()
+
+
+def test_judge_ends_with_0_for_the_truth_and_with_1_for_anything_else(call, exported):
+    where = ("parity", "judge", str(exported / "folder"), str(exported / "outputs"))
+    status, out, err = call(*where)
+    assert (status, err) == (0, "")
+    assert "padding on the left" in out
+    assert "failed" not in out
+    (exported / "outputs/02-one-token.safetensors").unlink()
+    shutil.copy(exported / "outputs/01-text.safetensors", exported / "outputs/03-two-tokens.safetensors")
+    status, out, _ = call(*where)
+    assert status == 1
+    assert "not covered: there is no 02-one-token.safetensors" in out
+    assert out.count("failed: ") == 1
+
+
 @pytest.mark.torch
 def test_parity_prints_the_gradients_of_the_engines_that_train_if_asked(call, folder, tmp_path):
     file = tmp_path / "report.json"
@@ -146,6 +190,9 @@ MISUSE = {
     "no head": (["parity", "--heads", ""], ["heads", "got ''"]),
     "unknown dtype": (["parity", "--dtype", "float8"], ["dtype", "float32", "got 'float8'"]),
     "engine of a draw": (["selftest", "--backends", "trch"], ["numpy", "got 'trch'", "Did you mean 'torch'?"]),
+    "a folder that is full": (["parity", "export", "."], ["new or an empty folder", "a folder with files", "another"]),
+    "no exported folder": (["parity", "judge", ".", "."], ["required a folder", "parity export", "no manifest.json"]),
+    "too few tokens": (["parity", "export", "x", "--tokens", "1"], ["tokens: required at least", "got 1", "None"]),
     "dtype of others": (["parity", "--backends", "numpy", "--dtype", "bfloat16"], ["numpy", "float64", "'bfloat16'"]),
 }
 
@@ -153,6 +200,7 @@ MISUSE = {
 @pytest.mark.parametrize(("arguments", "parts"), MISUSE.values(), ids=MISUSE)
 def test_misuse_ends_with_2_and_a_message(call, folder, arguments, parts):
     where = {"parity": [folder], "fill-mask": ["--model", folder]}.get(arguments[0], [])
+    where = {"export": ["--model", folder], "judge": []}.get(arguments[1], where) if len(arguments) > 1 else where
     status, out, err = call(*arguments, *where)
     assert (status, out) == (2, "")
     assert [part for part in parts if part not in err] == []

@@ -36,7 +36,9 @@ FLOORS = {
     # the native classes are named to type checkers, and looked up when one is wanted
     "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
-    "parity": {"files", "reference", "tokenizer", "backends", "dispatch"},
+    # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
+    "parity": {"files", "reference", "tokenizer", "backends", "dispatch", "parity/adapters"},
+    "parity/adapters": {"reference", "dispatch", "parity"},
     "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
@@ -76,7 +78,7 @@ def may_import(path: Path, target: str) -> bool:
     floor = floor_of(path)
     homes = [room for room in FLOORS if room and f"{target}/".startswith(f"{room}/")]
     is_own = floor in homes and (path.name == "__init__.py" or floor == max(homes, key=len))
-    is_face = target == "__version__" and not floor
+    is_face = not floor and (target == "__version__" or (ROOT / f"{target}.py").is_file())
     return is_own or is_face or any(f"{target}/".startswith(f"{room}/") for room in FLOORS.get(floor, set()))
 
 
@@ -237,6 +239,7 @@ def test_the_wheel_holds_every_folder_of_the_package_and_its_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"{PACKAGE}/{relative(path)}" for path in FILES}
     data = [ROOT / "py.typed", *(ROOT / "checkpoints/austen").iterdir()]
+    data += [ROOT / "parity/audit.html.jinja", ROOT / "parity/audit.schema.json"]
     expected |= {f"{PACKAGE}/{relative(path)}" for path in data}
     inside = {name for name in names if name.startswith(f"{PACKAGE}/")}
     assert inside == expected

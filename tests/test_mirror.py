@@ -71,10 +71,7 @@ LACKING: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         ),
     },
     "pytorch": {
-        "layers": {
-            "keep_all": "nn.Dropout in evaluation mode",
-            **dict.fromkeys(("gelu", "gelu_new", "relu", "silu", "tanh"), _CALLED),
-        },
+        "layers": {"keep_all": "nn.Dropout in evaluation mode"},
     },
     "tensorflow": {},
     "flax": {
@@ -106,6 +103,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         },
     },
     "pytorch": {
+        "layers": {"widened": "half precision is summed in single"},
         "attention": {"mixed": "chooses between the two paths", "fused": "PyTorch's own path"},
         "encoder": _CHUNKS,
         "heads": {**_MODULE, **_TABLE},

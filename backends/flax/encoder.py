@@ -12,7 +12,7 @@ from ...reference.attention import Context
 from ...reference.config import RobertaConfig
 from ...reference.encoder import BodyOutput, LayerOutput, collected
 from ...reference.inputs import Inputs
-from ...reference.taps import Tap, scope, silent
+from ...reference.taps import Tap, is_asked_for, scope, silent
 from .attention import CrossAttention, FixedCache, SelfAttention, is_attended, is_source_attended, require_room
 from .embeddings import Embeddings, token_count
 from .layers import ACTIVATIONS, Dropout, LayerNorm, Linear
@@ -52,7 +52,7 @@ class Layer(nnx.Module):
     def chunked_feed_forward(self, x: Array, config: RobertaConfig, tap: Tap) -> Array:
         """`feed_forward` over slices of T, to save memory; the last slice may be shorter. Then it has no taps."""
         size = config.chunk_size_feed_forward
-        if not size:
+        if not size or is_asked_for(tap, "intermediate", "output"):
             return self.feed_forward(x, config, tap)  # B T D
         starts = range(0, x.shape[1], size)
         return jnp.concatenate([self.feed_forward(x[:, start : start + size], config) for start in starts], 1)  # B T D

@@ -1,8 +1,8 @@
 """Attention: the three position types, cross-attention, and the key-value cache. Masks are the spec's.
 
 One kernel does it all, from the heads of query, key and value to the merged context, and keeps no scores. Where
-somebody needs them, for distances, dropout, a head mask or to see them, they are computed whole: BLAS multiplies, and
-one kernel scales, masks and normalises.
+somebody needs them, for distances, dropout, a head mask, to see or to replace them, they are computed whole: BLAS
+multiplies, and one kernel scales, masks and normalises.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ import numpy as np
 from ...reference.attention import Attended, Booleans, Context, masked_heads
 from ...reference.config import RobertaConfig
 from ...reference.layers import Array, keep_all
-from ...reference.taps import Tap, scope, silent
+from ...reference.taps import Tap, is_asked_for, scope, silent
 from . import kernels
-from .layers import linear
+from .layers import layer_norm, linear
 from .tiles import Packed
 
 # -- masks ---------------------------------------------------------------------------------------------------------
@@ -65,7 +65,7 @@ def attention(x: Array, query: Array, key_value: tuple[Array, Array], p: Any, co
     at = scope(tap, "self")
     B, H, T, K = query.shape
     merged, probs = np.empty((B, T, H, K), x.dtype), None  # B T H K
-    if is_explicit(context) or context.drop is not keep_all or "distance_embedding" in p["self"]:
+    if is_explicit(context, at) or context.drop is not keep_all or "distance_embedding" in p["self"]:
         scores = query @ key.swapaxes(-1, -2)  # B H T S
         scores = relative_scores(scores, query, key, p["self"], context.config)  # B H T S
         probs = probabilities(scores, context, at)  # B H T S
@@ -78,15 +78,16 @@ def attention(x: Array, query: Array, key_value: tuple[Array, Array], p: Any, co
     return Attended(output, probs, key, value)
 
 
-def is_explicit(context: Context) -> bool:
-    """Whether somebody needs the probabilities: to see them, or to mask heads."""
-    return context.inputs.output_attentions or context.head_mask is not None
+def is_explicit(context: Context, tap: Tap) -> bool:
+    """Whether somebody needs the probabilities: to see or to replace them, or to mask heads."""
+    is_needed = context.inputs.output_attentions or context.head_mask is not None
+    return is_needed or is_asked_for(tap, "scores", "probs")
 
 
 def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
     """Softmax, dropout and head mask: (B, H, T, S). Where nobody asks for the scores, they are overwritten."""
     config, scale = context.config, sqrt(context.config.head_size)
-    if not is_explicit(context):
+    if not is_explicit(context, tap):
         probs = masked_softmax(scores, context.is_attended, scale, scores)  # B H T S
         return context.drop(probs, config.attention_probs_dropout_prob)  # B H T S
     scores = tap("scores", scores / scale)  # B H T S
@@ -96,12 +97,16 @@ def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
 
 def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap) -> Array:
     """The end of a sublayer, LayerNorm(x + dropout(W inner + b)): (B, T, D)."""
-    config, norm = context.config, p["LayerNorm"]
+    config, norm, at = context.config, p["LayerNorm"], scope(tap, "output")
+    if is_asked_for(at, "dense", "sum", "LayerNorm.mean", "LayerNorm.variance", "LayerNorm.normalized"):
+        dense = at("dense", linear(inner, **p["dense"]))  # B T D
+        total = at("sum", x + context.drop(dense, config.hidden_dropout_prob))  # B T D
+        return layer_norm(total, **norm, eps=config.layer_norm_eps, tap=scope(at, "LayerNorm"))  # B T D
     dense = context.drop(linear(inner, **p["dense"]), config.hidden_dropout_prob)  # B T D
     rows, added = (array.reshape(-1, x.shape[-1]) for array in (x, dense))  # BT D
     eps = x.dtype.type(config.layer_norm_eps)
     output = kernels.add_layer_norm(rows, added, norm["weight"], norm["bias"], eps, np.empty_like(rows))  # BT D
-    return tap("output.LayerNorm.output", output.reshape(x.shape))  # B T D
+    return at("LayerNorm.output", output.reshape(x.shape))  # B T D
 
 
 def self_attention(x: Array, p: Any, context: Context, tap: Tap = silent) -> Attended:

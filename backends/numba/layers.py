@@ -8,7 +8,7 @@ import numpy as np
 
 from ...reference import layers
 from ...reference.layers import Array
-from ...reference.taps import Tap, silent
+from ...reference.taps import Tap, is_asked_for, silent
 from . import kernels
 from .tiles import Packed, shares
 
@@ -26,6 +26,8 @@ def linear(x: Array, panels: Array, bias: Array, size: int, kernel: Kernel = ker
 
 def layer_norm(x: Array, weight: Array, bias: Array, eps: float, tap: Tap = silent) -> Array:
     """(x - mean) / sqrt(variance + eps) * weight + bias, with the biased variance in two passes."""
+    if is_asked_for(tap, "mean", "variance", "normalized"):
+        return layers.layer_norm(x, weight, bias, eps, tap)  # … D
     rows = x.reshape(-1, x.shape[-1])  # n D
     out = kernels.layer_norm(rows, weight, bias, x.dtype.type(eps), np.empty_like(rows))  # n D
     return tap("output", out.reshape(x.shape))  # … D
@@ -36,18 +38,27 @@ def layer_norm(x: Array, weight: Array, bias: Array, eps: float, tap: Tap = sile
 
 def gelu(x: Array, tap: Tap = silent) -> Array:
     """x Phi(x), where the dense layer before it has gone its own way."""
+    if is_asked_for(tap, "erf"):
+        return layers.gelu(x, tap)  # … D
     rows = x.reshape(-1, x.shape[-1])  # n D
     return kernels.gelu(rows, np.empty_like(rows)).reshape(x.shape)  # … D
 
 
-def _fused(kernel: Kernel) -> Activated:
-    """A dense layer with an activation that has a kernel."""
-    return lambda x, dense, tap=silent: linear(x, **dense, kernel=kernel)
+def _fused(kernel: Kernel, activation: layers.Activation) -> Activated:
+    """A dense layer with an activation that has a kernel; apart, where somebody has to have what is between them."""
+    apart = _plain(activation)
+
+    def run(x: Array, dense: Packed, tap: Tap = silent) -> Array:
+        if is_asked_for(tap, "dense", "erf"):
+            return apart(x, dense, tap)
+        return linear(x, **dense, kernel=kernel)
+
+    return run
 
 
 def _plain(activation: layers.Activation) -> Activated:
     """A dense layer, and an activation that is the spec's."""
-    return lambda x, dense, tap=silent: activation(linear(x, **dense), tap)
+    return lambda x, dense, tap=silent: activation(tap("dense", linear(x, **dense)), tap)
 
 
 FUSED: dict[layers.Activation, Kernel] = {
@@ -58,6 +69,6 @@ FUSED: dict[layers.Activation, Kernel] = {
 }
 #: Names that `config.hidden_act` may have -> a dense layer and its activation, (x, dense, tap).
 ACTIVATIONS: dict[str, Activated] = {
-    name: _fused(FUSED[activation]) if activation in FUSED else _plain(activation)
+    name: _fused(FUSED[activation], activation) if activation in FUSED else _plain(activation)
     for name, activation in layers.ACTIVATIONS.items()
 }

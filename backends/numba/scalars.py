@@ -23,7 +23,10 @@ Number = Any
 
 @inner
 def erf_single(x: Number) -> Number:
-    """The error function in float32, within 7.4 u (rms 1.3 u) of normal x: x P(x²) / Q(x²), the sign beyond 3.96."""
+    """The error function in float32: x P(x²) / Q(x²), and the sign beyond 3.96.
+
+    Of all normal x the worst is 7.3844 u off, at 3.7090933; of x spread evenly below 3.96 the rms is 1.22 u.
+    """
     # Comparisons with NaN are false, so NaN goes through. At the end the quotient is 1 or a rounding above: cut to 1.
     one, end = np.float32(1.0), np.float32(3.96)
     x = end if x > end else x
@@ -48,7 +51,10 @@ def erf_single(x: Number) -> Number:
 
 @inner
 def exp_single(x: Number) -> Number:
-    """The exponential in float32, within 2 u where it is normal: 2^n exp(r), n the nearest integer to x / log 2."""
+    """The exponential in float32: 2^n exp(r), n the nearest integer to x / log 2.
+
+    Of all x for which it is normal the worst is 1.4014 u off, at 37.77723.
+    """
     low, high = np.float32(-110.0), np.float32(95.0)
     x = low if x < low else x  # beyond, the result is 0 or infinity all the same
     x = high if x > high else x

@@ -1,7 +1,8 @@
 """Attention: masks, the three position types, cross-attention, and the key-value cache.
 
 Two paths, chosen by what is asked for: PyTorch's fused scaled-dot-product attention, which never materialises scores
-and probabilities, and the explicit equation, where probabilities, a head mask or relative positions are wanted.
+and probabilities, and the explicit equation, where probabilities, a head mask or relative positions are wanted, or
+where scores or probabilities are replaced.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from torch.nn import functional as F
 from ...reference.attention import Attended, Context
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
-from ...reference.taps import Tap, scope, silent
-from .layers import dropout, layer_norm, linear, softmax
+from ...reference.taps import Tap, is_asked_for, scope, silent
+from .layers import LayerNorm, dropout, linear, softmax
 
 # -- masks ---------------------------------------------------------------------------------------------------------
 
@@ -95,7 +96,7 @@ class Attention(nn.Module):
         if is_relative and config.position_embedding_type != "absolute":
             projections["distance_embedding"] = nn.Embedding(2 * config.max_position_embeddings - 1, config.head_size)
         self.self = nn.ModuleDict(projections)
-        self.output = nn.ModuleDict({"dense": linear(width, D), "LayerNorm": layer_norm(D, config.layer_norm_eps)})
+        self.output = nn.ModuleDict({"dense": linear(width, D), "LayerNorm": LayerNorm(D, config.layer_norm_eps)})
         self.drop_probs = dropout(config.attention_probs_dropout_prob)
         self.drop = dropout(config.hidden_dropout_prob)
 
@@ -106,7 +107,7 @@ class Attention(nn.Module):
         merged, probs = self.mixed(query, key_value, context, at)  # B T HK
         dense = tap("output.dense", self.output["dense"](merged))  # B T D
         total = tap("output.sum", x + self.drop(dense))  # B T D
-        output = tap("output.LayerNorm.output", self.output["LayerNorm"](total))  # B T D
+        output = self.output["LayerNorm"](total, scope(tap, "output.LayerNorm"))  # B T D
         return Attended(output, probs, *key_value)
 
     def mixed(
@@ -115,6 +116,7 @@ class Attention(nn.Module):
         """The values, mixed by the probabilities: (B, T, HK), and the probabilities (B, H, T, S) where computed."""
         key, value = key_value  # B H S K
         is_explicit = context.inputs.output_attentions or context.head_mask is not None
+        is_explicit = is_explicit or is_asked_for(at, "scores", "probs")
         if not is_explicit and "distance_embedding" not in self.self:
             return at("context", merge_heads(self.fused(query, key, value, context))), None  # B T HK
         # a ModuleDict has no `get`

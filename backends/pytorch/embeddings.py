@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.taps import Tap, scope, silent
-from .layers import dropout, layer_norm
+from .layers import LayerNorm, dropout
 
 
 def position_ids(input_ids: Tensor, pad_token_id: int, past_token_count: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Embeddings(nn.Module):
         self.word_embeddings = nn.Embedding(config.vocab_size, D, padding_idx=pad)
         self.position_embeddings = nn.Embedding(config.max_position_embeddings, D, padding_idx=pad)
         self.token_type_embeddings = nn.Embedding(config.type_vocab_size, D)
-        self.LayerNorm = layer_norm(D, config.layer_norm_eps)
+        self.LayerNorm = LayerNorm(D, config.layer_norm_eps)
         self.drop = dropout(config.hidden_dropout_prob)
 
     def forward(self, inputs: Inputs, tap: Tap = silent) -> Tensor:
@@ -62,5 +62,5 @@ class Embeddings(nn.Module):
         if self.config.position_embedding_type == "absolute":
             total = total + self.position_embeddings(resolve_position_ids(inputs, self.config))  # B T D
         total = tap("sum", total)  # B T D
-        x = scope(tap, "LayerNorm")("output", self.LayerNorm(total))  # B T D
+        x = self.LayerNorm(total, scope(tap, "LayerNorm"))  # B T D
         return self.drop(x)  # B T D

@@ -9,10 +9,10 @@ from ...reference.attention import Context
 from ...reference.config import RobertaConfig
 from ...reference.encoder import BodyOutput, LayerOutput, collected
 from ...reference.inputs import Inputs
-from ...reference.taps import Tap, scope, silent
+from ...reference.taps import Tap, is_asked_for, scope, silent
 from .attention import CrossAttention, SelfAttention, is_attended, is_source_attended
 from .embeddings import Embeddings, token_count
-from .layers import ACTIVATIONS, dropout, layer_norm, linear
+from .layers import ACTIVATIONS, LayerNorm, dropout, linear
 
 
 class Layer(nn.Module):
@@ -26,17 +26,17 @@ class Layer(nn.Module):
         if config.add_cross_attention:
             self.crossattention = CrossAttention(config, D, is_relative=False)
         self.intermediate = nn.ModuleDict({"dense": linear(D, F)})
-        self.output = nn.ModuleDict({"dense": linear(F, D), "LayerNorm": layer_norm(D, config.layer_norm_eps)})
-        self.activation = ACTIVATIONS[config.hidden_act]
+        self.output = nn.ModuleDict({"dense": linear(F, D), "LayerNorm": LayerNorm(D, config.layer_norm_eps)})
         self.drop = dropout(config.hidden_dropout_prob)
 
     def feed_forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
         """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2): (B, T, D)."""
+        activation = ACTIVATIONS[self.config.hidden_act]
         dense = tap("intermediate.dense", self.intermediate["dense"](x))  # B T F
-        activated = tap("intermediate.output", self.activation(dense))  # B T F
+        activated = tap("intermediate.output", activation(dense, scope(tap, "intermediate")))  # B T F
         dense = tap("output.dense", self.output["dense"](activated))  # B T D
         total = tap("output.sum", x + self.drop(dense))  # B T D
-        return tap("output.LayerNorm.output", self.output["LayerNorm"](total))  # B T D
+        return self.output["LayerNorm"](total, scope(tap, "output.LayerNorm"))  # B T D
 
     def forward(self, x: Tensor, context: Context, tap: Tap = silent) -> LayerOutput:
         """(B, T, D) -> `LayerOutput`."""
@@ -50,7 +50,7 @@ class Layer(nn.Module):
     def chunked_feed_forward(self, x: Tensor, tap: Tap) -> Tensor:
         """`feed_forward` over slices of T, to save memory; the last slice may be shorter. Then it has no taps."""
         size = self.config.chunk_size_feed_forward
-        if not size:
+        if not size or is_asked_for(tap, "intermediate", "output"):
             return self.feed_forward(x, tap)  # B T D
         return torch.cat([self.feed_forward(part) for part in x.split(size, dim=1)], dim=1)  # B T D
 

@@ -17,7 +17,7 @@ from ...reference.outputs import (
 )
 from ...reference.taps import Tap, scope, silent
 from .encoder import Body
-from .layers import ACTIVATIONS, dropout, layer_norm, linear
+from .layers import LayerNorm, dropout, gelu, linear
 
 
 class LMHead(nn.Module):
@@ -27,7 +27,7 @@ class LMHead(nn.Module):
         super().__init__()
         D, V = config.hidden_size, config.vocab_size
         self.dense = linear(D, D)
-        self.layer_norm = layer_norm(D, config.layer_norm_eps)
+        self.layer_norm = LayerNorm(D, config.layer_norm_eps)
         self.decoder = linear(D, V)
         self.bias = self.decoder.bias
         if config.tie_word_embeddings:
@@ -36,8 +36,8 @@ class LMHead(nn.Module):
     def forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
         """(…, D) -> (…, V)."""
         dense = tap("dense", self.dense(x))  # B T D
-        activated = tap("gelu", ACTIVATIONS["gelu"](dense))  # B T D
-        normed = tap("layer_norm.output", self.layer_norm(activated))  # B T D
+        activated = tap("gelu", gelu(dense, tap))  # B T D
+        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # B T D
         return tap("logits", self.decoder(normed))  # B T V
 
 

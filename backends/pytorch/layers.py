@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from math import sqrt
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-Activation = Callable[[Tensor], Tensor]
+from ...reference.taps import Tap, is_asked_for, silent
+
+Activation = Callable[[Tensor, Tap], Tensor]
 
 
 def linear(in_size: int, out_size: int) -> nn.Linear:
@@ -17,9 +19,26 @@ def linear(in_size: int, out_size: int) -> nn.Linear:
     return nn.Linear(in_size, out_size, bias=True)
 
 
-def layer_norm(size: int, eps: float) -> nn.LayerNorm:
+class LayerNorm(nn.LayerNorm):
     """(x - mean) / sqrt(variance + eps) * weight + bias, biased variance. PyTorch's own eps would be 1e-5."""
-    return nn.LayerNorm(size, eps=eps)
+
+    def __init__(self, size: int, eps: float) -> None:
+        super().__init__(size, eps=eps)
+
+    def forward(self, input: Tensor, tap: Tap = silent) -> Tensor:
+        """(…, D) -> (…, D), by one fused kernel; step by step where somebody has to have what is inside."""
+        if not is_asked_for(tap, "mean", "variance", "normalized"):
+            return tap("output", super().forward(input))  # … D
+        wide = widened(input)  # … D
+        mean = tap("mean", wide.mean(-1, keepdim=True))  # … 1
+        variance = tap("variance", ((wide - mean) ** 2).mean(-1, keepdim=True))  # … 1
+        normalized = tap("normalized", (wide - mean) / torch.sqrt(variance + self.eps))  # … D
+        return tap("output", (normalized * self.weight + self.bias).to(input.dtype))  # … D
+
+
+def widened(x: Tensor) -> Tensor:
+    """Half precision as float32, in which PyTorch's kernels compute too."""
+    return x.float() if x.dtype in (torch.float16, torch.bfloat16) else x
 
 
 def softmax(scores: Tensor) -> Tensor:
@@ -34,23 +53,53 @@ def dropout(rate: float) -> nn.Dropout:
 
 # -- activations ---------------------------------------------------------------------------------------------------
 
+
+def gelu(x: Tensor, tap: Tap = silent) -> Tensor:
+    """x Phi(x), the exact one, by one fused kernel; step by step where somebody has to have the error function."""
+    if not is_asked_for(tap, "erf"):
+        return F.gelu(x, approximate="none")
+    wide = widened(x)
+    error_function = tap("erf", torch.erf(wide / sqrt(2.0)))
+    return (0.5 * wide * (1.0 + error_function)).to(x.dtype)
+
+
+def gelu_new(x: Tensor, tap: Tap = silent) -> Tensor:
+    """The tanh approximation of `gelu`."""
+    return F.gelu(x, approximate="tanh")
+
+
+def relu(x: Tensor, tap: Tap = silent) -> Tensor:
+    """max(x, 0)."""
+    return F.relu(x)
+
+
+def silu(x: Tensor, tap: Tap = silent) -> Tensor:
+    """x sigmoid(x)."""
+    return F.silu(x)
+
+
+def tanh(x: Tensor, tap: Tap = silent) -> Tensor:
+    """The hyperbolic tangent."""
+    return torch.tanh(x)
+
+
 ACTIVATIONS: dict[str, Activation] = {
-    "gelu": partial(F.gelu, approximate="none"),
-    "gelu_new": partial(F.gelu, approximate="tanh"),
-    "relu": F.relu,
-    "silu": F.silu,
-    "tanh": torch.tanh,
-    "swish": F.silu,
-    "gelu_pytorch_tanh": partial(F.gelu, approximate="tanh"),
-    "gelu_python": partial(F.gelu, approximate="none"),
-    "gelu_accurate": partial(F.gelu, approximate="tanh"),
-    "gelu_fast": lambda x: 0.5 * x * (1.0 + torch.tanh(0.7978845608 * x * (1.0 + 0.044715 * x * x))),
-    "gelu_10": lambda x: F.gelu(x, approximate="none").clamp(-10.0, 10.0),
-    "quick_gelu": lambda x: x * torch.sigmoid(1.702 * x),
-    "sigmoid": torch.sigmoid,
-    "mish": F.mish,
-    "relu2": lambda x: F.relu(x) ** 2,
-    "relu6": F.relu6,
-    "leaky_relu": partial(F.leaky_relu, negative_slope=0.01),
-    "linear": lambda x: x,
+    "gelu": gelu,
+    "gelu_new": gelu_new,
+    "relu": relu,
+    "silu": silu,
+    "tanh": tanh,
+    "swish": silu,
+    "gelu_pytorch_tanh": gelu_new,
+    "gelu_python": gelu,
+    "gelu_accurate": gelu_new,
+    "gelu_fast": lambda x, tap=silent: 0.5 * x * (1.0 + torch.tanh(0.7978845608 * x * (1.0 + 0.044715 * x * x))),
+    "gelu_10": lambda x, tap=silent: gelu(x, tap).clamp(-10.0, 10.0),
+    "quick_gelu": lambda x, tap=silent: x * torch.sigmoid(1.702 * x),
+    "sigmoid": lambda x, tap=silent: torch.sigmoid(x),
+    "mish": lambda x, tap=silent: F.mish(x),
+    "relu2": lambda x, tap=silent: F.relu(x) ** 2,
+    "relu6": lambda x, tap=silent: F.relu6(x),
+    "leaky_relu": lambda x, tap=silent: F.leaky_relu(x, negative_slope=0.01),
+    "linear": lambda x, tap=silent: x,
 }

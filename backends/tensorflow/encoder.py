@@ -11,7 +11,7 @@ from ...reference.attention import Context
 from ...reference.config import RobertaConfig
 from ...reference.encoder import BodyOutput, LayerOutput, collected
 from ...reference.inputs import Inputs
-from ...reference.taps import Tap, scope, silent
+from ...reference.taps import Tap, is_asked_for, scope, silent
 from .attention import CrossAttention, SelfAttention, is_attended, is_source_attended
 from .embeddings import Embeddings, token_count
 from .layers import ACTIVATIONS, Dropout, LayerNorm, Linear, Part, keep_all
@@ -54,7 +54,7 @@ class Layer(Part):
         Where a traced function does not know T, it is not sliced: the numbers are the same.
         """
         size, T = self.config.chunk_size_feed_forward, x.shape[1]
-        if not size or T is None:
+        if not size or T is None or is_asked_for(tap, "intermediate", "output"):
             return self.feed_forward(x, context, tap)  # B T D
         return tf.concat([self.feed_forward(x[:, start : start + size], context) for start in range(0, T, size)], 1)
 

@@ -2,7 +2,7 @@ import stat
 from pathlib import Path
 
 import pytest
-from roberta.files.atomic import write_atomically
+from roberta.files.atomic import new_folder, write_atomically
 
 
 def test_a_file_is_made_with_its_folders_and_then_replaced(tmp_path: Path) -> None:
@@ -49,3 +49,35 @@ def test_a_file_where_a_folder_is_needed_is_said_so(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(NotADirectoryError, match=r"file is a file; a folder is needed to write config.json into"):
         write_atomically(tmp_path / "file" / "config.json", b"{}")
+
+
+def test_a_new_folder_appears_whole(tmp_path: Path) -> None:
+    target = tmp_path / "a" / "b"
+    with new_folder(target) as beside:
+        (beside / "file").write_text("x")
+        assert not target.exists()
+    assert [path.name for path in target.iterdir()] == ["file"]
+    assert [path.name for path in target.parent.iterdir()] == ["b"]
+    assert stat.S_IMODE(target.stat().st_mode) & 0o055 == 0o055  # whom the folder above admits may read
+
+
+def test_an_empty_folder_is_filled_and_one_with_files_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with new_folder(tmp_path / "empty") as beside:
+        (beside / "file").touch()
+    assert (tmp_path / "empty" / "file").exists()
+    with pytest.raises(FileExistsError, match="got a folder with files in it; give another name"), new_folder(tmp_path):
+        pass
+    with pytest.raises(FileExistsError, match="got a file"), new_folder(tmp_path / "empty" / "file"):
+        pass
+
+
+def test_a_block_that_fails_leaves_no_folder(tmp_path: Path) -> None:
+    def interrupted() -> None:
+        with new_folder(tmp_path / "target") as beside:
+            (beside / "file").touch()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(tmp_path.iterdir()) == []

@@ -92,27 +92,6 @@ def test_a_pass_computes_exactly_the_listed_quantities_in_their_order_and_shapes
         assert tape[name].shape == tuple(sizes[axis] for axis in symbol.axes.split()), name
 
 
-def test_the_axes_of_a_pruned_layer_count_the_heads_that_are_left(model_of: Any) -> None:
-    model = model_of("model")
-    model.prune_heads({0: [1]})
-    tape, listed = model.tape(**inputs_of(model)), symbols(model.head, model.config)
-    sizes = {"B": B, "T": T, "S": T, "H": 2, "K": 7, "HK": 14}
-    for symbol in ("query", "key", "value", "scores", "probs", "context"):
-        name = f"encoder.layer.0.attention.self.{symbol}"
-        assert tape[name].shape == tuple(sizes[axis] for axis in listed[name].axes.split()), name
-
-
-def test_a_cache_adds_attended_tokens_and_no_keys(model_of: Any) -> None:
-    model = model_of("causal_lm", kind="decoder")
-    ids = np.arange(2, 13)[None]
-    past = model(ids[:, :6]).past_key_values
-    tape, listed = model.tape(input_ids=ids[:, 6:], past_key_values=past), symbols(model.head, model.config)
-    sizes = {"B": 1, "T": 5, "S": 11, "H": 3, "K": 7}
-    for symbol in ("query", "key", "value", "scores", "probs"):
-        name = f"roberta.encoder.layer.0.attention.self.{symbol}"
-        assert tape[name].shape == tuple(sizes[axis] for axis in listed[name].axes.split()), name
-
-
 # -- purity ------------------------------------------------------------------------------------------------------------
 
 
