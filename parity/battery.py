@@ -136,18 +136,30 @@ def _text(draw: Draw, folder: Path | None) -> Probe:
 
 def _shapes(draw: Draw) -> Iterator[Probe]:
     usable, longest = draw.config.usable_length, draw.sizes.longest
-    yield _one("one token", ("an axis of 1 squeezed away",), draw.batch("one token", draw.shape(length=1)))
+    squeezed = () if draw.head in FIRST else ("an axis of 1 squeezed away",)  # such a head's outputs have no tokens
+    yield _one("one token", ("one token taken for none", *squeezed), draw.batch("one token", draw.shape(length=1)))
     if usable > 1:
         shape = draw.shape(length=2)
         yield _one("two tokens", ("an axis taken for another",), draw.batch("two tokens", shape, "none"))
     even = draw.shape(4, max(draw.sizes.length // 2 * 2, 1))
     yield _one("even sizes", ("wrong at even sizes",), draw.batch("even sizes", even))
     yield _one("batch of one", ("an axis of 1 squeezed away",), draw.batch("batch of one", draw.shape(1)))
-    odd = ("wrong only for odd batches", "wrong by place in the batch")
+    odd = ("wrong from the fifth row", *(["wrong only for odd batches"] if draw.head != "multiple_choice" else []))
     yield _one("batch of five", odd, draw.batch("batch of five", draw.shape(5)))
     remark = f"{longest} tokens: the allowance did not admit {usable}" if longest < usable else ""
     batch = draw.batch("longest row", draw.shape(1, longest, 1), "none")
-    yield _one("longest row", ("wrong only for long rows", "a position table cut short"), batch, remark=remark)
+    limits = [f"wrong beyond {count} tokens" for count in (8, 64) if longest > count]
+    yield _one(
+        "longest row",
+        ("wrong only for long rows", *limits, *_absolute(draw, "a position table cut short")),
+        batch,
+        remark=remark,
+    )
+
+
+def _absolute(draw: Draw, *mistakes: str) -> tuple[str, ...]:
+    """Mistakes that only absolute positions have."""
+    return mistakes if draw.config.position_embedding_type == "absolute" else ()
 
 
 # -- masks -------------------------------------------------------------------------------------------------------------
@@ -158,13 +170,9 @@ def _paddings(draw: Draw) -> Iterator[Probe]:
     batch = draw.batch("padding on the left", padding="left")
     if draw.head in FIRST:  # its logits are read from padding, and not judged
         batch["output_hidden_states"] = True
-    yield _one("padding on the left", ("left padding", "mask ignored", *_counted(draw)), batch)
-    inside = ("wrong with padding inside", "left padding", "mask ignored", *_counted(draw))
+    yield _one("padding on the left", ("left padding", "mask ignored", *_absolute(draw, "padding counted")), batch)
+    inside = ("wrong with padding inside", "left padding", "mask ignored", *_absolute(draw, "padding counted"))
     yield _one("padding inside", inside, draw.batch("padding inside", padding="inside"))
-
-
-def _counted(draw: Draw) -> tuple[str, ...]:
-    return ("padding counted",) if draw.config.position_embedding_type == "absolute" else ()
 
 
 def _masks(draw: Draw) -> Iterator[Probe]:
@@ -173,7 +181,8 @@ def _masks(draw: Draw) -> Iterator[Probe]:
     yield _one("no mask", ("a mask that must be given",), batch)
     batch = draw.batch("masked tokens", padding="none")
     batch["attention_mask"] = (~padded(draw.shape(), "inside")).astype(np.int64)
-    catches = ("positions counted from the mask", "a mask made from the ids", "mask ignored without padding")
+    counted = _absolute(draw, "positions counted from the mask")
+    catches = ("a mask made from the ids", "mask ignored without padding", *counted)
     yield _one("masked tokens", catches, batch)
     yield _one("row of nobody", ("NaN from a row that may look at nobody",), _with_row_of_nobody(draw))
     batch = draw.batch("mask of three axes", padding="none")
@@ -253,7 +262,7 @@ def _vocabulary(draw: Draw) -> Iterator[Probe]:
     yield _one("ends of the vocabulary", ("last vocabulary row", "one row of the word table"), batch)
     batch = draw.batch("padding id attended to", padding="none")
     batch["input_ids"][..., draw.sizes.length // 2] = pad
-    yield _one("padding id attended to", ("a mask made from the ids", *_counted(draw)), batch)
+    yield _one("padding id attended to", ("a mask made from the ids", *_absolute(draw, "padding counted")), batch)
 
 
 # -- more than one call ------------------------------------------------------------------------------------------------
@@ -305,7 +314,8 @@ def _split(batch: Given, places: tuple[int, ...]) -> tuple[Call, ...]:
 def _embeddings(draw: Draw) -> Iterator[Probe]:
     if not draw.takes("inputs_embeds"):
         return
-    yield _one("embeddings", ("positions of embeddings",), draw.embedded("embeddings", 0.05))
+    catches = _absolute(draw, "positions of embeddings")
+    yield _one("embeddings", ("vectors ignored", *catches), draw.embedded("embeddings", 0.05))
     yield _one("embeddings of mean 1e3", ("one-pass variance",), draw.embedded("embeddings of mean 1e3", 1.0, 1e3))
     small = draw.embedded("tiny embeddings", tiny(draw.config))
     yield _one("tiny embeddings", other_eps(draw.config), small)
@@ -338,7 +348,9 @@ def _labels(draw: Draw) -> Iterator[Probe]:
         labels = {"labels": _sequence_labels(draw, labels["labels"])}
     elif labels.get("labels", np.empty(0)).shape == shape:
         labels = {"labels": np.where(batch["attention_mask"] == 1, labels["labels"], IGNORE_INDEX)}
-    catches = ("labels that do not count, counted", "a sum for a mean", "labels shifted by one")
+    uncounted = ("labels that do not count, counted",) if labels.get("labels", np.empty(0)).shape == shape else ()
+    shifted = ("labels not shifted",) if draw.head == "causal_lm" else ()
+    catches = ("a sum for a mean", *uncounted, *shifted)
     yield _one("labels", catches, {**batch, **labels})
 
 

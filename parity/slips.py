@@ -280,7 +280,7 @@ IN_ATTENTION: tuple[Mutant, ...] = (
         )
         for name, count, case in (
             ("wrong beyond 8 tokens", 8, {}),
-            ("wrong only for long rows", 64, {"max_position_embeddings": 79}),
+            ("wrong beyond 64 tokens", 64, {"max_position_embeddings": 79}),
         )
     ),
     Mutant("one head off", "a head pruned in one layer", slip=_one_head_off, place=FIRST + EVERY_PROBS),
@@ -367,7 +367,7 @@ ELSEWHERE: tuple[Mutant, ...] = (
         needs="an even number of tokens, the last of them real",
     ),
     Mutant(
-        "wrong by place in the batch",
+        "wrong from the fifth row",
         "a tile of four rows",
         slip=_rows_from_the_fifth,
         place=r"embeddings\.LayerNorm\.output",
