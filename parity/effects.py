@@ -36,7 +36,7 @@ def effects(
         >>> case = draw_case("model", 0)
         >>> spec = roberta.RobertaModel(case.config, "numpy", state=case.state, dtype="float64")
         >>> (name, (effect,)), *_ = effects(spec, [Call(case.inputs)], MUTANTS)
-        >>> name, 1e-5 < np.abs(effect["last_hidden_state"]).max() < 1e-2
+        >>> name, bool(1e-5 < np.abs(effect["last_hidden_state"]).max() < 1e-2)
         ('tanh GELU', True)
     """
     truth = answers(oracle, calls) if truth is None else truth
