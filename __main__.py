@@ -209,12 +209,16 @@ def selftest(
     false_alarms: Annotated[int, typer.Option(help="How many configurations to draw; 0 for none.", min=0)] = 500,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
     dtype: Annotated[str, typer.Option(help="The precision of the engines.")] = "float32",
+    thorough: Annotated[bool, typer.Option(help="Only honest engines, in thousands of hard comparisons.")] = False,
 ) -> None:
     """Test the test itself.
 
     Every mutant, an engine with a known mistake, must be caught, or it is said why this precision hides it; and no
     honest engine may be refused. Exit status 1 otherwise.
     """
+    if thorough:
+        _calibrate(_split(backends), seed)
+        return
     from .parity.checking import engines
     from .parity.mutants import MUTANTS
     from .parity.selftest import mutated_engines, run_false_alarms, run_mutants
@@ -229,6 +233,21 @@ def selftest(
             results.append(run_false_alarms(false_alarms, seed, honest, dtype, advance))
         console().print(results[1].table())
     _exit(all(result.passed for result in results))
+
+
+def _calibrate(backends: list[str] | None, seed: int) -> None:
+    """The thorough half of `selftest`: situation by situation, what honest engines err in units of the budgets."""
+    from .parity.calibration import run_calibration
+    from .parity.situations import situations
+
+    chosen = list(situations())
+    with progress("hard situations", len(chosen)) as advance:
+        found = run_calibration(chosen, backends, seeds=(seed,), advance=advance)
+    for by in ("situation", "dtype", "engine"):
+        console().print(found.table(by))
+    for outcome in found.alarms:
+        console().print(f"{outcome.situation}, {outcome.dtype}, {outcome.engine}: {outcome.comparison}")
+    _exit(found.passed)
 
 
 @app.command()

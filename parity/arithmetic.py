@@ -4,16 +4,18 @@
 the error that an honest engine of that precision may make there:
 
 * A value that is stored, or the result of + - * /, a square root: one rounding, d |result|, with d = 0.42 u.
-* An elementary function (exp, erf, tanh, …): `ELEMENTARY` u |result|, as libraries err by more than a rounding.
+* An elementary function (exp, erf, tanh, …): `ELEMENTARY` u |result|, as libraries err by more than a rounding; half of
+  it alike for arguments that begin alike. A quotient: two roundings, since it may be a product with the reciprocal.
 * A sum of n terms p: every order of adding them up is a walk over partial sums S_k, and each step rounds, so the
   variance is d^2 sum_k S_k^2. Averaged over all orders that is
 
       d^2 (n + 1) / 6 · (2 s^2 + q),    s = sum p,  q = sum p^2,
 
   which needs the result and one product of squares. The natural order, the one that a plain loop takes, is followed
-  besides (in blocks), and the larger of the two counts. Blocked, pairwise, fused and compensated sums walk less far.
+  besides (of products in blocks), and the larger of the two counts. Blocked, pairwise, fused and compensated sums walk
+  less far. Terms that are equal err alike, which is counted (`_coherence`).
   No order can be worse than n (sum |p|)^2, but only one that has sorted the terms by sign comes near it.
-* A product's terms are rounded, too, where they are not fused: q d^2.
+* A product's terms are rounded, too, where they are not fused: q d^2. A dense layer's sum may begin with its bias.
 
 Sums are formed in the accumulator's precision, then stored. Errors of one operation are drawn independently, with mean
 zero (Higham and Mary, 2019; Connolly, Higham and Mary, 2021); what makes them grow or cancel further on is the spec.
@@ -23,8 +25,8 @@ from __future__ import annotations
 
 import math
 import weakref
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
@@ -40,6 +42,10 @@ ONE_ROUNDING = math.sqrt(1.0 / (8.0 * math.log(2.0)))
 #: Standard deviation of an elementary function, in u: vector libraries state errors of up to 4 units in the last place,
 #: and have about one.
 ELEMENTARY = 1.0
+#: So many leading bits of a number, sign and exponent among them, say where an approximation is off by how much.
+LEADING = 12
+#: Terms that are equal by chance, a pair here and there, make no difference worth sorting all weights for.
+CHANCE = 1.1
 #: In so many blocks is a sum's natural order followed.
 BLOCKS = 8
 
@@ -67,6 +73,11 @@ class Precision:
     factors: float = 0.0
     levels: int = 0
 
+    @property
+    def coarsest(self) -> float:
+        """The largest relative error of any single operation."""
+        return max(self.storage, self.factors, 1.0 / self.levels if self.levels else 0.0)
+
 
 PRECISIONS: Mapping[str, Precision] = {
     "float64": Precision("float64", 2.0**-53, 2.0**-53, 2.0**-1022, 1.7976931348623157e308),
@@ -82,7 +93,9 @@ PRECISIONS: Mapping[str, Precision] = {
 EXACT = frozenset(
     {"absolute", "conjugate", "negative", "positive", "maximum", "minimum", "fmax", "fmin", "clip", "sign", "floor"}
 )
-ROUNDED_ONCE = frozenset(["add", "subtract", "multiply", "divide", "true_divide", "sqrt", "square", "reciprocal"])
+ROUNDED_ONCE = frozenset({"add", "subtract", "multiply", "sqrt", "square"})
+#: They may be by the reciprocal, which is rounded, too.
+DIVISIONS = frozenset({"divide", "true_divide", "reciprocal"})
 
 
 @dataclass
@@ -93,12 +106,35 @@ class Arithmetic:
         precision: whose errors.
         rng: draws them; None in the run that is the truth.
         walks: of every sum, in the order of computation: noted by the true run, used by the others.
+        largest: the largest magnitude that a stored result has had; of masked scores, which are as low as can be, none.
+        copies: how many runs stand side by side, along the first axis of every array.
+        flushes: whether results below the smallest normal number become 0, as some engines have it: drawn for a run.
     """
 
     precision: Precision
     rng: np.random.Generator | None = None
     walks: list[Array] = field(default_factory=list[Array])
+    largest: float = 0.0
+    flushes: bool = False
+    copies: int = 1
     _next: int = 0
+
+    @property
+    def errs(self) -> bool:
+        """Whether results differ from the truth."""
+        return self.rng is not None
+
+    def alone(self) -> Arithmetic:
+        """The same for one run by itself."""
+        return replace(self, copies=1)
+
+    def mark(self) -> int:
+        """How many sums there have been."""
+        return self._next
+
+    def return_to(self, mark: int) -> None:
+        """Go on as after so many sums."""
+        self._next = mark
 
     def array(self, value: Any) -> Rounded:
         """A value in this arithmetic."""
@@ -106,9 +142,9 @@ class Arithmetic:
         held.arithmetic = self
         return held
 
-    def drawing(self, rng: np.random.Generator) -> Arithmetic:
+    def drawing(self, rng: np.random.Generator, copies: int = 1) -> Arithmetic:
         """The same arithmetic, erring: it uses the walks that this one has noted."""
-        return Arithmetic(self.precision, rng, self.walks)
+        return Arithmetic(self.precision, rng, self.walks, flushes=bool(rng.random() < 0.5), copies=copies)
 
     def parameter(self, name: str, value: Array) -> Rounded:
         """A parameter as an engine holds it: off by a rounding where the precision lacks its value."""
@@ -120,9 +156,9 @@ class Arithmetic:
 
     def given(self, value: Any) -> Any:
         """An argument as an engine receives it: numbers that the precision lacks are off by a rounding."""
-        if self.rng is None or not _is_floating(value):
+        if self.rng is None or not is_floating(value):
             return value
-        if _is_held(value, self.precision.name):
+        if is_held(value, self.precision.name):
             return value
         lacking = value != nearest(value, self.precision.name)
         return self.noisy(value, np.abs(value) * lacking, ONE_ROUNDING * self.precision.storage)
@@ -138,26 +174,66 @@ class Arithmetic:
             return value + deviation * scale * noise
 
     def stored(self, value: Array, deviation: float | None = None) -> Array:
-        """A result, rounded as it is stored; flushed or not where it is smaller than the smallest normal number."""
+        """A result, rounded as it is stored."""
         if self.rng is None:
+            self.largest = max(self.largest, _largest(value))
             return value
         deviation = ONE_ROUNDING * self.precision.storage if deviation is None else deviation
-        scale = np.abs(value)
-        if self.precision.smallest > 2.0**-100:  # float16: small probabilities and variances live there
-            scale = np.where(scale < self.precision.smallest, np.minimum(scale, 1.0) / deviation, scale)
-        return self.noisy(value, scale, deviation)
+        scale, smallest = np.abs(value), self.precision.smallest
+        if smallest < 2.0**-100:
+            return self.noisy(value, scale, deviation)
+        # float16: small probabilities and variances live below the smallest normal number.
+        rounded = self.noisy(value, np.maximum(scale, smallest), deviation)
+        return np.where(scale < smallest, 0.0 if self.flushes else np.copysign(rounded, value), rounded)
 
-    def elementary(self, value: Array) -> Array:
-        """The result of an elementary function."""
-        return self.stored(value, ELEMENTARY * self.precision.storage)
+    def elementary(self, value: Array, argument: Array) -> Array:
+        """The result of an elementary function: half of its error is its rounding's, half its approximation's.
+
+        A polynomial errs as smoothly as it approximates: arguments that begin alike are off alike.
+        """
+        deviation = ELEMENTARY * self.precision.storage / math.sqrt(2.0)
+        if self.rng is None:
+            return self.stored(value)
+        with np.errstate(over="ignore"):
+            leading = argument.astype(np.float32).reshape(self.copies, -1).view(np.uint32) >> np.uint32(32 - LEADING)
+        errors = self.rng.random((self.copies, 2**LEADING), np.float32) - np.float32(0.5)
+        alike = np.take_along_axis(errors, leading.astype(np.int64), 1).reshape(np.shape(value))
+        off = value + deviation * math.sqrt(12.0) * np.abs(value) * alike
+        return self.stored(off, deviation)
+
+    def multiplied(self, left: Array, right: Array, result: Array) -> Array:
+        """left @ right, from the exact result."""
+        if not self.reads_exactly(right):
+            result = self.product(left, right, np.matmul)
+        return self.summed(result, lambda: walk_of_product(left, right, result))
+
+    def contracted(self, subscripts: str, left: Array, right: Array) -> Array:
+        """A contraction of two factors over their last axes: a product like another."""
+        multiply = partial(np.einsum, subscripts)
+        result = multiply(left, right) if self.reads_exactly(right) else self.product(left, right, multiply)
+        return self.summed(result, lambda: _walk_of_contraction(multiply, left, right, result))
+
+    def added(self, terms: Array, axis: Any, result: Array) -> Array:
+        """sum of the terms over an axis, from the exact result."""
+        return self.summed(result, lambda: _walk_of_sum(terms, result, axis))
+
+    def begun(self, result: Array, product: Array, bias: Array, terms: int) -> Array:
+        """product + bias, of so many terms, where the sum may have begun with the bias: each step then carries it.
+
+        In the mean over all orders sum (S_k + b)^2 is sum S_k^2 + n b^2 + (n + 1) b s.
+        """
+        further = terms * bias * bias + (terms + 1) * bias * product
+        return self.noisy(result, np.sqrt(np.maximum(further, 0.0)), ONE_ROUNDING * self.precision.accumulation)
 
     def summed(self, value: Array, walk: Callable[[], Array]) -> Array:
         """The result of a sum: what its walk over partial sums lost, then stored."""
         if self.rng is None:
             self.walks.append(walk().astype(np.float32))
-            return value
+            return self.stored(value)
         length = self.walks[self._next]
         self._next += 1
+        if length.shape != np.shape(value):  # of several copies
+            length = np.broadcast_to(length, (np.size(value) // length.size, *length.shape)).reshape(np.shape(value))
         return self.stored(self.noisy(value, length, ONE_ROUNDING * self.precision.accumulation))
 
     def product(self, left: Array, right: Array, multiply: Callable[[Array, Array], Array]) -> Array:
@@ -181,6 +257,8 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
     """An array whose every operation errs as its `arithmetic` says. Integers and booleans are exact."""
 
     arithmetic: Arithmetic
+    #: Of how many terms it is the sum, where it has just come out of a product, and a bias may follow.
+    terms: int = 0
 
     def __array_finalize__(self, made_from: Any) -> None:
         if made_from is not None and hasattr(made_from, "arithmetic"):
@@ -190,23 +268,31 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
         plain = [_plain(value) for value in inputs]
         if out is not None:
             options["out"] = tuple(_plain(value) for value in out)
-        result: Any = getattr(ufunc, method)(*plain, **options)
-        if not _is_floating(result):
-            return result
         arithmetic = _arithmetic(inputs)
-        errs = arithmetic.rng is not None or ufunc is np.matmul or method == "reduce"
-        if errs and ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
+        if ufunc is np.matmul and arithmetic.errs:
+            result: Any = _flat_product(plain[0], plain[1])
+        else:
+            result = getattr(ufunc, method)(*plain, **options)
+        if not is_floating(result):
+            return result
+        if ufunc is np.add and method == "__call__" and arithmetic.rng is not None:
+            result = _with_bias(arithmetic, inputs, result)
+        if ufunc.__name__ not in EXACT and not _is_trivial(ufunc.__name__, plain):
             result = _erring(arithmetic, ufunc, method, plain, result, options)
         if out is not None:
             options["out"][0][...] = result
             return out[0]
-        return arithmetic.array(result)
+        held = arithmetic.array(result)
+        if ufunc is np.matmul:
+            held.terms = plain[0].shape[-1]
+        return held
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.einsum:
-            return _einsum(*args)
+            arithmetic = _arithmetic(args[1:])
+            return arithmetic.array(arithmetic.contracted(*_unwrapped(args)))
         result = function(*_unwrapped(args), **_unwrapped(kwargs))
-        return _arithmetic(_leaves((args, *kwargs.values()))).array(result) if _is_floating(result) else result
+        return _arithmetic(_leaves((args, *kwargs.values()))).array(result) if is_floating(result) else result
 
 
 def _erring(
@@ -214,19 +300,28 @@ def _erring(
 ) -> Any:
     """The result of an operation with the error that belongs to it."""
     if ufunc is np.matmul:
-        return _matmul(arithmetic, plain[0], plain[1], result)
+        return arithmetic.multiplied(plain[0], plain[1], result)
     if ufunc is np.add and method == "reduce":
-        terms, axis = plain[0], options.get("axis")
-        return arithmetic.summed(result, lambda: _walk_of_sum(terms, result, axis))
+        return arithmetic.added(plain[0], options.get("axis"), result)
+    if ufunc.__name__ in DIVISIONS:
+        return arithmetic.stored(result, math.sqrt(2.0) * ONE_ROUNDING * arithmetic.precision.storage)
     if ufunc.__name__ in ROUNDED_ONCE:
         return arithmetic.stored(result)
-    return arithmetic.elementary(result)
+    return arithmetic.elementary(result, plain[0])
 
 
-def _matmul(arithmetic: Arithmetic, left: Array, right: Array, result: Array) -> Array:
-    if not arithmetic.reads_exactly(right):
-        result = arithmetic.product(left, right, np.matmul)
-    return arithmetic.summed(result, lambda: walk_of_product(left, right, result))
+def _flat_product(left: Array, right: Array) -> Array:
+    """left @ right; with a matrix at the right all rows at once, which reads it once."""
+    if right.ndim != 2 or left.ndim < 3:
+        return left @ right
+    return (left.reshape(-1, left.shape[-1]) @ right).reshape(*left.shape[:-1], right.shape[1])
+
+
+def _with_bias(arithmetic: Arithmetic, operands: Sequence[Any], result: Any) -> Any:
+    product, bias = operands
+    if isinstance(product, Rounded) and product.terms and isinstance(bias, Rounded) and bias.ndim == 1:
+        return arithmetic.begun(result, _plain(product), _plain(bias), product.terms)
+    return result
 
 
 def walk_of_product(left: Array, right: Array, result: Array) -> Array:
@@ -241,6 +336,9 @@ def walk_of_product(left: Array, right: Array, result: Array) -> Array:
         >>> round(float(walk[0, 0]) / (1000**1.5 / 3**0.5), 2)
         1.0
     """
+    if right.ndim == 2 and left.ndim > 2:  # all rows at once
+        rows = walk_of_product(left.reshape(-1, left.shape[-1]), right, result.reshape(-1, result.shape[-1]))
+        return rows.reshape(result.shape)
     n = left.shape[-1]
     left, right = _narrowed(left), _narrowed(right)
     squares = (left * left) @ (right * right)
@@ -252,7 +350,11 @@ def walk_of_product(left: Array, right: Array, result: Array) -> Array:
         part = slice(start, start + step)
         reached += left[..., part] @ right[..., part, :]
         natural += step * (reached * reached)
-    return np.sqrt(np.maximum(any_order, natural - step / 2.0 * (reached * reached)) + squares)
+    steps = np.maximum(any_order, natural - step / 2.0 * (reached * reached)) + squares
+    alike = _coherence(left)[..., None]
+    if alike.max(initial=1.0) > CHANCE:  # products are equal where both factors are
+        steps *= np.minimum(alike, _coherence(right.swapaxes(-1, -2))[..., None, :])
+    return np.sqrt(steps)
 
 
 def _narrowed(value: Array) -> Array:
@@ -261,32 +363,48 @@ def _narrowed(value: Array) -> Array:
 
 
 def _walk_of_sum(terms: Array, result: Array, axis: Any) -> Array:
-    """The same for a plain sum: in the mean over all orders of adding."""
-    squares = np.sum(terms * terms, axis=axis).reshape(np.shape(result))
-    n = np.size(terms) / max(np.size(result), 1)
-    return np.sqrt((n + 1) / 6.0 * (2.0 * result * result + squares))
+    """The same for a plain sum, whose natural order is followed step by step."""
+    rows = terms.reshape(1, -1) if axis is None else np.moveaxis(terms, axis, -1)
+    total = rows.sum(-1)
+    squares = np.square(rows).sum(-1)
+    any_order = (rows.shape[-1] + 1) / 6.0 * (2.0 * total * total + squares)
+    natural = np.square(np.cumsum(rows, axis=-1)).sum(-1)
+    return np.sqrt(_coherence(rows) * np.maximum(any_order, natural)).reshape(np.shape(result))
 
 
-def _einsum(subscripts: str, left: Any, right: Any) -> Any:
-    """A contraction of two factors: a product like another, whose walk is taken in the mean over all orders."""
-    arithmetic = _arithmetic((left, right))
-    left, right = _plain(left), _plain(right)
-    multiply = partial(np.einsum, subscripts)
-    result = multiply(left, right) if arithmetic.reads_exactly(right) else arithmetic.product(left, right, multiply)
+def _coherence(rows: Array) -> Array:
+    """How many terms of a row err alike, in the mean: equal ones do.
+
+    The sum that has been reached is a multiple of its unit in the last place, so a step loses what the term has below
+    that, whatever the sum is. Errors of m equal terms add up to a variance of m^2, not m; terms of 0 lose nothing.
+
+    Example:
+        >>> _coherence(np.array([[3.0, 3.0, 3.0, 3.0], [1.0, 2.0, 3.0, 4.0], [5.0, 5.0, 7.0, 0.0]])).tolist()
+        [4.0, 1.0, 1.6666666666666667]
+    """
+    ordered = np.sort(rows, axis=-1)
+    begins = np.concatenate([np.ones_like(ordered[..., :1], bool), ordered[..., 1:] != ordered[..., :-1]], axis=-1)
+    counts = begins & (ordered != 0)
+    if counts.all():
+        return np.ones(rows.shape[:-1])
+    places = np.arange(rows.shape[-1])
+    first = np.maximum.accumulate(np.where(begins, places, 0), axis=-1)
+    pairs = np.where(ordered != 0, 2 * (places - first) + 1, 0).sum(-1)  # 1 + 3 + 5 + … = m^2
+    return pairs / np.maximum((ordered != 0).sum(-1), 1)
+
+
+def _walk_of_contraction(multiply: Callable[[Array, Array], Array], left: Array, right: Array, result: Array) -> Array:
+    """The same for a contraction: in the mean over all orders of adding."""
     n = left.shape[-1]
-
-    def walk() -> Array:
-        squares = multiply(left * left, right * right)
-        return np.sqrt((n + 1) / 6.0 * (2.0 * result * result + squares) + squares)
-
-    return arithmetic.array(arithmetic.summed(result, walk))
+    squares = multiply(left * left, right * right)
+    return np.sqrt((n + 1) / 6.0 * (2.0 * result * result + squares) + squares)
 
 
 #: (id, precision) -> the array, and whether the precision holds it: asked for the same weights in each run.
 _held: dict[tuple[int, str], tuple[weakref.ref[Any], bool]] = {}
 
 
-def _is_held(value: Array, name: str) -> bool:
+def is_held(value: Array, name: str) -> bool:
     """Whether a precision has every number of an array."""
     known = _held.get((id(value), name))
     if known is None or known[0]() is not value:
@@ -315,11 +433,18 @@ def _is_trivial(name: str, operands: list[Any]) -> bool:
     return name in {"multiply", "divide", "true_divide"} and any(abs(math.frexp(v)[0]) == 0.5 for v in scalars)
 
 
+def _largest(value: Array) -> float:
+    """The largest magnitude; hidden scores are the lowest number, or near it, and no results."""
+    magnitudes = np.abs(value)
+    return float(magnitudes.max(initial=0.0, where=magnitudes < 1e300))
+
+
 def _plain(value: Any) -> Any:
     return value.view(np.ndarray) if isinstance(value, Rounded) else value
 
 
-def _is_floating(value: Any) -> bool:
+def is_floating(value: Any) -> bool:
+    """Whether it is an array, or a number of NumPy, of floating point."""
     return isinstance(value, np.ndarray | np.floating) and cast("Any", value).dtype.kind == "f"
 
 

@@ -7,7 +7,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -87,6 +89,7 @@ def audit(
     is_large = reference_.is_large
     k = draws if draws is not None else (LARGE_DRAWS if is_large else DRAWS)
     judge = Judge(judged_, reference_, dtype, rate / max(len(asked), 1), k, seed, timeout, Keeper(cache), power)
+    started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     findings: list[Finding] = []
     is_complete = False
     try:
@@ -105,6 +108,8 @@ def audit(
         "probes": hash_probes(asked),
         "power": power,
         "roberta": version("roberta"),
+        "started": started,
+        "seconds": round(time.perf_counter() - clock, 1),
     }
     return Audit(
         judge.candidate.describe() | {"name": judge.candidate.name, "can": _abilities(judge.candidate)},

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -94,16 +94,24 @@ def compare_array(name: str, candidate: Any, budget: Budget) -> Comparison:
     noisy = judged & (sigma > 0)
     sigmas = float(np.sqrt(np.mean(np.square(error[noisy] / sigma[noisy])))) if noisy.any() else 0.0
     largest = float(np.abs(error).max())
-    return Comparison(name, float(ratio[index]), largest, index, sigmas, rms=sigmas / budget.rms_limit)
+    found = Comparison(name, float(ratio[index]), largest, index, sigmas, rms=sigmas / budget.rms_limit)
+    return _out_of_range(found, budget)
 
 
 def _not_finite(name: str, candidate: Any, error: Any, budget: Budget) -> Comparison:
     """NaN or infinity: wrong, or more than this precision has numbers for."""
     index = tuple(int(i) for i in np.argwhere(~np.isfinite(error))[0])
     problem = f"{candidate[index]} at {list(index)}"
-    if budget.overflows:
-        problem += ": overflows in this precision, whose largest number is smaller than a value on the way"
-    return Comparison(name, float("inf"), index=index, problem=problem)
+    return _out_of_range(Comparison(name, float("inf"), index=index, problem=problem), budget)
+
+
+def _out_of_range(comparison: Comparison, budget: Budget) -> Comparison:
+    """The same, with the reason, where it failed because this precision has no numbers for a value on the way."""
+    if comparison.passed or not budget.overflows:
+        return comparison
+    found = str(comparison).removeprefix(f"{comparison.name}: ")
+    reason = "overflows in this precision: a value on the way is larger or smaller than it has numbers for"
+    return replace(comparison, problem=f"{found}; {reason}")
 
 
 def _compare_exactly(name: str, candidate: Any, budget: Budget) -> Comparison:

@@ -40,7 +40,8 @@ def relative_error(precision: Precision, terms: int) -> float:
         >>> relative_error(PRECISIONS["float32"], 3) / (ONE_ROUNDING * 2**-24)
         2.0
     """
-    return ONE_ROUNDING * math.sqrt(precision.storage**2 + terms * precision.accumulation**2)
+    stored = max(precision.storage, precision.factors)
+    return ONE_ROUNDING * math.sqrt(stored**2 + terms * precision.accumulation**2)
 
 
 def rounding(named: Mapping[str, Symbol], config: RobertaConfig, precision: Precision, rng: np.random.Generator) -> Tap:

@@ -20,13 +20,17 @@ from .keeping import Keeper
 from .probes import Probe, chains
 from .real_tokens import judged, token_counts
 from .references import Reference
-from .tolerances import Budget, Run
-from .where import climbed, first_departure, matched_by_value, replayed, taps_of_outputs
+from .tolerances import Budget, Run, noisy_runs
+from .where import climbed, first_departure, judged_tap, matched_by_value, replayed, taps_of_outputs
 
 #: Outputs that a candidate may leave out, unless a call asks for them.
 OPTIONAL = frozenset({"loss", "hidden_states", "attentions", "cross_attentions", "past_key_values", "pooler_output"})
+#: K, where taps are judged: there are many of them, and each lends the others its draws.
+TAP_DRAWS = 8
 #: Of so many failing probes it is found out where the candidate departs.
 LOCATED = 3
+#: What heads answer.
+ANSWERS = frozenset({"logits", "last_hidden_state", "start_logits", "end_logits", "pooler_output", "loss"})
 #: Output -> the flag that asks for it.
 ASKED_BY = {
     "hidden_states": "output_hidden_states",
@@ -50,6 +54,7 @@ class Judge:
     keeper: Keeper
     states_power: bool
     located: int = 0
+    has_seen_taps: bool = False
 
     @property
     def head(self) -> str:
@@ -73,7 +78,8 @@ class Judge:
             runs = self._runs(oracle, asked, answers)
             calls = [call for chain in asked for call in chain]
             judged_ = self._budgets(probe, calls, runs)
-            comparisons = self._comparisons(probe, calls, answers, judged_)
+            taps = self._taps(subject, oracle, asked[0][0])
+            comparisons = (*taps, *self._comparisons(probe, calls, answers, judged_))
             failed = not all(comparison.passed for comparison in comparisons)
             departure = self._located(subject, oracle, asked, answers, comparisons) if failed else None
         return replace(
@@ -84,7 +90,7 @@ class Judge:
             departure=departure,
             decisions=_decisions(calls, answers, judged_),
             tokens=token_counts(probe),
-            trail=tuple((comparison.name, comparison.extent) for comparison in comparisons),
+            trail=tuple((comparison.name, comparison.extent) for comparison in _in_order(comparisons)),
         )
 
     def _unjudged(self) -> str:
@@ -188,7 +194,7 @@ class Judge:
                     found.append(compare_array(f"{where}{name}", answer.get(name), budget))
             for name in answer.keys() - budgets.keys():
                 problem = "the spec has no such output in this call"
-                if name.partition(".")[0] in {*OPTIONAL, "logits", "last_hidden_state", "start_logits", "end_logits"}:
+                if name.partition(".")[0] in OPTIONAL | ANSWERS:
                     found.append(Comparison(f"{where}{name}", float("inf"), problem=problem))
         return tuple(found)
 
@@ -203,6 +209,26 @@ class Judge:
         if kind in ASKED_BY and can is not None:
             return inputs.get(ASKED_BY[kind]) is True
         return kind not in OPTIONAL
+
+    def _taps(self, subject: Candidate, oracle: Any, inputs: Mapping[str, Any]) -> tuple[Comparison, ...]:
+        """Intermediate values of the first call, of a candidate that has them by the spec's names, as outputs are held.
+
+        Some mistakes change nothing else: all keys of a row may be off by one vector, and no probability changes.
+        """
+        if self.has_seen_taps or not subject.capabilities.has_taps:
+            return ()
+        self.has_seen_taps = True
+        values = _taps_of(subject, inputs)
+        table = symbols(oracle.head, oracle.config, **oracle.options)
+        if not values.keys() & table.keys():
+            return ()
+        run = noisy_runs(oracle, [inputs], self.dtype, draws=min(self.draws, TAP_DRAWS), seed=self.seed, keep_taps=True)
+        permitted = run.tap_budgets(self.rate / max(len(run.taps), 1))
+        return tuple(
+            compare_array(name, values[name], budget.judging(judged_tap(table[name], budget.truth.shape, inputs)))
+            for name, budget in permitted.items()
+            if name in values
+        )
 
     # -- where
 
@@ -279,6 +305,19 @@ class Judge:
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _in_order(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """In the order of computation: layer by layer, then what the head makes of it."""
+
+    def place(comparison: Comparison) -> tuple[int, int]:
+        kind, _, number = comparison.name.rpartition(": ")[2].partition(".")
+        if kind in ("hidden_states", "attentions", "cross_attentions", "past_key_values"):
+            layer = int(number.split(".")[0]) + (kind != "hidden_states")
+            return (1, 2 * layer - (kind != "hidden_states"))
+        return (2, 0) if kind in ANSWERS else (0, 0)
+
+    return sorted(comparisons, key=place)
 
 
 def _first_failing(comparisons: Sequence[Comparison]) -> int:

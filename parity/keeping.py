@@ -83,7 +83,8 @@ class Keeper:
             return None
         from safetensors import safe_open
 
-        with safe_open(str(self.folder / f"{key}.safetensors"), "np") as file:
+        opened: Any = safe_open(str(self.folder / f"{key}.safetensors"), "np")
+        with opened as file:
             about = json.loads(file.metadata()["about"])
             outputs: list[dict[str, Array]] = [{} for _ in range(about["calls"])]
             spreads: list[dict[str, Spread]] = [{} for _ in range(about["calls"])]

@@ -57,7 +57,7 @@ def pool(errors: Array, truth: Array | None = None) -> Pooled:
         (True, True, True)
     """
     K = len(errors)
-    variance = np.mean(np.square(errors, dtype=np.float64), axis=0)
+    errors, variance = _mean_square(errors)
     is_moved = variance > 0
     if not is_moved.any():
         return Pooled(np.zeros_like(variance), float(K), 1.0, K)
@@ -65,8 +65,33 @@ def pool(errors: Array, truth: Array | None = None) -> Pooled:
     shrunk = variance if freedom == 0 else (freedom * prior + K * variance) / (freedom + K)
     may_move = is_moved if truth is None else is_moved | (truth != 0)
     sigma = np.sqrt(np.where(is_moved, shrunk, np.where(may_move, prior, 0.0)))
-    scaled = _scaled(errors, sigma, is_moved)
-    return Pooled(sigma, min(freedom + K, _freedom_of_tails(scaled), NORMAL), _modes(scaled), K)
+    if freedom < 1.0:
+        sigma = _of_one_scale(sigma)
+    modes = _modes(_scaled(errors, sigma, is_moved))
+    total = (freedom * prior + K * variance)[is_moved]
+    tails = _freedom_of_tails(_Unforeseen.of(errors[:, is_moved], total, freedom), modes)
+    if tails <= 4.0 < K:
+        sigma = _of_one_scale(sigma)
+    return Pooled(sigma, min(freedom + K, tails, NORMAL), modes, K)
+
+
+def _of_one_scale(sigma: Array) -> Array:
+    """At least the array's root mean square, where draws of one element say nothing of it.
+
+    That is where what its row and column say is worth less than one draw, or where tails have four degrees of freedom
+    or less, so that a mean of squares has no variance itself: a softmax between ties, of scores that err by more than
+    1, is 0 in all draws and 1 in the next.
+    """
+    return np.where(sigma > 0, np.maximum(sigma, np.sqrt(np.mean(np.square(sigma)))), 0.0)
+
+
+def _mean_square(errors: Array) -> tuple[Array, Array]:
+    """The draws without those that left the range of numbers, and the mean square of each element's."""
+    is_finite = np.isfinite(errors)
+    if is_finite.all():
+        return errors, np.mean(np.square(errors, dtype=np.float64), axis=0)
+    errors = np.where(is_finite, errors, 0.0)
+    return errors, np.square(errors, dtype=np.float64).sum(0) / np.maximum(is_finite.sum(0), 1)
 
 
 def _prior(variance: Array, is_moved: Any, K: int) -> tuple[Array, float]:
@@ -78,8 +103,9 @@ def _prior(variance: Array, is_moved: Any, K: int) -> tuple[Array, float]:
     left = count - fitted
     if left < 1:
         return variance, 0.0
-    excess = float(np.square(residual).sum() / left) - _trigamma(K / 2)
-    freedom = 2.0 * _inverse_trigamma(excess) if excess > 0 else NORMAL
+    excess = max(float(np.square(residual).sum() / left) - _trigamma(K / 2), 0.0)
+    excess += _trigamma(K / 2) * fitted / count  # the fit is known from draws, too
+    freedom = min(2.0 * _inverse_trigamma(excess), NORMAL)
     return np.exp(common + psi(freedom / 2) - math.log(freedom / 2)), freedom
 
 
@@ -128,11 +154,39 @@ def _scaled(errors: Array, sigma: Array, is_moved: Any) -> Array:
     return (errors[:, is_moved] / sigma[is_moved]).astype(np.float32)
 
 
-def _freedom_of_tails(scaled: Array) -> float:
-    """The degrees of freedom of Student's distribution with the draws' kurtosis, 3 + 6 / (freedom - 4)."""
-    kurtosis = float(np.mean(np.square(np.square(scaled, dtype=np.float64))))
-    kurtosis /= float(np.mean(np.square(scaled, dtype=np.float64))) ** 2
-    return NORMAL if kurtosis <= 3.0 + 6.0 / NORMAL else 4.0 + 6.0 / (kurtosis - 3.0)
+@dataclass(frozen=True)
+class _Unforeseen:
+    """The draws, each in the standard deviations that the other draws and the prior would have given it."""
+
+    draws: int
+    largest: float
+    kurtosis: float
+
+    @classmethod
+    def of(cls, errors: Array, total: Array, freedom: float) -> _Unforeseen:
+        K, largest, second, fourth = len(errors), 0.0, 0.0, 0.0
+        for draw in errors if K > 1 else ():
+            square = np.square(draw, dtype=np.float64)
+            square *= (freedom + K - 1) / np.maximum(total - square, 2.0**-52 * total)
+            largest = max(largest, float(square.max()))
+            second, fourth = second + float(square.sum()), fourth + float(np.square(square).sum())
+        return cls(K, math.sqrt(largest), fourth * errors.size / second**2 if second else 0.0)
+
+
+def _freedom_of_tails(found: _Unforeseen, modes: float) -> float:
+    """The degrees of freedom of Student's distribution that has such tails.
+
+    By the kurtosis, 3 + 6 / (freedom - 4); and the largest that the largest draw does not refute at the 5 % level.
+    """
+    by_kurtosis = 4.0 + 6.0 / max(found.kurtosis - 3.0, 6.0 / NORMAL)
+    rate = 0.05 / (found.draws * modes)
+    if found.largest <= largest_of(1, by_kurtosis, rate):
+        return by_kurtosis
+    low, high = 0.0, math.log(by_kurtosis)
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if largest_of(1, math.exp(middle), rate) < found.largest else (middle, high)
+    return math.exp(low)
 
 
 def _modes(scaled: Array) -> float:
@@ -159,14 +213,26 @@ def largest_of(count: int, freedom: float, rate: float) -> float:
     return float(-stdtrit(freedom, rate / (2 * max(count, 1))))
 
 
-def mean_square_limit(modes: float, draws: int, rate: float) -> float:
+def mean_square_limit(found: Pooled, count: int, rate: float) -> float:
     """What the root mean square of error / sigma exceeds with probability `rate`: Fisher's F of the modes.
 
-    A mean over many elements is so sharp that the one thing shows which the model takes on average, how large a
-    rounding is for the mantissas at hand: so they are taken at their coarsest.
+    The square of a Student's variable is d / (d - 2) in the mean, for d degrees of freedom. And where tails are heavy,
+    a mean is as large as one element makes it ("a single big jump"), for which it has room besides. A mean over many is
+    so sharp that the one thing shows which the model takes on average, how large a rounding is for the mantissas at
+    hand: so they are taken at their coarsest.
+
+    Args:
+        found: the spread.
+        count: how many squares are averaged.
+        rate: of false alarms.
 
     Example:
-        >>> round(mean_square_limit(1000.0, 24, 1e-9) / COARSEST, 2)
-        1.14
+        >>> spread = Pooled(np.ones(1000), NORMAL, 1000.0, 24)
+        >>> round(mean_square_limit(spread, 1000, 1e-9) / COARSEST, 2)
+        1.16
     """
-    return COARSEST * math.sqrt(float(fdtri(modes, draws * modes, 1.0 - rate)))
+    if found.freedom <= 2.0:
+        return math.inf
+    square = float(fdtri(found.modes, found.draws * found.modes, 1.0 - rate)) * found.freedom / (found.freedom - 2.0)
+    single = largest_of(count, found.freedom, rate) ** 2 / max(count, 1)
+    return COARSEST * math.sqrt(square + single)

@@ -21,6 +21,7 @@ from ..reference.layers import Array
 from ..reference.outputs import Output, to_numpy
 from ..reference.taps import Tap, silent
 from ..reference.weights import nest
+from . import stacks
 from .arithmetic import ONE_ROUNDING, PRECISIONS, Arithmetic, Precision
 from .statistics import Pooled, largest_of, mean_square_limit, pool
 
@@ -45,7 +46,7 @@ class Budget:
         rms_limit: the largest permitted root mean square of error / sigma.
         judged: which elements count, broadcastable to the truth; None for all.
         spread: what sigma is known from, for other rates and for projections; None where a budget is made by hand.
-        overflows: whether a value on the way to this one is larger than the precision has numbers for.
+        overflows: whether a value on the way to this one may be larger or smaller than the precision has numbers for.
     """
 
     truth: Array
@@ -98,7 +99,8 @@ class Run:
         return {name: self._budget(t, self.tap_spreads[name], rate) for name, t in self.taps.items()}
 
     def _budget(self, truth: Array, spread: Spread, rate: float) -> Budget:
-        return permitted(truth, spread, self.precision, rate, overflows=self.largest > self.precision.largest)
+        overflows = self.largest > self.precision.largest or not np.isfinite(spread.errors).all()
+        return permitted(truth, spread, self.precision, rate, overflows=overflows)
 
 
 def budgets(
@@ -143,15 +145,17 @@ def noisy_runs(
     """
     precision = PRECISIONS[dtype]
     exact = Arithmetic(precision)
-    true_outputs, true_taps, largest = _run(model, calls, exact, listener, keep_taps)
+    true_outputs, true_taps = run_in(model, calls, exact, listener, keep_taps)
     errors = [{name: _stack(draws, value) for name, value in outputs.items()} for outputs in true_outputs]
     tap_errors = {name: _stack(draws, value) for name, value in true_taps.items()}
-    for k in range(draws):
-        rng = np.random.Generator(np.random.SFC64([seed, k]))
-        outputs, taps, _ = _run(model, calls, exact.drawing(rng), listener, keep_taps)
+    size = stacks.size(model, calls, precision, draws)
+    for start in range(0, draws, size):
+        K = min(size, draws - start)
+        rng = np.random.Generator(np.random.SFC64([seed, start]))
+        outputs, taps = run_in(model, calls, exact.drawing(rng, K), listener, keep_taps)
         for found, truth, into in zip((*outputs, taps), (*true_outputs, true_taps), (*errors, tap_errors), strict=True):
             for name, value in found.items():
-                into[name][k] = value - truth[name]
+                into[name][start : start + K] = value.reshape(K, *truth[name].shape) - truth[name]
     own = math.sqrt(1.0 + _truths_own_error(precision))
     return Run(
         true_outputs,
@@ -161,7 +165,7 @@ def noisy_runs(
             for call, truth in zip(errors, true_outputs, strict=True)
         ],
         {name: _spread(found, true_taps[name], own) for name, found in tap_errors.items()},
-        largest,
+        exact.largest,
         precision,
     )
 
@@ -171,10 +175,27 @@ def permitted(
 ) -> Budget:
     """From the spread to the limits, with what may be lost to underflow."""
     pooled = spread.pooled
+    sigma = _first_order(pooled.sigma, precision)
     t = largest_of(truth.size, pooled.freedom, rate / TESTS)
-    limit = t * pooled.sigma + precision.smallest
-    rms_limit = mean_square_limit(pooled.modes, pooled.draws, rate / TESTS)
-    return Budget(np.asarray(truth), pooled.sigma, limit, rms_limit, None, spread, overflows)
+    limit = t * sigma + precision.smallest
+    rms_limit = mean_square_limit(pooled, truth.size, rate / TESTS)
+    sigma = _flushed(sigma, truth, limit, precision)
+    return Budget(np.asarray(truth), sigma, limit, rms_limit, None, spread, overflows)
+
+
+def _first_order(sigma: Array, precision: Precision) -> Array:
+    """At least u times the row's: what was neglected, an error of an error, is not smaller where its element is small.
+
+    A row's elements are mixed with each other (by norms, softmax, products). What nothing moves stays exact.
+    """
+    row = np.sqrt(np.mean(np.square(sigma), axis=-1, keepdims=True)) if sigma.ndim else sigma
+    return np.where(sigma > 0, np.maximum(sigma, precision.coarsest * row), 0.0)
+
+
+def _flushed(sigma: Array, truth: Array, limit: Array, precision: Precision) -> Array:
+    """With what an element errs that is flushed to zero: by its own size, where it may be smaller than any number."""
+    size = np.abs(truth)
+    return np.where(sigma > 0, np.hypot(sigma, np.where(size < limit, np.minimum(size, precision.smallest), 0.0)), 0.0)
 
 
 def _stack(draws: int, value: Array) -> Array:
@@ -194,30 +215,47 @@ def _truths_own_error(precision: Precision) -> float:
 # -- one run ---------------------------------------------------------------------------------------------------------
 
 
-def _run(
-    model: Any, calls: Sequence[Mapping[str, Any]], arithmetic: Arithmetic, listener: Tap, keep_taps: bool
-) -> tuple[list[dict[str, Array]], dict[str, Array], float]:
-    """The calls in an arithmetic: flat outputs of each, the taps of the last, and the largest magnitude of any tap."""
+def run_in(
+    model: Any,
+    calls: Sequence[Mapping[str, Any]],
+    arithmetic: Arithmetic,
+    listener: Tap = silent,
+    keep_taps: bool = False,
+) -> tuple[list[dict[str, Array]], dict[str, Array]]:
+    """Run the spec in an arithmetic.
+
+    Args:
+        model: a model of the numpy backend in float64; afterwards it is as before.
+        calls: the arguments of one call, or of several, each on the cache that the one before returned.
+        arithmetic: in which its own code runs.
+        listener: a tap, after the value is kept.
+        keep_taps: whether the taps are returned.
+
+    Returns:
+        The flat outputs of each call, and the taps of the last; the copies of an arithmetic stand along the first axis.
+    """
     taps: dict[str, Array] = {}
-    largest = 0.0
 
     def keep(name: str, value: Array) -> Array:
-        nonlocal largest
-        largest = max(largest, float(np.abs(value).max(initial=0.0)))
         if keep_taps:
             taps[name] = np.asarray(value)
         return value if listener is silent else arithmetic.array(listener(name, value))
 
     outputs: list[dict[str, Array]] = []
-    with _in_arithmetic(model, arithmetic):
+    # What leaves the range of numbers in some draw is noted there (`Run`), and no warning to anybody.
+    with np.errstate(divide="ignore", over="ignore", invalid="ignore"), _in_arithmetic(model, arithmetic):
         past: Any = None
         for call in calls:
             given = {name: arithmetic.given(value) for name, value in call.items()}
             taps.clear()
-            output = model._call((), {**given, **({} if past is None else {"past_key_values": past})}, keep)
-            outputs.append(flat_outputs(output))
+            cached = {} if past is None else {"past_key_values": past}
+            output = model._call((), {**stacks.copied(given, arithmetic.copies, model.head), **cached}, keep)
+            found = flat_outputs(output)
+            if arithmetic.copies > 1 and stacks.has_labels(given, model.head):
+                found["loss"] = stacks.losses(model, output, given, arithmetic)
+            outputs.append(found)
             past = output.get("past_key_values")
-    return outputs, dict(taps), largest
+    return outputs, dict(taps)
 
 
 @contextmanager

@@ -47,12 +47,15 @@ def replayed(
         A comparison for each observed tap, in the order of computation.
     """
     table = symbols(oracle.head, oracle.config, **oracle.options)
-    judged = {name: _judged(table[name], np.shape(value), inputs) for name, value in observed.items() if name in table}
+    known = {name: np.shape(value) for name, value in observed.items() if name in table}
+    judged = {name: judged_tap(table[name], shape, inputs) for name, shape in known.items()}
 
     def put(name: str, value: Any) -> Any:
-        if name not in judged or np.shape(observed[name]) != value.shape:
+        shape = known.get(name)
+        if shape is None or shape[1:] != value.shape[1:] or value.shape[0] % shape[0]:
             return value
-        return np.where(judged[name], observed[name], np.asarray(value))
+        own = np.asarray(value).reshape(-1, *shape)  # of several copies
+        return np.where(judged[name], observed[name], own).reshape(value.shape)
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a candidate's NaN goes on through the spec
@@ -127,7 +130,7 @@ def matched_by_value(oracle: Any, inputs: Mapping[str, Any], values: Mapping[str
 
     def match(name: str, value: Any) -> Any:
         own = np.asarray(value)
-        where = np.broadcast_to(_judged(table[name], own.shape, inputs), own.shape)
+        where = np.broadcast_to(judged_tap(table[name], own.shape, inputs), own.shape)
         candidate, distance = _nearest(own, by_size.get(own.size, []), where)
         if candidate is None or distance > RESEMBLANCE:
             return value
@@ -231,8 +234,17 @@ def climbed(
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _judged(symbol: Symbol, shape: tuple[int, ...], inputs: Mapping[str, Any]) -> Any:
-    """Which elements of a tap count: those of real tokens, and the scores of keys that may be looked at."""
+def judged_tap(symbol: Symbol, shape: tuple[int, ...], inputs: Mapping[str, Any]) -> Any:
+    """Which elements of a tap count: those of real tokens, and the scores of keys that may be looked at.
+
+    Args:
+        symbol: of the tap.
+        shape: its shape.
+        inputs: the arguments of the call.
+
+    Returns:
+        Booleans that broadcast to the shape; True for all.
+    """
     is_real = real_tokens(inputs)
     if is_real is None:
         return True

@@ -1,24 +1,27 @@
-"""The budget must be what it says: a spread that follows the precision, a quantile that follows the rate."""
+"""The budget must be what it says: a spread that follows the precision, limits that follow the rate."""
 
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import roberta
+from roberta.parity.arithmetic import Arithmetic
 from roberta.parity.cases import draw_case, small_config
+from roberta.parity.compare import compare_array
+from roberta.parity.factors import relative_error, rounded_parameters
+from roberta.parity.statistics import Pooled, largest_of
 from roberta.parity.tolerances import (
-    DRAWS,
     FALSE_ALARM_RATE,
     ONE_ROUNDING,
     PRECISIONS,
+    TESTS,
+    Spread,
     budgets,
     flat_outputs,
+    noisy_runs,
     permitted,
-    quantile,
-    relative_error,
-    rounded_parameters,
+    run_in,
 )
-from scipy import stats
 
 
 def oracle(head="masked_lm", seed=3):
@@ -27,22 +30,24 @@ def oracle(head="masked_lm", seed=3):
     return model, case.inputs
 
 
-def test_one_rounding_is_the_measured_deviation_of_rounding_log_uniform_numbers_to_float32():
-    numbers = 2.0 ** np.random.default_rng(0).uniform(-40, 40, 1_000_000)
-    errors = numbers.astype(np.float32).astype(np.float64) / numbers - 1.0
-    # A standard deviation that is estimated from n draws is itself off by about 1 / sqrt(2 n).
-    assert errors.std() / 2**-24 == pytest.approx(ONE_ROUNDING, rel=6 / np.sqrt(2 * len(numbers)))
+def spread_of(sigma, freedom=1e6, modes=1.0, draws=24):
+    sigma = np.asarray(sigma, np.float64)
+    return Spread(np.zeros((draws, *sigma.shape), np.float32), Pooled(sigma, freedom, modes, draws))
 
 
-@pytest.mark.parametrize("count", [1, 1000, 10**6])
-def test_quantile_is_students_at_the_rate_shared_over_all_elements(count):
-    assert quantile(count) == pytest.approx(stats.t.isf(FALSE_ALARM_RATE / (2 * count), DRAWS), rel=1e-6)
+@pytest.mark.parametrize("freedom", [5.0, 24.0, 1e6])
+@pytest.mark.parametrize("count", [1, 1000, 10**5])
+def test_the_limit_is_students_at_a_share_of_the_rate_for_each_element(count, freedom):
+    budget = permitted(np.ones(count), spread_of(np.full(count, 0.1), freedom), PRECISIONS["float32"])
+    assert budget.limit[0] == pytest.approx(0.1 * largest_of(count, freedom, FALSE_ALARM_RATE / TESTS), rel=1e-9)
 
 
-def test_unit_roundoffs_are_those_of_the_formats():
-    for name in ("float16", "float32", "float64"):
-        assert PRECISIONS[name].storage == np.finfo(name).eps / 2
-        assert PRECISIONS[name].smallest == np.finfo(name).tiny
+def test_a_smaller_rate_makes_every_limit_wider():
+    model, inputs = oracle()
+    run = noisy_runs(model, [inputs], "float32", draws=8)
+    strict, lenient = run.budgets(rate=1e-3)["logits"], run.budgets(rate=1e-12)["logits"]
+    assert (strict.limit < lenient.limit).all()
+    assert strict.rms_limit < lenient.rms_limit
 
 
 def test_sigma_scales_with_the_unit_roundoff(monkeypatch):
@@ -55,20 +60,23 @@ def test_sigma_scales_with_the_unit_roundoff(monkeypatch):
     assert rough["logits"].sigma / fine["logits"].sigma == pytest.approx(16.0, rel=1e-3)
 
 
-def test_sigma_of_a_tap_without_history_is_one_rounding_of_its_terms():
+def test_sigma_of_a_tap_without_history_is_one_rounding_of_each_sum():
     model, inputs = oracle()
-    _, taps = budgets(model, inputs, "float32", draws=300)
-    budget = taps["roberta.embeddings.sum"]
-    # word + token type + position, each a rounded parameter (2 terms of u: storage and sum), then rounded once more
+    run = noisy_runs(model, [inputs], "float32", draws=300, keep_taps=True)
+    # word + token type, rounded, + position, rounded; float32 parameters are as they are stored
     p = model.parameters["roberta"]["embeddings"]
-    ids = inputs["input_ids"]
-    word = p["word_embeddings"]["weight"][ids]
+    word = p["word_embeddings"]["weight"][inputs["input_ids"]]
     kind = p["token_type_embeddings"]["weight"][inputs["token_type_ids"]]
-    place = budget.truth - word - kind
-    d = relative_error(PRECISIONS["float32"], 1)
-    expected = d * np.sqrt(word**2 + kind**2 + place**2 + budget.truth**2)
-    ratio = budget.sigma / expected
+    expected = ONE_ROUNDING * 2.0**-24 * np.hypot(word + kind, run.taps["roberta.embeddings.sum"])
+    errors = run.tap_spreads["roberta.embeddings.sum"].errors
+    ratio = np.sqrt(np.mean(np.square(errors, dtype=np.float64), axis=0)) / expected
     assert np.abs(ratio - 1).max() < 6 / np.sqrt(2 * 300)
+
+
+def test_a_parameter_that_the_precision_lacks_errs_and_one_that_it_has_does_not():
+    held = Arithmetic(PRECISIONS["bfloat16"]).drawing(np.random.default_rng(0))
+    assert (np.asarray(held.parameter("w", np.full(3, 0.5))) == 0.5).all()
+    assert (np.asarray(held.parameter("w", np.full(3, 0.3))) != 0.3).all()
 
 
 def test_budgets_leave_the_model_as_it_was():
@@ -79,9 +87,51 @@ def test_budgets_leave_the_model_as_it_was():
     assert all(before[name] is after[name] for name in before)
 
 
+def test_a_run_without_errors_is_the_spec():
+    model, inputs = oracle()
+    (found,), _ = run_in(model, [inputs], Arithmetic(PRECISIONS["float32"]))
+    for name, value in flat_outputs(model(**inputs)).items():
+        assert (found[name] == value).all()
+
+
+def test_the_same_seed_draws_the_same_errors():
+    model, inputs = oracle()
+    one, same, other = (noisy_runs(model, [inputs], "float32", draws=2, seed=seed) for seed in (1, 1, 2))
+    assert (one.spreads[0]["logits"].errors == same.spreads[0]["logits"].errors).all()
+    assert (one.spreads[0]["logits"].errors != other.spreads[0]["logits"].errors).any()
+
+
 def test_the_limit_is_never_below_what_underflow_may_lose():
-    budget = permitted(np.zeros(3), np.zeros(3), PRECISIONS["float32"])
+    budget = permitted(np.zeros(3), spread_of(np.zeros(3)), PRECISIONS["float32"])
     assert (budget.limit == 2.0**-126).all()
+
+
+def test_what_is_flushed_counts_as_its_own_size_in_the_mean_square():
+    truth = np.array([1e-40, 0.5])  # the first is smaller than the smallest normal number of float32
+    budget = permitted(truth, spread_of([1e-47, 1e-8]), PRECISIONS["float32"])
+    assert compare_array("x", np.array([0.0, 0.5]), budget).sigmas < 1.0
+    assert not compare_array("x", np.array([1e-40, 0.5001]), budget).passed
+
+
+def test_an_element_is_not_known_better_than_to_an_error_of_its_rows_errors():
+    sigma = np.array([[1e-3, 1e-3, 1e-30, 0.0]])
+    budget = permitted(np.ones((1, 4)), spread_of(sigma), PRECISIONS["bfloat16"])
+    assert budget.sigma[0, 2] == pytest.approx(2.0**-8 * np.sqrt(np.mean(sigma**2)))
+    assert budget.sigma[0, 3] == 0.0
+
+
+def test_an_overflow_is_called_by_its_name():
+    model, inputs = oracle()
+    state = model.state_dict_numpy()
+    name = "roberta.encoder.layer.0.output.dense.bias"
+    model.load_state_dict_numpy({**state, name: state[name] + 1000.0})  # whose square float16 lacks
+    state = {**state, name: state[name] * 1e3}
+    model.load_state_dict_numpy(state)
+    permitted_, _ = budgets(model, inputs, "float16", draws=4)
+    wrong = np.full_like(permitted_["logits"].truth, np.nan)
+    assert "overflows in this precision" in str(compare_array("logits", wrong, permitted_["logits"]))
+    in_range, _ = budgets(model, inputs, "float32", draws=4)
+    assert "overflows" not in str(compare_array("logits", wrong, in_range["logits"]))
 
 
 def test_dense_weights_get_the_error_of_their_fan_in_and_tables_that_of_one_rounding():
