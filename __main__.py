@@ -208,26 +208,29 @@ def selftest(
     backends: Engines = None,
     false_alarms: Annotated[int, typer.Option(help="How many configurations to draw; 0 for none.", min=0)] = 500,
     seed: Annotated[int, typer.Option(help="Of the draw.")] = 0,
+    dtype: Annotated[str, typer.Option(help="The precision of the engines.")] = "float32",
     thorough: Annotated[bool, typer.Option(help="Only honest engines, in thousands of hard comparisons.")] = False,
 ) -> None:
     """Test the test itself.
 
-    Every mutant, an engine with a known mistake, must be caught, and no honest engine may be. Exit status 1 otherwise.
+    Every mutant, an engine with a known mistake, must be caught, or it is said why this precision hides it; and no
+    honest engine may be refused. Exit status 1 otherwise.
     """
     if thorough:
         _calibrate(_split(backends), seed)
         return
     from .parity.checking import engines
     from .parity.mutants import MUTANTS
-    from .parity.selftest import run_false_alarms, run_mutants
+    from .parity.selftest import mutated_engines, run_false_alarms, run_mutants
 
-    names = engines(_split(backends), "float32")
+    names = mutated_engines(_split(backends), dtype)
+    honest = engines(_split(backends), dtype) if false_alarms else []
     with progress("mutants", len(names) * len(MUTANTS)) as advance:
-        results: list[Any] = [run_mutants(names, advance=advance)]
+        results: list[Any] = [run_mutants(names, dtype=dtype, advance=advance)]
     console().print(results[0].table())
     if false_alarms:
         with progress("drawn configurations", false_alarms) as advance:
-            results.append(run_false_alarms(false_alarms, seed, names, advance=advance))
+            results.append(run_false_alarms(false_alarms, seed, honest, dtype, advance))
         console().print(results[1].table())
     _exit(all(result.passed for result in results))
 

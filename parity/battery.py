@@ -136,17 +136,30 @@ def _text(draw: Draw, folder: Path | None) -> Probe:
 
 def _shapes(draw: Draw) -> Iterator[Probe]:
     usable, longest = draw.config.usable_length, draw.sizes.longest
-    yield _one("one token", ("an axis of 1 squeezed away",), draw.batch("one token", draw.shape(length=1)))
+    squeezed = () if draw.head in FIRST else ("an axis of 1 squeezed away",)  # such a head's outputs have no tokens
+    yield _one("one token", ("one token taken for none", *squeezed), draw.batch("one token", draw.shape(length=1)))
     if usable > 1:
         shape = draw.shape(length=2)
         yield _one("two tokens", ("an axis taken for another",), draw.batch("two tokens", shape, "none"))
     even = draw.shape(4, max(draw.sizes.length // 2 * 2, 1))
     yield _one("even sizes", ("wrong at even sizes",), draw.batch("even sizes", even))
     yield _one("batch of one", ("an axis of 1 squeezed away",), draw.batch("batch of one", draw.shape(1)))
-    yield _one("batch of five", ("wrong only for odd batches",), draw.batch("batch of five", draw.shape(5)))
+    odd = ("wrong from the fifth row", *(["wrong only for odd batches"] if draw.head != "multiple_choice" else []))
+    yield _one("batch of five", odd, draw.batch("batch of five", draw.shape(5)))
     remark = f"{longest} tokens: the allowance did not admit {usable}" if longest < usable else ""
     batch = draw.batch("longest row", draw.shape(1, longest, 1), "none")
-    yield _one("longest row", ("wrong only for long rows", "a position table cut short"), batch, remark=remark)
+    limits = [f"wrong beyond {count} tokens" for count in (8, 64) if longest > count]
+    yield _one(
+        "longest row",
+        ("wrong only for long rows", *limits, *_absolute(draw, "a position table cut short")),
+        batch,
+        remark=remark,
+    )
+
+
+def _absolute(draw: Draw, *mistakes: str) -> tuple[str, ...]:
+    """Mistakes that only absolute positions have."""
+    return mistakes if draw.config.position_embedding_type == "absolute" else ()
 
 
 # -- masks -------------------------------------------------------------------------------------------------------------
@@ -157,13 +170,9 @@ def _paddings(draw: Draw) -> Iterator[Probe]:
     batch = draw.batch("padding on the left", padding="left")
     if draw.head in FIRST:  # its logits are read from padding, and not judged
         batch["output_hidden_states"] = True
-    yield _one("padding on the left", ("left padding", "mask ignored", *_counted(draw)), batch)
-    inside = ("wrong with padding inside", "mask ignored", *_counted(draw))
+    yield _one("padding on the left", ("left padding", "mask ignored", *_absolute(draw, "padding counted")), batch)
+    inside = ("wrong with padding inside", "left padding", "mask ignored", *_absolute(draw, "padding counted"))
     yield _one("padding inside", inside, draw.batch("padding inside", padding="inside"))
-
-
-def _counted(draw: Draw) -> tuple[str, ...]:
-    return ("padding counted",) if draw.config.position_embedding_type == "absolute" else ()
 
 
 def _masks(draw: Draw) -> Iterator[Probe]:
@@ -172,7 +181,9 @@ def _masks(draw: Draw) -> Iterator[Probe]:
     yield _one("no mask", ("a mask that must be given",), batch)
     batch = draw.batch("masked tokens", padding="none")
     batch["attention_mask"] = (~padded(draw.shape(), "inside")).astype(np.int64)
-    yield _one("masked tokens", ("positions counted from the mask", "a mask made from the ids"), batch)
+    counted = _absolute(draw, "positions counted from the mask")
+    catches = ("a mask made from the ids", "mask ignored without padding", *counted)
+    yield _one("masked tokens", catches, batch)
     yield _one("row of nobody", ("NaN from a row that may look at nobody",), _with_row_of_nobody(draw))
     batch = draw.batch("mask of three axes", padding="none")
     batch["attention_mask"] = _who_sees_whom(draw, "mask of three axes")
@@ -251,7 +262,7 @@ def _vocabulary(draw: Draw) -> Iterator[Probe]:
     yield _one("ends of the vocabulary", ("last vocabulary row", "one row of the word table"), batch)
     batch = draw.batch("padding id attended to", padding="none")
     batch["input_ids"][..., draw.sizes.length // 2] = pad
-    yield _one("padding id attended to", ("a mask made from the ids", *_counted(draw)), batch)
+    yield _one("padding id attended to", ("a mask made from the ids", *_absolute(draw, "padding counted")), batch)
 
 
 # -- more than one call ------------------------------------------------------------------------------------------------
@@ -262,7 +273,7 @@ def _again(draw: Draw) -> Iterator[Probe]:
     yield Probe("called twice", ("second call", "weights changed by a call"), (call, call))
     batch = draw.batch("rows in another order")
     moved = {name: value if value is True else np.roll(value, 1, axis=0) for name, value in batch.items()}
-    catches = ("rows that see each other", "wrong by place in the batch")
+    catches = ("rows that see each other", "wrong by place in the batch", "mask of the first call", "reused buffer")
     yield Probe("rows in another order", catches, (Call(batch), Call(moved)))
     first = Call(draw.batch("other shapes between"))
     short = draw.batch("other shapes between, short", draw.shape(2, max(draw.sizes.length // 2, 1)), "none")
@@ -303,7 +314,8 @@ def _split(batch: Given, places: tuple[int, ...]) -> tuple[Call, ...]:
 def _embeddings(draw: Draw) -> Iterator[Probe]:
     if not draw.takes("inputs_embeds"):
         return
-    yield _one("embeddings", ("positions of embeddings",), draw.embedded("embeddings", 0.05))
+    catches = _absolute(draw, "positions of embeddings")
+    yield _one("embeddings", ("vectors ignored", *catches), draw.embedded("embeddings", 0.05))
     yield _one("embeddings of mean 1e3", ("one-pass variance",), draw.embedded("embeddings of mean 1e3", 1.0, 1e3))
     small = draw.embedded("tiny embeddings", tiny(draw.config))
     yield _one("tiny embeddings", other_eps(draw.config), small)
@@ -336,7 +348,9 @@ def _labels(draw: Draw) -> Iterator[Probe]:
         labels = {"labels": _sequence_labels(draw, labels["labels"])}
     elif labels.get("labels", np.empty(0)).shape == shape:
         labels = {"labels": np.where(batch["attention_mask"] == 1, labels["labels"], IGNORE_INDEX)}
-    catches = ("labels that do not count, counted", "a sum for a mean", "labels shifted by one")
+    uncounted = ("labels that do not count, counted",) if labels.get("labels", np.empty(0)).shape == shape else ()
+    shifted = ("labels not shifted",) if draw.head == "causal_lm" else ()
+    catches = ("a sum for a mean", *uncounted, *shifted)
     yield _one("labels", catches, {**batch, **labels})
 
 
@@ -369,8 +383,8 @@ def _sources(draw: Draw) -> Iterator[Probe]:
 
 def _choices(draw: Draw) -> Iterator[Probe]:
     if draw.head == "multiple_choice":
-        alone = draw.batch("one choice", draw.shape(2, choices=1))
-        yield _one("one choice", ("an axis of 1 squeezed away",), alone)
+        alone = draw.batch("one choice", draw.shape(ROWS, choices=1))
+        yield _one("one choice", ("an axis of 1 squeezed away", "wrong only for odd batches"), alone)
         five = draw.batch("five choices", draw.shape(2, choices=5))
         yield _one("five choices", ("choices transposed", "a number of choices taken for granted"), five)
 
@@ -390,4 +404,6 @@ def _to_magnify(draw: Draw, name: str) -> Given:
     if name.endswith("scores"):  # most keys are hidden, so that one of them has the largest score
         is_hidden = np.arange(draw.sizes.length) > draw.sizes.length // 4
         batch["attention_mask"] = np.where(is_hidden, 0, batch["attention_mask"])
+    if name == "activations alike":  # of a head with few outputs, no other would show an error of two roundings
+        batch["output_hidden_states"] = True
     return batch

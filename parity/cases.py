@@ -6,7 +6,7 @@ norm matters, and rows are padded: what is symmetric or zero hides mistakes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -27,12 +27,14 @@ class Case:
         config: its configuration.
         state: HF's names -> float32 arrays.
         inputs: the arguments of the call, NumPy arrays.
+        options: of the head's constructor: `add_pooling_layer` of the bare model.
     """
 
     head: str
     config: RobertaConfig
     state: dict[str, Array]
     inputs: dict[str, Any]
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
 
 
 def small_config(**changes: Any) -> RobertaConfig:
