@@ -169,9 +169,11 @@ class Arithmetic:
             return value
         noise: Array = self.rng.random(np.shape(value), np.float32)
         noise -= np.float32(0.5)
-        noise *= np.float32(math.sqrt(12.0))
         with np.errstate(over="ignore"):  # a hidden score is the lowest number that there is
-            return value + deviation * scale * noise
+            found = np.asarray(np.multiply(noise, scale, dtype=np.float64))
+            found *= deviation * math.sqrt(12.0)
+            found += value
+        return found
 
     def stored(self, value: Array, deviation: float | None = None) -> Array:
         """A result, rounded as it is stored."""
@@ -179,9 +181,10 @@ class Arithmetic:
             self.largest = max(self.largest, _largest(value))
             return value
         deviation = ONE_ROUNDING * self.precision.storage if deviation is None else deviation
-        scale, smallest = np.abs(value), self.precision.smallest
+        smallest = self.precision.smallest
         if smallest < 2.0**-100:
-            return self.noisy(value, scale, deviation)
+            return self.noisy(value, value, deviation)  # of either sign: so is the noise
+        scale = np.abs(value)
         # float16: small probabilities and variances live below the smallest normal number.
         rounded = self.noisy(value, np.maximum(scale, smallest), deviation)
         return np.where(scale < smallest, 0.0 if self.flushes else np.copysign(rounded, value), rounded)
@@ -222,8 +225,10 @@ class Arithmetic:
 
         In the mean over all orders sum (S_k + b)^2 is sum S_k^2 + n b^2 + (n + 1) b s.
         """
-        further = terms * bias * bias + (terms + 1) * bias * product
-        return self.noisy(result, np.sqrt(np.maximum(further, 0.0)), ONE_ROUNDING * self.precision.accumulation)
+        further = product * ((terms + 1) * bias)
+        further += terms * bias * bias
+        np.sqrt(np.maximum(further, 0.0, out=further), out=further)
+        return self.noisy(result, further, ONE_ROUNDING * self.precision.accumulation)
 
     def summed(self, value: Array, walk: Callable[[], Array]) -> Array:
         """The result of a sum: what its walk over partial sums lost, then stored."""
@@ -339,8 +344,17 @@ def walk_of_product(left: Array, right: Array, result: Array) -> Array:
     if right.ndim == 2 and left.ndim > 2:  # all rows at once
         rows = walk_of_product(left.reshape(-1, left.shape[-1]), right, result.reshape(-1, result.shape[-1]))
         return rows.reshape(result.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        # In float32, where its squares have room: the size of an error needs no more digits.
+        steps = _steps(*(value.astype(np.float32) for value in (left, right, result)))
+    if not np.isfinite(steps.max(initial=0.0)):
+        steps = _steps(left, right, result)
+    return np.sqrt(steps)
+
+
+def _steps(left: Array, right: Array, result: Array) -> Array:
+    """The square of the walk."""
     n = left.shape[-1]
-    left, right = _narrowed(left), _narrowed(right)
     squares = (left * left) @ (right * right)
     any_order = (n + 1) / 6.0 * (2.0 * result * result + squares)
     step = max(-(-n // BLOCKS), 1)
@@ -354,12 +368,7 @@ def walk_of_product(left: Array, right: Array, result: Array) -> Array:
     alike = _coherence(left)[..., None]
     if alike.max(initial=1.0) > CHANCE:  # products are equal where both factors are
         steps *= np.minimum(alike, _coherence(right.swapaxes(-1, -2))[..., None, :])
-    return np.sqrt(steps)
-
-
-def _narrowed(value: Array) -> Array:
-    """In float32, where its squares have room: the size of an error needs no more digits."""
-    return value.astype(np.float32) if np.abs(value).max(initial=0.0) < 1e15 else value
+    return steps
 
 
 def _walk_of_sum(terms: Array, result: Array, axis: Any) -> Array:

@@ -27,7 +27,7 @@ from .tolerances import DRAWS, PRECISIONS
 #: The probability that an honest candidate is refused in a whole audit, by the rounding model.
 AUDIT_RATE = 1e-6
 #: K, of a large model.
-LARGE_DRAWS = 12
+LARGE_DRAWS = 4
 Advance = Callable[[], None]
 
 

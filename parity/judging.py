@@ -15,9 +15,13 @@ from ..reference.taps import symbols
 from .candidates import Candidate, CandidateError, answered
 from .compare import Comparison, compare_array
 from .coverage import varied
-from .findings import Decisions, Departure, Finding
+from .effects import effects
+from .findings import Decisions, Departure, Finding, Visibility
 from .keeping import Keeper
-from .probes import Probe, chains
+from .matched import MatchedFilter, judge_projections
+from .mutants import MUTANTS
+from .power import power, smallest_faults
+from .probes import Call, Probe, chains
 from .real_tokens import judged, token_counts
 from .references import Reference
 from .tolerances import Budget, Run, noisy_runs
@@ -25,6 +29,8 @@ from .where import climbed, first_departure, judged_tap, matched_by_value, repla
 
 #: Outputs that a candidate may leave out, unless a call asks for them.
 OPTIONAL = frozenset({"loss", "hidden_states", "attentions", "cross_attentions", "past_key_values", "pooler_output"})
+#: An error is taken for a known mistake's if so much of it is in that direction; and so many are named.
+LIKE, SUSPECTS = 0.9, 3
 #: K, where taps are judged: there are many of them, and each lends the others its draws.
 TAP_DRAWS = 8
 #: Of so many failing probes it is found out where the candidate departs.
@@ -55,6 +61,7 @@ class Judge:
     states_power: bool
     located: int = 0
     has_seen_taps: bool = False
+    has_stated_sizes: bool = False
 
     @property
     def head(self) -> str:
@@ -79,15 +86,20 @@ class Judge:
             calls = [call for chain in asked for call in chain]
             judged_ = self._budgets(probe, calls, runs)
             taps = self._taps(subject, oracle, asked[0][0])
-            comparisons = (*taps, *self._comparisons(probe, calls, answers, judged_))
+            outputs = self._comparisons(probe, calls, answers, judged_)
+            known = self._known(probe, oracle, asked, answers, judged_) if self.states_power else None
+            if known is not None:
+                outputs = tuple(judge_projections(outputs, known.project(answers)))
+            comparisons = (*taps, *outputs)
             failed = not all(comparison.passed for comparison in comparisons)
-            departure = self._located(subject, oracle, asked, answers, comparisons) if failed else None
+            departure = self._located(subject, oracle, probe, asked, answers, comparisons, judged_) if failed else None
         return replace(
             facts,
             status="failed" if failed else "passed",
             reason=_overflow(comparisons) or self._unjudged(),
             comparisons=comparisons,
             departure=departure,
+            power=() if known is None else self._power(oracle, asked, known),
             decisions=_decisions(calls, answers, judged_),
             tokens=token_counts(probe),
             trail=tuple((comparison.name, comparison.extent) for comparison in _in_order(comparisons)),
@@ -230,23 +242,64 @@ class Judge:
             if name in values
         )
 
+    # -- known mistakes
+
+    def _known(
+        self,
+        probe: Probe,
+        oracle: Any,
+        asked: Sequence[Sequence[Mapping[str, Any]]],
+        answers: Sequence[Mapping[str, Array]],
+        permitted: Sequence[Mapping[str, Budget]],
+    ) -> MatchedFilter:
+        """The directions of known mistakes: of all, or, where the model is large, of those that the probe is for."""
+        mutants = [one for one in MUTANTS if not self.reference.is_large or one.name in probe.catches]
+        given = [
+            {name: budget for name, budget in budgets.items() if name in answer}
+            for budgets, answer in zip(permitted, answers, strict=True)
+        ]
+        share = self.rate / max(sum(map(len, permitted)), 1)
+        return MatchedFilter(given, effects(oracle, _calls(asked), mutants), share)
+
+    def _power(
+        self, oracle: Any, asked: Sequence[Sequence[Mapping[str, Any]]], known: MatchedFilter
+    ) -> tuple[Visibility, ...]:
+        """What was to be seen of each mistake; and, once for all probes, the smallest faults that were."""
+        found = power(known, MUTANTS, self.dtype)
+        if self.has_stated_sizes:
+            return found
+        self.has_stated_sizes = True
+        return (*found, *smallest_faults(oracle, _calls(asked), known))
+
     # -- where
 
     def _located(
         self,
         subject: Candidate,
         oracle: Any,
+        probe: Probe,
         asked: Sequence[Sequence[Mapping[str, Any]]],
         answers: Sequence[Mapping[str, Array]],
         comparisons: Sequence[Comparison],
+        permitted: Sequence[Mapping[str, Budget]],
     ) -> Departure | None:
         """Where it departs; of the first few probes that fail, since the others seldom know more."""
         is_comparable = any(not c.passed and (c.problem is None or c.index) for c in comparisons)
         if not is_comparable or self.located >= LOCATED:
             return None
+        self.located += 1
         found = self._departure(subject, oracle, asked, answers, comparisons)
-        self.located += found is not None
-        return found
+        likely = self._known(probe, oracle, asked, answers, permitted).project(answers)
+        suspects = [projection for projection in likely if projection.likeness > LIKE][:SUSPECTS]
+        if not suspects:
+            return found
+        names = tuple(projection.mistake for projection in suspects)
+        if found is not None:
+            return replace(found, suspects=names)
+        mistake = next(mutant for mutant in MUTANTS if mutant.name == names[0])
+        table = symbols(oracle.head, oracle.config, **oracle.options)
+        place = next((name for name in table if mistake.departs_at(name)), mistake.place or "the outputs")
+        return Departure(place, "matched filter", suspects[0].ratio, names)
 
     def _departure(
         self,
@@ -318,6 +371,11 @@ def _in_order(comparisons: Sequence[Comparison]) -> list[Comparison]:
         return (2, 0) if kind in ANSWERS else (0, 0)
 
     return sorted(comparisons, key=place)
+
+
+def _calls(asked: Sequence[Sequence[Mapping[str, Any]]]) -> list[Call]:
+    """Chains as a probe has them."""
+    return [Call(inputs, number > 0) for chain in asked for number, inputs in enumerate(chain)]
 
 
 def _first_failing(comparisons: Sequence[Comparison]) -> int:

@@ -13,8 +13,10 @@ from ..reference.layers import Array
 from ..reference.outputs import Output
 from .arithmetic import Arithmetic, Precision, is_held
 
-#: No pass has more tokens than this, of all copies together, unless one copy has: they have to fit into memory.
+#: No pass has more tokens than this, of all copies together, unless one copy has.
 TOKENS = 1024
+#: Nor arrays of more numbers: 32 MiB are the largest that the allocator keeps at hand, others cost a page fault a page.
+NUMBERS = 2**22
 #: Heads that may return a cache.
 CACHING = frozenset({"model", "causal_lm"})
 
@@ -32,7 +34,8 @@ def size(model: Any, calls: Sequence[Mapping[str, Any]], precision: Precision, d
     if rereads or not all(is_held(value, precision.name) for value in model.state_dict_numpy().values()):
         return 1
     largest = max(_token_count(call) for call in calls)
-    return max(1, min(draws, TOKENS // max(largest, 1)))
+    widest = max(parameter.shape[0] for name, parameter in model.table.items() if "embeddings" not in name)
+    return max(1, min(draws, min(TOKENS, NUMBERS // widest) // max(largest, 1)))
 
 
 def copied(inputs: Mapping[str, Any], copies: int, head: str) -> dict[str, Any]:
