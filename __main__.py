@@ -19,7 +19,7 @@ from .audit_command import audit
 from .terminal import console, progress
 
 if TYPE_CHECKING:
-    from .parity.probes import Probe
+    from .parity.probes.probe import Probe
 
 app = typer.Typer(
     name="roberta",
@@ -177,7 +177,7 @@ def export(
     README.md in the folder explains it. It holds about 20 bytes for each number of the answers: for a large vocabulary
     limit the tokens.
     """
-    from .parity.exporting import export as write
+    from .parity.folders.exporting import export as write
 
     write(directory, model, dtype=dtype, head=head, seed=seed, tokens=tokens, track=_tracked)
     typer.echo(f"{directory}: {directory / 'README.md'} says how to use it")
@@ -192,7 +192,7 @@ def judge(
 
     Exit status 1 where one exceeds its limit or cannot be read, or where nothing was judged.
     """
-    from .parity.folders import judge as hold
+    from .parity.folders.folder import judge as hold
 
     found = hold(directory, outputs)
     console().print(found.table())
@@ -220,7 +220,7 @@ def selftest(
         _calibrate(_split(backends), seed)
         return
     from .parity.checking import engines
-    from .parity.mutants import MUTANTS
+    from .parity.mistakes.mutants import MUTANTS
     from .parity.selftest import mutated_engines, run_false_alarms, run_mutants
 
     names = mutated_engines(_split(backends), dtype)
@@ -237,8 +237,8 @@ def selftest(
 
 def _calibrate(backends: list[str] | None, seed: int) -> None:
     """The thorough half of `selftest`: situation by situation, what honest engines err in units of the budgets."""
-    from .parity.calibration import run_calibration
-    from .parity.situations import situations
+    from .parity.calibrating.calibration import run_calibration
+    from .parity.calibrating.situations import situations
 
     chosen = list(situations())
     with progress("hard situations", len(chosen)) as advance:

@@ -78,7 +78,7 @@ def _require_report_extra() -> None:
 
 
 def _verify(report: Path, candidate: str | None) -> None:
-    from .parity.archive import differences
+    from .parity.reports.archive import differences
     from .parity.request import recorded
 
     before = report.read_text(encoding="utf-8")

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from .candidates import Candidate, as_candidate
-from .environment import environment
 from .findings import Audit, Finding
-from .hashes import hash_probes
 from .judging import Judge
 from .keeping import Keeper
-from .probes import Call, Probe
+from .probes.probe import Call, Probe
 from .references import Reference
+from .reports.environment import environment
+from .reports.hashes import hash_probes
 from .tolerances import DRAWS, PRECISIONS
 
 #: The probability that an honest candidate is refused in a whole audit, by the rounding model.

@@ -15,11 +15,11 @@ from .audit import AUDIT_RATE, LARGE_DRAWS, audit
 from .candidates import as_candidate
 from .cases import Case
 from .compare import Comparison
-from .coverage import unvaried
 from .findings import Audit, Finding
 from .judging import Judge
 from .keeping import Keeper
-from .probes import Call, Probe
+from .probes.coverage import unvaried
+from .probes.probe import Call, Probe
 from .references import Reference
 from .report import Report, Row
 from .tolerances import DRAWS, PRECISIONS

@@ -151,42 +151,42 @@ class Audit:
 
     def __str__(self) -> str:
         """The whole verdict in words."""
-        from . import documents
+        from .reports import documents
 
         return documents.text(self)
 
     def table(self) -> Table:
         """The findings as a table for a terminal: `rich.print(audit.table())`."""
-        from . import documents
+        from .reports import documents
 
         return documents.table(self)
 
     def to_json(self) -> str:
         """The whole audit as JSON, see `archive`; `archive.from_json` is the way back."""
-        from . import documents
+        from .reports import documents
 
         return documents.to_json(self)
 
     def to_markdown(self) -> str:
         """The report in Markdown."""
-        from . import documents
+        from .reports import documents
 
         return documents.to_markdown(self)
 
     def to_html(self) -> str:
         """The report as one file of HTML; needs jinja2, which the extra `report` has."""
-        from . import documents
+        from .reports import documents
 
         return documents.to_html(self)
 
     def to_junit(self) -> str:
         """The report in JUnit's XML: a test case for each probe."""
-        from . import documents
+        from .reports import documents
 
         return documents.to_junit(self)
 
     def write(self, directory: str | Path) -> None:
         """Write report.json, report.md, junit.xml and report.html into a folder."""
-        from . import documents
+        from .reports import documents
 
         documents.write(self, directory)

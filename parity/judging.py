@@ -14,15 +14,15 @@ from ..reference.layers import Array
 from ..reference.taps import symbols
 from .candidates import Candidate, CandidateError, answered
 from .compare import Comparison, compare_array
-from .coverage import varied
-from .effects import effects
 from .findings import Decisions, Departure, Finding, Visibility
 from .keeping import Keeper
-from .matched import MatchedFilter, judge_projections
-from .mutants import MUTANTS
-from .power import power, smallest_faults
-from .probes import Call, Probe, chains
-from .real_tokens import judged, token_counts
+from .mistakes.effects import effects
+from .mistakes.matched import MatchedFilter, judge_projections
+from .mistakes.mutants import MUTANTS
+from .mistakes.power import power, smallest_faults
+from .probes.coverage import varied
+from .probes.probe import Call, Probe, chains
+from .probes.real_tokens import judged, token_counts
 from .references import Reference
 from .tolerances import Budget, Run, noisy_runs
 from .where import climbed, first_departure, judged_tap, matched_by_value, replayed, taps_of_outputs

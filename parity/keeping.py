@@ -13,7 +13,7 @@ import numpy as np
 
 from ..files.atomic import write_atomically
 from ..reference.layers import Array
-from .hashes import hash_arrays, hash_model
+from .reports.hashes import hash_arrays, hash_model
 from .statistics import Pooled
 from .tolerances import PRECISIONS, Run, Spread, noisy_runs
 

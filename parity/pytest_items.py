@@ -16,8 +16,8 @@ import pytest
 
 from .findings import Audit, Finding
 from .pytest_settings import KnownFailure, Settings, read_settings
+from .reports.verdict import of_probe
 from .request import AuditRequest
-from .verdict import of_probe
 
 #: The name of a property of each report: the finding's status.
 PROPERTY = "roberta-parity"

@@ -20,9 +20,9 @@ from ..reference.fields import ConfigOverrides
 from ..reference.layers import Array
 from ..reference.parameters import CLASS_NAMES, HEADS
 from ..reference.weights import nest
-from .battery import battery
-from .hashes import hash_model
-from .probes import Probe
+from .probes.battery import battery
+from .probes.probe import Probe
+from .reports.hashes import hash_model
 
 #: A model with more parameters than this is asked less, with fewer noisy runs: it has more elements to pool.
 LARGE = 20_000_000

@@ -8,13 +8,13 @@ from typing import Any
 
 from ..dispatch import registry
 from ..dispatch.api import FACES
-from . import archive
 from .audit import AUDIT_RATE, audit
 from .candidates import Candidate, as_candidate
 from .checking import engines
 from .findings import Audit
-from .probes import Probe
+from .probes.probe import Probe
 from .references import Reference
+from .reports import archive
 from .variants import VARIANTS
 
 

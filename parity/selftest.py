@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from ..dispatch.registry import canonical_name
 from .cases import Case
 from .checking import check_case, engines
-from .hunting import questions
-from .mutants import MUTANTS, Mutant
+from .mistakes.hunting import questions
+from .mistakes.mutants import MUTANTS, Mutant
+from .mistakes.wrong_engines import misused
 from .report import Report, Row
 from .tolerances import PRECISIONS
-from .wrong_engines import misused
 
 if TYPE_CHECKING:
     from rich.table import Table

@@ -24,7 +24,7 @@ from ..reference.layers import Array
 from ..reference.taps import Symbol, symbols
 from .compare import Comparison, compare_array
 from .findings import Departure
-from .real_tokens import real_tokens
+from .probes.real_tokens import real_tokens
 from .tolerances import FALSE_ALARM_RATE, noisy_runs
 
 #: K, where every operation is looked at by itself: their errors are alike, and variances borrow from each other.

@@ -11,10 +11,10 @@ import pytest
 import roberta
 from roberta import __main__ as command
 from roberta.parity import request as requests
-from roberta.parity.archive import from_json
 from roberta.parity.audit import AUDIT_RATE
 from roberta.parity.cases import draw_case
 from roberta.parity.findings import Audit, Finding
+from roberta.parity.reports.archive import from_json
 from roberta.parity.request import AuditRequest, recorded
 
 PORT = """

@@ -20,6 +20,7 @@ from roberta.dispatch import registry
 
 ROOT = Path(roberta.__file__).resolve().parent
 PACKAGE = "roberta"
+PARITY_ROOMS = {f"parity/{room}" for room in ("adapters", "calibrating", "folders", "mistakes", "probes", "reports")}
 #: Floor -> the floors that its files may import from, besides their own. A floor may have rooms, which are floors
 #: themselves: only its `__init__` knows them, to hand on their names.
 FLOORS = {
@@ -37,8 +38,14 @@ FLOORS = {
     "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
     # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
-    "parity": {"files", "reference", "tokenizer", "backends", "dispatch", "parity/adapters"},
+    # the instrument, and its rooms: each is a subject of its own, and they know each other
+    "parity": {"files", "reference", "tokenizer", "backends", "dispatch", *PARITY_ROOMS},
     "parity/adapters": {"reference", "dispatch", "parity"},
+    "parity/calibrating": {"reference", "dispatch", "parity", "parity/probes"},
+    "parity/folders": {"files", "reference", "dispatch", "parity", "parity/probes", "parity/reports"},
+    "parity/mistakes": {"reference", "dispatch", "parity", "parity/probes"},
+    "parity/probes": {"reference", "tokenizer", "parity"},
+    "parity/reports": {"files", "reference", "dispatch", "backends", "parity", "parity/probes"},
     "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
@@ -239,7 +246,7 @@ def test_the_wheel_holds_every_folder_of_the_package_and_its_data(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
     expected = {f"{PACKAGE}/{relative(path)}" for path in FILES}
     data = [ROOT / "py.typed", *(ROOT / "checkpoints/austen").iterdir()]
-    data += [ROOT / "parity/audit.html.jinja", ROOT / "parity/audit.schema.json"]
+    data += [ROOT / "parity/reports/audit.html.jinja", ROOT / "parity/reports/audit.schema.json"]
     expected |= {f"{PACKAGE}/{relative(path)}" for path in data}
     inside = {name for name in names if name.startswith(f"{PACKAGE}/")}
     assert inside == expected

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import roberta
 from roberta.parity.audit import audit
-from roberta.parity.battery import battery
 from roberta.parity.cases import draw_case, draw_state, small_config
-from roberta.parity.probes import Call, Probe
+from roberta.parity.probes.battery import battery
+from roberta.parity.probes.probe import Call, Probe
 from roberta.reference.parameters import parameter_table
 
 

@@ -9,14 +9,14 @@ import pytest
 from roberta.dispatch.api import FACES
 from roberta.files.places import locate
 from roberta.parity import texts
-from roberta.parity.battery import battery
 from roberta.parity.cases import Case, draw_state, small_config
 from roberta.parity.compare import compare_array
-from roberta.parity.mutants import MUTANTS
-from roberta.parity.probes import Call, chains
-from roberta.parity.real_tokens import FIRST, judged
+from roberta.parity.mistakes.mutants import MUTANTS
+from roberta.parity.mistakes.wrong_engines import answers as asked_of
+from roberta.parity.probes.battery import battery
+from roberta.parity.probes.probe import Call, chains
+from roberta.parity.probes.real_tokens import FIRST, judged
 from roberta.parity.tolerances import budgets, flat_outputs
-from roberta.parity.wrong_engines import answers as asked_of
 from roberta.reference import attention, embeddings, encoder, heads, layers
 from roberta.reference.parameters import HEADS, parameter_table
 

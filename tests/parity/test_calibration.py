@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from roberta.dispatch.api import FACES
 from roberta.parity.arithmetic import PRECISIONS
-from roberta.parity.calibration import Calibration, Outcome, grouped, rms, run_calibration
+from roberta.parity.calibrating.calibration import Calibration, Outcome, grouped, rms, run_calibration
+from roberta.parity.calibrating.emulation import Emulated, sorted_by_sign
+from roberta.parity.calibrating.situations import situations
 from roberta.parity.compare import Comparison, compare_outputs
-from roberta.parity.emulation import Emulated, sorted_by_sign
-from roberta.parity.situations import situations
 from roberta.parity.tolerances import noisy_runs, run_in
 
 #: What takes seconds; `roberta selftest --thorough` has them all, in every precision and order.

@@ -7,7 +7,7 @@ import pytest
 import roberta
 from roberta.parity.cases import draw_case, small_config
 from roberta.parity.checking import check_case
-from roberta.parity.mutants import MUTANTS
+from roberta.parity.mistakes.mutants import MUTANTS
 from roberta.reference.parameters import HEADS
 
 

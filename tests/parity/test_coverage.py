@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from roberta.parity.battery import battery
 from roberta.parity.cases import small_config
-from roberta.parity.coverage import all_kinds, unvaried, varied
 from roberta.parity.findings import Audit, Finding
-from roberta.parity.probes import Call, Probe
+from roberta.parity.probes.battery import battery
+from roberta.parity.probes.coverage import all_kinds, unvaried, varied
+from roberta.parity.probes.probe import Call, Probe
 from roberta.reference.parameters import HEADS
 
 DECODER = {"is_decoder": True, "add_cross_attention": True}

@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 from roberta.parity import documents, plot
-from roberta.parity.archive import SCHEMA, differences, from_json, to_json
 from roberta.parity.compare import Comparison
 from roberta.parity.findings import Audit, Finding
-from roberta.parity.sections import sections
-from roberta.parity.verdict import headline, never_varied, sights
+from roberta.parity.reports.archive import SCHEMA, differences, from_json, to_json
+from roberta.parity.reports.sections import sections
+from roberta.parity.reports.verdict import headline, never_varied, sights
 
 SCHEMA_FILE = Path(documents.__file__).with_name("audit.schema.json")
 DOCUMENTS = {

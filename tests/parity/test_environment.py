@@ -13,9 +13,9 @@ import roberta
 from roberta.parity import environment as environment_module
 from roberta.parity import hashes
 from roberta.parity.cases import draw_case, small_config
-from roberta.parity.environment import arithmetic, engine_products, environment, processor, versions
-from roberta.parity.fingerprint import fingerprint
-from roberta.parity.probes import Call, Probe
+from roberta.parity.probes.probe import Call, Probe
+from roberta.parity.reports.environment import arithmetic, engine_products, environment, processor, versions
+from roberta.parity.reports.fingerprint import fingerprint
 
 # -- emulated arithmetics ----------------------------------------------------------------------------------------------
 

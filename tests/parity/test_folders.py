@@ -9,11 +9,11 @@ import pytest
 import roberta
 from roberta.dispatch.api import FACES
 from roberta.dispatch.checkpoint import read_safetensors
-from roberta.parity.battery import battery
 from roberta.parity.cases import draw_case, small_config
-from roberta.parity.exporting import export
-from roberta.parity.folders import Folder, judge
-from roberta.parity.probes import Probe
+from roberta.parity.folders.exporting import export
+from roberta.parity.folders.folder import Folder, judge
+from roberta.parity.probes.battery import battery
+from roberta.parity.probes.probe import Probe
 from roberta.parity.references import saved_head
 from roberta.parity.tolerances import flat_outputs
 from safetensors.numpy import save_file

@@ -7,12 +7,12 @@ import pytest
 from roberta.parity import matched
 from roberta.parity.arithmetic import PRECISIONS
 from roberta.parity.compare import Comparison, compare_array
-from roberta.parity.hunting import DRAWN, question
-from roberta.parity.matched import MatchedFilter, Projection, judge_projections
-from roberta.parity.mutants import MUTANTS
+from roberta.parity.mistakes.hunting import DRAWN, question
+from roberta.parity.mistakes.matched import MatchedFilter, Projection, judge_projections
+from roberta.parity.mistakes.mutants import MUTANTS
+from roberta.parity.mistakes.wrong_engines import answers
 from roberta.parity.statistics import pool
 from roberta.parity.tolerances import TESTS, Spread, permitted
-from roberta.parity.wrong_engines import answers
 
 N, K, RATE = 3000, 24, 0.03
 RNG = np.random.default_rng(0)

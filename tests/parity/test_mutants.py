@@ -7,11 +7,11 @@ import pytest
 from roberta.parity.candidates import Candidate
 from roberta.parity.cases import draw_case
 from roberta.parity.compare import first_departure
-from roberta.parity.hunting import DRAWN, question, questions
-from roberta.parity.mutants import MUTANTS, Mutant
+from roberta.parity.mistakes.hunting import DRAWN, question, questions
+from roberta.parity.mistakes.mutants import MUTANTS, Mutant
+from roberta.parity.mistakes.wrong_engines import answers, twin
 from roberta.parity.selftest import effect, hunt, mutated_engines
 from roberta.parity.tolerances import noisy_runs
-from roberta.parity.wrong_engines import answers, twin
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 HONEST = Mutant("an honest engine", "none")

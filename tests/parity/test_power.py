@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from roberta.parity.effects import effect_of
-from roberta.parity.hunting import DRAWN, question
-from roberta.parity.mutants import MUTANTS, Mutant
-from roberta.parity.power import SEEN, smallest_faults
-from roberta.parity.wrong_engines import answers, twin
+from roberta.parity.mistakes.effects import effect_of
+from roberta.parity.mistakes.hunting import DRAWN, question
+from roberta.parity.mistakes.mutants import MUTANTS, Mutant
+from roberta.parity.mistakes.power import SEEN, smallest_faults
+from roberta.parity.mistakes.wrong_engines import answers, twin
 
 BY_NAME = {mutant.name: mutant for mutant in MUTANTS}
 

@@ -5,10 +5,10 @@ import warnings
 import numpy as np
 import pytest
 from roberta.dispatch.api import FACES
-from roberta.parity.battery import battery
 from roberta.parity.cases import draw_state, small_config
-from roberta.parity.probes import chains
-from roberta.parity.real_tokens import FIRST, judged, real_tokens
+from roberta.parity.probes.battery import battery
+from roberta.parity.probes.probe import chains
+from roberta.parity.probes.real_tokens import FIRST, judged, real_tokens
 from roberta.parity.tolerances import flat_outputs
 from roberta.reference.parameters import HEADS, parameter_table
 

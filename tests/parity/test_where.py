@@ -11,7 +11,7 @@ from roberta.parity.adapters.models import ModelCandidate
 from roberta.parity.audit import audit
 from roberta.parity.candidates import as_candidate
 from roberta.parity.cases import draw_case
-from roberta.parity.probes import Call, Probe
+from roberta.parity.probes.probe import Call, Probe
 from roberta.parity.where import ladder, matched_by_value, replayed
 from roberta.reference.parameters import HEADS
 from roberta.reference.taps import symbols
