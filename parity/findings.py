@@ -26,7 +26,8 @@ class Departure:
 
     Attributes:
         place: a tap's name, such as "roberta.encoder.layer.1.intermediate.output"; or a layer; or an output.
-        evidence: how it is known: "taps", "graph", "hidden states", "matched filter" or "inputs".
+        evidence: how it is known: "taps", "graph", "hidden states", "inputs" or "matched filter"; "outputs" where
+            nothing is known but which output is wrong.
         sigmas: how far off the value is there, computed from the candidate's own values before it, in standard
             deviations of that one operation.
         suspects: the known mistakes that look like this one, likeliest first.

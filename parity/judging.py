@@ -292,7 +292,8 @@ class Judge:
         likely = self._known(probe, oracle, asked, answers, permitted).project(answers)
         suspects = [projection for projection in likely if projection.likeness > LIKE][:SUSPECTS]
         if not suspects:
-            return found
+            failing = next(one for one in _in_order(comparisons) if not one.passed)
+            return found or Departure(failing.name, "outputs", failing.sigmas)
         names = tuple(projection.mistake for projection in suspects)
         if found is not None:
             return replace(found, suspects=names)
