@@ -22,12 +22,10 @@ from .probes.probe import Call, Probe
 from .references import Reference
 from .reports.environment import environment
 from .reports.hashes import hash_probes
-from .tolerances import DRAWS, PRECISIONS
+from .tolerances import PRECISIONS
 
 #: The probability that an honest candidate is refused in a whole audit, by the rounding model.
 AUDIT_RATE = 1e-6
-#: K, of a large model.
-LARGE_DRAWS = 4
 Advance = Callable[[], None]
 
 
@@ -86,8 +84,7 @@ def audit(
         asked: Sequence[Probe] = (Probe("given", ("what the given inputs show",), (Call(dict(inputs)),)),)
     else:
         asked = probes if probes is not None else reference_.battery(seed)
-    is_large = reference_.is_large
-    k = draws if draws is not None else (LARGE_DRAWS if is_large else DRAWS)
+    k = draws if draws is not None else reference_.draws
     judge = Judge(judged_, reference_, dtype, rate / max(len(asked), 1), k, seed, timeout, Keeper(cache), power)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     findings: list[Finding] = []

@@ -11,7 +11,7 @@ from ..dispatch.api import FACES
 from ..dispatch.model import PublicModel
 from ..reference.config import RobertaConfig
 from ..reference.parameters import HEADS
-from .audit import AUDIT_RATE, LARGE_DRAWS, audit
+from .audit import AUDIT_RATE, audit
 from .candidates import as_candidate
 from .cases import Case
 from .compare import Comparison
@@ -22,7 +22,7 @@ from .probes.coverage import unvaried
 from .probes.probe import Call, Probe
 from .references import Reference
 from .report import Report, Row
-from .tolerances import DRAWS, PRECISIONS
+from .tolerances import PRECISIONS
 
 Candidate = Callable[..., Mapping[str, Any]]
 
@@ -164,8 +164,7 @@ def _check_head(reference: Reference, weights: str, probe: Probe, names: Sequenc
     keeper = Keeper()
     for name in names:
         candidate = as_candidate(reference.oracle.to_backend(name, dtype=dtype), name=name)
-        draws = LARGE_DRAWS if reference.is_large else DRAWS
-        judge = Judge(candidate, reference, dtype, AUDIT_RATE, draws, 0, None, keeper, False)
+        judge = Judge(candidate, reference, dtype, AUDIT_RATE, reference.draws, 0, None, keeper, False)
         yield _row(reference.oracle.head, name, weights, judge.finding(probe))
 
 

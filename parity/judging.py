@@ -252,8 +252,12 @@ class Judge:
         answers: Sequence[Mapping[str, Array]],
         permitted: Sequence[Mapping[str, Budget]],
     ) -> MatchedFilter:
-        """The directions of known mistakes: of all, or, where the model is large, of those that the probe is for."""
-        mutants = [one for one in MUTANTS if not self.reference.is_large or one.name in probe.catches]
+        """The directions of known mistakes: of those that the probe is for; of all, where that costs little.
+
+        It does where the model is small, and in the first probe of one that is not large.
+        """
+        is_whole = self.reference.is_small or not (self.reference.is_large or self.has_stated_sizes)
+        mutants = [one for one in MUTANTS if is_whole or one.name in probe.catches]
         given = [
             {name: budget for name, budget in budgets.items() if name in answer}
             for budgets, answer in zip(permitted, answers, strict=True)

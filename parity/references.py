@@ -23,7 +23,10 @@ from ..reference.weights import nest
 from .probes.battery import battery
 from .probes.probe import Probe
 from .reports.hashes import hash_model
+from .tolerances import DRAWS
 
+#: A model with no more parameters than this is tried with every mistake in every probe.
+SMALL = 300_000
 #: A model with more parameters than this is asked less, with fewer noisy runs: it has more elements to pool.
 LARGE = 20_000_000
 #: What it is asked, so that an audit takes a minute: of probes that resemble each other the sharper one.
@@ -33,6 +36,7 @@ LARGE_PROBES = frozenset(
     | {"large scores", "rows of mean 1e3", "tiny tables", "wide activations"}
 )
 LARGE_TOKENS = 1600
+LARGE_DRAWS = 4
 
 
 @dataclass(frozen=True)
@@ -73,9 +77,19 @@ class Reference:
         return cls(str(reference), oracle, folder, frozenset(oracle.load_report.random_outputs))
 
     @property
+    def is_small(self) -> bool:
+        """Whether nothing has to be saved."""
+        return self.oracle.num_parameters() <= SMALL
+
+    @property
     def is_large(self) -> bool:
         """Whether it is asked less."""
         return self.oracle.num_parameters() > LARGE
+
+    @property
+    def draws(self) -> int:
+        """K, unless somebody says: a larger model has more elements to pool."""
+        return DRAWS if self.is_small else LARGE_DRAWS if self.is_large else DRAWS // 2
 
     def battery(self, seed: int) -> tuple[Probe, ...]:
         """What it is asked unless somebody says."""
