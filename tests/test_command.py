@@ -12,7 +12,9 @@ import pytest
 import roberta
 from roberta import __main__ as command
 from roberta.dispatch import tasks
-from roberta.parity import calibration, mutants, report, selftest, situations
+from roberta.parity import report, selftest
+from roberta.parity.calibrating import calibration, situations
+from roberta.parity.mistakes import mutants
 
 SENTENCE = "She was glad to see him, and he was glad to see her."
 

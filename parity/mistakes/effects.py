@@ -53,7 +53,8 @@ def effect_of(wrong: Callable[[], Sequence[Mapping[str, Array]]], truth: Sequenc
         truth: the right ones.
     """
     try:
-        found = wrong()
+        with np.errstate(all="ignore"):  # what becomes infinite, or no number, is as wrong as can be
+            found = wrong()
     except ValueError:
         found = [dict[str, Array]() for _ in truth]
     return [

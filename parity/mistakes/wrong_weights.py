@@ -84,7 +84,11 @@ def _truncated(weight: Array, config: RobertaConfig) -> Array:
 
 
 def _stored_in(dtype: Any) -> Callable[[Array, RobertaConfig], Any]:
-    return lambda weight, _: weight.astype(dtype)
+    def stored(weight: Array, config: RobertaConfig) -> Array:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite: the mistake shows all the more
+            return weight.astype(dtype)
+
+    return stored
 
 
 def _eight_bits(weight: Array, config: RobertaConfig) -> Array:

@@ -197,8 +197,8 @@ def _numba_product() -> Product:
     """Its dense layer, the kernels of which are its own. Imported when asked: numba is an extra."""
 
     def product(a: Array, b: Array) -> Array:
-        layers: Any = import_module("..backends.numba.layers", __package__)
-        tiles: Any = import_module("..backends.numba.tiles", __package__)
+        layers: Any = import_module("...backends.numba.layers", __package__)
+        tiles: Any = import_module("...backends.numba.tiles", __package__)
         weight = np.ascontiguousarray(b.T)
         return cast("Array", layers.linear(a, **tiles.pack(weight, np.zeros(len(weight), weight.dtype))))
 

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from roberta.dispatch.api import FACES
 from roberta.files.places import locate
-from roberta.parity import texts
 from roberta.parity.cases import Case, draw_state, small_config
 from roberta.parity.compare import compare_array
 from roberta.parity.mistakes.mutants import MUTANTS
 from roberta.parity.mistakes.wrong_engines import answers as asked_of
+from roberta.parity.probes import texts
 from roberta.parity.probes.battery import battery
 from roberta.parity.probes.probe import Call, chains
 from roberta.parity.probes.real_tokens import FIRST, judged

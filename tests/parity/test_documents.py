@@ -14,9 +14,9 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from rich.console import Console
-from roberta.parity import documents, plot
 from roberta.parity.compare import Comparison
 from roberta.parity.findings import Audit, Finding
+from roberta.parity.reports import documents, plot
 from roberta.parity.reports.archive import SCHEMA, differences, from_json, to_json
 from roberta.parity.reports.sections import sections
 from roberta.parity.reports.verdict import headline, never_varied, sights

@@ -10,10 +10,10 @@ import ml_dtypes
 import numpy as np
 import pytest
 import roberta
-from roberta.parity import environment as environment_module
-from roberta.parity import hashes
 from roberta.parity.cases import draw_case, small_config
 from roberta.parity.probes.probe import Call, Probe
+from roberta.parity.reports import environment as environment_module
+from roberta.parity.reports import hashes
 from roberta.parity.reports.environment import arithmetic, engine_products, environment, processor, versions
 from roberta.parity.reports.fingerprint import fingerprint
 

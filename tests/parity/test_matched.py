@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from roberta.parity import matched
 from roberta.parity.arithmetic import PRECISIONS
 from roberta.parity.compare import Comparison, compare_array
+from roberta.parity.mistakes import matched
 from roberta.parity.mistakes.hunting import DRAWN, question
 from roberta.parity.mistakes.matched import MatchedFilter, Projection, judge_projections
 from roberta.parity.mistakes.mutants import MUTANTS

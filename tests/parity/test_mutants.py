@@ -71,7 +71,7 @@ def test_the_numpy_engine_that_rounds_what_it_stores_is_honest(dtype):
 
 
 def test_a_mutant_that_should_be_seen_and_is_not_has_no_excuse(monkeypatch):
-    monkeypatch.setattr("roberta.parity.hunting.Question.extent", lambda *_: 0.5)
+    monkeypatch.setattr("roberta.parity.mistakes.hunting.Question.extent", lambda *_: 0.5)
     for dtype in ("float32", "bfloat16"):
         found = hunt(replace(BY_NAME["mask ignored"], heads=("model",)), "numpy", (0,), dtype)
         assert not found.passed
