@@ -32,7 +32,11 @@ import torch
 import typer
 from rich.console import Console
 from rich.table import Table
-from roberta.parity.tolerances import DRAWS, PRECISIONS, Precision, quantile, relative_error, symbols
+from roberta.parity.arithmetic import PRECISIONS, Precision
+from roberta.parity.factors import relative_error
+from roberta.parity.statistics import largest_of
+from roberta.parity.tolerances import DRAWS, FALSE_ALARM_RATE
+from roberta.reference.taps import symbols
 from torch import Tensor, nn
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -144,7 +148,7 @@ def curve_budget(
     spread = [np.array(run(train, Rounded(make(), precision, seed), batches, rates)) - truth for seed in range(draws)]
     own = relative_error(precision, 1) * truth  # the loss itself is rounded
     sigma = np.sqrt(np.mean(np.square(spread), axis=0) + own**2)
-    return Budget(truth, sigma, quantile(len(batches), draws) * sigma)
+    return Budget(truth, sigma, largest_of(len(batches), draws, FALSE_ALARM_RATE) * sigma)
 
 
 def run(trainer: Any, model: Any, batches: Sequence[Mapping[str, Any]], rates: np.ndarray) -> list[float]:

@@ -336,8 +336,8 @@ def walk_of_product(left: Array, right: Array, result: Array) -> Array:
     block is a bridge from one partial sum to the next.
 
     Example:
-        >>> ones = np.ones((1, 1000))  # S_k = k, so the sum of squares is n^3 / 3
-        >>> walk = walk_of_product(ones, ones.T, ones @ ones.T)
+        >>> ones, nearly = np.ones((1, 1000)), np.linspace(0.999, 1.001, 1000)[:, None]
+        >>> walk = walk_of_product(ones, nearly, ones @ nearly)  # S_k = k, so the sum of squares is n^3 / 3
         >>> round(float(walk[0, 0]) / (1000**1.5 / 3**0.5), 2)
         1.0
     """

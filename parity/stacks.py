@@ -30,6 +30,8 @@ def size(model: Any, calls: Sequence[Mapping[str, Any]], precision: Precision, d
         precision: whose errors are drawn: where weights err, or are flushed, each run has its own.
         draws: how many runs are wanted.
     """
+    if any(call.get("past_key_values") is not None for call in calls):  # the caller's own, of one copy
+        return 1
     rereads = precision.factors or precision.levels or precision.smallest > 2.0**-100
     if rereads or not all(is_held(value, precision.name) for value in model.state_dict_numpy().values()):
         return 1

@@ -53,7 +53,7 @@ def pool(errors: Array, truth: Array | None = None) -> Pooled:
 
     Example:
         >>> found = pool(np.random.default_rng(0).standard_normal((8, 100, 50)))
-        >>> bool(abs(found.sigma - 1).max() < 0.2), found.freedom > 100, 3000 < found.modes < 7000
+        >>> bool(abs(found.sigma - 1).max() < 0.25), found.freedom > 100, 3000 < found.modes < 7000
         (True, True, True)
     """
     K = len(errors)

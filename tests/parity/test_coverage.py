@@ -42,7 +42,7 @@ def test_an_audit_of_nothing_has_varied_nothing(head):
         ("a mask of three axes", {"mask of three axes"}),
         ("the longest row, 27 tokens", {"longest row"}),
         ("a head mask", {"head mask"}),
-        ("hidden states asked for", {"hidden states"}),
+        ("hidden states asked for", {"hidden states", "activations alike"}),
         ("attentions asked for", {"attentions"}),
         ("labels", {"labels"}),
         ("padding ids attended to", {"padding id attended to"}),
