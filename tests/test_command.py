@@ -141,8 +141,8 @@ def test_judge_ends_with_0_for_the_truth_and_with_1_for_anything_else(call, expo
     shutil.copy(exported / "outputs/01-text.safetensors", exported / "outputs/03-two-tokens.safetensors")
     status, out, _ = call(*where)
     assert status == 1
-    assert "not covered: there is no 02-one-token.safetensors" in out
-    assert out.count("failed: ") == 1
+    assert "there is no 02-one-token.safetensors" in out
+    assert " 1 failed" in out
 
 
 @pytest.mark.torch
@@ -153,7 +153,8 @@ def test_parity_prints_the_gradients_of_the_engines_that_train_if_asked(call, fo
     assert status == 0
     assert "gradients in float64" in out
     rows = json.loads(file.read_text())["rows"]
-    assert [(row["backend"], len(row["outputs"]) > 20) for row in rows] == [
+    are_gradients = [any(output["name"].endswith(".weight") for output in row["outputs"]) for row in rows]
+    assert list(zip([row["backend"] for row in rows], are_gradients, strict=True)) == [
         ("numpy", False), ("torch", False), ("torch", True),
     ]  # fmt: skip
 
