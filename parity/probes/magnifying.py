@@ -18,8 +18,8 @@ from ...reference.layers import Array
 from ...reference.parameters import parameter_table
 
 #: Standard deviation of the scores. At 10 a wrong scale shows most. At 60 some pass 88, where exponentials overflow in
-#: float32, and some hidden key's passes all that are seen by 100, at 6000 by 10,000: less than that cannot hide it.
-RAISED, LARGE, HUGE = 10.0, 60.0, 6000.0
+#: float32, and some hidden key's passes all that are seen by 100, at 20,000 by 10,000: less than that cannot hide it.
+RAISED, LARGE, HUGE = 10.0, 60.0, 20_000.0
 #: The mean of a row whose variance is near 1: E[x^2] - E[x]^2 then cancels all that float32 has.
 MEAN = 1000.0
 #: The arguments of the activation, where its approximations are off by most of what it is.
