@@ -131,7 +131,7 @@ class RobertaForCausalLM(
         encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
         past_key_values: Past[A] = None, use_cache: Flag = None,
         output_attentions: Flag = None, output_hidden_states: Flag = None,
-        return_dict: Literal[True] | None = None,
+        return_dict: Literal[True] | None = None, positions: Given = None,
     ) -> CausalLMOutput[A]: ...
 
     @overload
@@ -141,7 +141,7 @@ class RobertaForCausalLM(
         encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
         past_key_values: Past[A] = None, use_cache: Flag = None,
         output_attentions: Flag = None, output_hidden_states: Flag = None,
-        *, return_dict: Literal[False],
+        *, return_dict: Literal[False], positions: Given = None,
     ) -> tuple[Any, ...]: ...
 
     @entry
@@ -150,7 +150,7 @@ class RobertaForCausalLM(
 
         Returns:
             `CausalLMOutput`: `loss` () where there are `labels` (B, T), `logits` (B, T, V), and of a decoder
-            `past_key_values`.
+            `past_key_values`. With `positions` (W, 2) the logits are (W, V).
             Besides, hidden states and attentions where they are asked for; with `return_dict=False` all as a tuple.
 
         Raises:
@@ -196,7 +196,7 @@ class RobertaForMaskedLM(
         position_ids: Given = None, head_mask: Given = None, inputs_embeds: Given = None,
         encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
         output_attentions: Flag = None, output_hidden_states: Flag = None,
-        return_dict: Literal[True] | None = None,
+        return_dict: Literal[True] | None = None, positions: Given = None,
     ) -> MaskedLMOutput[A]: ...
 
     @overload
@@ -205,7 +205,7 @@ class RobertaForMaskedLM(
         position_ids: Given = None, head_mask: Given = None, inputs_embeds: Given = None,
         encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
         output_attentions: Flag = None, output_hidden_states: Flag = None,
-        *, return_dict: Literal[False],
+        *, return_dict: Literal[False], positions: Given = None,
     ) -> tuple[Any, ...]: ...
 
     @entry
@@ -213,7 +213,8 @@ class RobertaForMaskedLM(
         """Run the head; see `roberta.reference.inputs.Inputs` for the arguments and their shapes.
 
         Returns:
-            `MaskedLMOutput`: `loss` () where there are `labels` (B, T), `logits` (B, T, V).
+            `MaskedLMOutput`: `loss` () where there are `labels` (B, T), `logits` (B, T, V). With `positions` (W, 2)
+            the logits are (W, V), and the labels (W,).
             Besides, hidden states and attentions where they are asked for; with `return_dict=False` all as a tuple.
 
         Raises:

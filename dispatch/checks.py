@@ -72,6 +72,7 @@ def check_call(head: str, config: RobertaConfig, given: Mapping[str, Any]) -> No
     _check_cross(config, given, sizes)
     _check_cache(config, given, sizes)
     _check_positions(config, given, sizes)
+    _check_places(head, given, sizes)
     _check_labels(head, config, given, sizes)
     _warn_of_padding(head, config, given)
 
@@ -218,6 +219,25 @@ def _longest_row(config: RobertaConfig, given: Mapping[str, Any], sizes: Sizes) 
     return (int(count.max()), int(count.argmax())) if count.size else (0, 0)
 
 
+def _check_places(head: str, given: Mapping[str, Any], sizes: Sizes) -> None:
+    """Where a language model's logits are asked for."""
+    positions = given.get("positions")
+    if positions is None:
+        return
+    _require_integers("positions", positions)
+    if positions.ndim != 2 or positions.shape[1] not in (2, None) or positions.dtype == np.bool_:
+        remedy = "For all masks: np.argwhere(input_ids == tokenizer.mask_token_id)."
+        raise _fail("positions", "(W, 2), a row and a token each, as argwhere gives them", _describe(positions), remedy)
+    sizes["W"] = positions.shape[0]
+    for column, (axis, what) in enumerate((("B", "rows"), ("T", "tokens in a row"))):
+        if not isinstance(positions, Outline) and sizes[axis] is not None:
+            _require_range(f"positions[:, {column}]", positions[:, column], sizes[axis], what)
+    if head == "causal_lm" and given.get("labels") is not None:
+        remedy = "Leave positions out, and put -100 in labels where they do not count."
+        none = "none beside positions: the label of a token is the target of the one before"
+        raise _fail("labels", none, "both", remedy)
+
+
 # -- masks ---------------------------------------------------------------------------------------------------------
 
 
@@ -337,7 +357,7 @@ def _check_labels(head: str, config: RobertaConfig, given: Mapping[str, Any], si
         _require_shape("labels", labels["labels"], ("B",), sizes)
         _require_range("labels", labels["labels"], sizes["C"], "number of choices", IGNORE_INDEX)
     else:
-        _require_shape("labels", labels["labels"], ("B T",), sizes)
+        _require_shape("labels", labels["labels"], ("B T",) if given.get("positions") is None else ("W",), sizes)
         meaning = "num_labels" if head == "token_classification" else "vocab_size"
         _require_range("labels", labels["labels"], getattr(config, meaning), meaning, IGNORE_INDEX)
 

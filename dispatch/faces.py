@@ -45,6 +45,11 @@ class Face(type):
                 options.setdefault("config", None)  # of which the constructor says what is required
             return super(Face, native).__call__(*args, **options).train(False)
 
+    def __instancecheck__(cls, instance: Any) -> bool:
+        """Whether it is a model of this class, or the twin of one for inference, which is of its face."""
+        is_twin = getattr(type(instance), "is_twin", False)
+        return super().__instancecheck__(instance) or (is_twin and issubclass(instance.face, cls))
+
     def on(cls, backend: str | None = None) -> type[Any]:
         """The class of this head on an engine.
 

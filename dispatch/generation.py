@@ -223,7 +223,7 @@ class Generating:
                 ids = np.concatenate([ids, token[:, None]], axis=1)  # B T+1
                 mask = np.concatenate([mask, ~has_ended[:, None]], axis=1)  # B T+1
                 has_ended |= np.isin(token, ends)  # B
-        return model.engine.to_native(ids, model)
+        return model.engine.to_native(ids, model.like())
 
 
 class _Steps:

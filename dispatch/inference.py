@@ -1,59 +1,137 @@
-"""Dropout off for a while: for as long as anybody computes with a model, in however many threads and nested blocks."""
+"""A model's twin for forward passes: what `for_inference` gives. What computes is the engine's `Inference`."""
 
 from __future__ import annotations
 
 from collections.abc import Generator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from threading import RLock
-from typing import Protocol
+from contextlib import contextmanager, nullcontext
+from typing import Any, Self
+
+from ..reference.inputs import Inputs
+from ..reference.outputs import Output
+from .calling import called
+from .faces import face_of
+from .generation import Generating
+
+#: What it takes over from the model as it is.
+TAKEN = ("backend", "head", "engine", "config", "options", "load_report", "checks_inputs")
 
 
-class Switched(Protocol):
-    """A model whose dropout is switched as PyTorch has it."""
+class InferenceModel:
+    """The frozen twin of a model: the same call, the same records, the same errors. Made by `for_inference`.
 
-    def train(self, mode: bool = True) -> object:
-        """Switch it."""
-        ...
-
-
-@dataclass
-class _Use:
-    """How many are inside, and what the first of them found."""
-
-    count: int
-    was_training: bool
-
-
-_lock = RLock()
-#: Of each model that is in use, by its identity. Not on the model: there it would be copied, pickled and compiled.
-_uses: dict[int, _Use] = {}
-
-
-@contextmanager
-def dropout_off(model: Switched) -> Generator[None]:
-    """In a `with` block dropout is off. The first to enter switches it off, the last to leave sets it as it was.
-
-    Example:
-        >>> import roberta
-        >>> model = roberta.RobertaModel(roberta.RobertaConfig(11, 4, 1, 2, 7), backend="numpy").train()
-        >>> with dropout_off(model), dropout_off(model):
-        ...     model.training
-        False
-        >>> model.training
-        True
+    Attributes:
+        model: the model it was made of; None where its weights were not kept.
+        runner: the engine's `Inference`: laid-out weights, and `run`.
+        face: of which of the seven names it is an instance.
+        dtype: in which it computes.
+        training: False: dropout is off.
     """
-    with _lock:
-        use = _uses.get(id(model)) or _Use(0, getattr(model, "training", False))
-        if not use.count:
-            model.train(False)
-        use.count += 1
-        _uses[id(model)] = use
-    try:
-        yield
-    finally:
-        with _lock:
-            use.count -= 1
-            if not use.count:
-                del _uses[id(model)]
-                model.train(use.was_training)
+
+    is_twin = True
+    backend: str
+    head: str
+    engine: Any
+    config: Any
+    training = False
+
+    def __init__(self, model: Any, dtype: str, keep_weights: bool = True) -> None:
+        self.model = model if keep_weights else None
+        self.face = face_of(type(model))
+        self.dtype = dtype
+        for name in TAKEN:
+            setattr(self, name, getattr(model, name))
+        with model.inference():
+            self.runner = self.engine.Inference(model, dtype)
+
+    def like(self) -> Any:
+        """What arrays made for it are like."""
+        return self.runner
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes its laid-out weights take, beside those of `model`, where that is kept."""
+        return self.runner.nbytes
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """As `model` is called."""
+        with getattr(self.engine, "no_gradients", nullcontext)():
+            return called(self, args, kwargs, self._run)
+
+    @property
+    def forward(self) -> Any:
+        """The call, as PyTorch names it."""
+        return self.__call__
+
+    def _run(self, inputs: Inputs, has_labels: bool) -> Output:
+        reason = self.runner.refusal(inputs)
+        if not reason:
+            return self.runner.run(inputs, has_labels)
+        if self.model is None:
+            what = f"{self.face.__name__}: for_inference(keep_weights=False) has no way for {reason}"
+            message = f"{what}; call the model that it was made of, or make it with keep_weights=True"
+            raise ValueError(message)
+        if self.dtype != self.model.dtype:
+            what = f"{self.face.__name__}: for_inference({self.dtype!r}) has no way for {reason}"
+            message = f"{what}, and its model computes in {self.model.dtype}; call a model in {self.dtype}"
+            raise ValueError(message)
+        with self.model.inference():
+            return self.model.run(inputs)
+
+    def generate(self, *args: Any, **kwargs: Any) -> Any:
+        """As `model.generate`, of a causal language model."""
+        if self.head != "causal_lm":
+            message = f"{self.face.__name__} writes no text: generate is what RobertaForCausalLM has"
+            raise AttributeError(message)
+        return Generating.generate(self, *args, **kwargs)  # pyright: ignore[reportArgumentType]
+
+    @contextmanager
+    def inference(self) -> Generator[Self]:
+        """As `model.inference()`: here dropout is always off, and no gradients are recorded."""
+        with getattr(self.engine, "no_gradients", nullcontext)():
+            yield self
+
+    def for_inference(self, dtype: Any = None, *, keep_weights: bool = True) -> Self:
+        """Itself, if nothing else is asked for."""
+        if dtype in (None, self.dtype) and keep_weights == (self.model is not None):
+            return self
+        if self.model is None:
+            message = "for_inference: this one has not kept its model's weights; call the model's own for_inference"
+            raise ValueError(message)
+        return self.model.for_inference(dtype, keep_weights=keep_weights)
+
+    def eval(self) -> Self:
+        """Itself: dropout is off."""
+        return self
+
+    def train(self, mode: bool = True) -> Self:
+        """Itself, if dropout is to be off.
+
+        Raises:
+            AttributeError: it is to be on.
+        """
+        if mode:
+            raise self._refused("train")
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        """What only the model has.
+
+        Raises:
+            AttributeError: always; says where it is.
+        """
+        if name.startswith("__") or "face" not in vars(self):
+            raise AttributeError(name)
+        raise self._refused(name)
+
+    def _refused(self, name: str) -> AttributeError:
+        face = vars(self)["face"].__name__
+        if not hasattr(vars(self)["model"] or vars(self)["face"], name):
+            return AttributeError(f"{face} has no attribute {name!r}")
+        what = f"{face}: what for_inference gave computes forward passes only, and has no {name!r}"
+        return AttributeError(f"{what}; use that of the model it was made of (its `model`, where weights are kept)")
+
+    def __repr__(self) -> str:
+        """Engine, dtype and what it takes."""
+        kept = "beside its model's" if self.model is not None else "and no others"
+        what = f"{self.face.__name__} for inference on {self.backend} in {self.dtype}"
+        return f"<{what}: {self.nbytes / 1e6:.0f} MB of laid-out weights, {kept}>"

@@ -10,7 +10,6 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
-from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, Unpack
@@ -19,13 +18,14 @@ from ..files.places import HubOptions
 from ..reference.arrays import A
 from ..reference.config import RobertaConfig
 from ..reference.fields import ConfigFields
-from ..reference.inputs import LABELS
 from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
 from ..reference.taps import Recorder, Tap, silent, symbols
-from . import arguments, checkpoint, checks, interventions, matching, surgery
-from .faces import Face, bind, origin
-from .inference import dropout_off
+from . import checkpoint, interventions, matching, surgery
+from .calling import called
+from .dropout import dropout_off
+from .faces import Face, bind, face_of, origin
+from .inference import InferenceModel
 from .options import LoadOptions, require_config, require_dtype, require_options, require_overrides
 from .weights import Weights
 
@@ -180,19 +180,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
     # -- the call ----------------------------------------------------------------------------------------------------
 
     def _call(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], tap: Tap = silent) -> Output | tuple[Any, ...]:
-        given = checks.bind(self.head, args, kwargs)
-        past = arguments.as_cache(given.get("past_key_values"), given.get("attention_mask"), self)
-        given["past_key_values"] = past
-        if self.checks_inputs:
-            look = arguments.outlined if self.engine.is_tracing() else arguments.visible
-            checks.check_call(self.head, self.config, {name: look(name, value) for name, value in given.items()})
-        native = {name: arguments.native(name, value, self) for name, value in given.items()}
-        labels = [native[name] for name in LABELS[self.head] if native[name] is not None]
-        output = self.run(arguments.as_inputs(native, self, bool(labels)), tap)
-        if labels:
-            output = replace(output, loss=self.engine.LOSSES[self.head](output, *labels, self.config))
-        wants_record = self.config.return_dict if native["return_dict"] is None else native["return_dict"]
-        return output if wants_record else output.to_tuple()
+        return called(self, args, kwargs, lambda inputs, _: self.run(inputs, tap))
 
     @contextmanager
     def inference(self) -> Generator[Self]:
@@ -238,6 +226,47 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         interventions.require_computed(replace or (), recorder, where)
         recorder.missing = tuple(name for name in expected if name not in recorder)
         return recorder
+
+    def like(self) -> Any:
+        """What arrays made for this model are like: it has their dtype, and is where they are to be."""
+        return self
+
+    def for_inference(self, dtype: Any = None, *, keep_weights: bool = True) -> Self:
+        """A twin for forward passes: faster, frozen, called in the same way, with the same answers.
+
+        Its weights are laid out for the processor once; padding is not computed, on whichever side; a head that reads
+        the first token computes the last layer for that token only, and a language model with `positions` for those.
+        What stands at padding is 0 in its answers (in `start_logits` and `end_logits` the lowest number, as the largest
+        is looked for), unless there are labels. Dropout is off, and nothing is recorded for gradients.
+
+        It is as the weights are now: make it again when they have changed. What it has no way of its own for (attention
+        probabilities, head masks, masks of three axes) is computed by this model.
+
+        Args:
+            dtype: in which it computes; None for the model's own.
+            keep_weights: False: it holds the laid-out weights alone, and what it has no way for is an error. The others
+                go with the last reference to the model: `model = model.for_inference(keep_weights=False)`.
+
+        Returns:
+            The twin: callable, `generate` and `inference` included. An engine without an inference form, and a
+            subclass, which may compute as it likes, give a model.
+
+        Raises:
+            ValueError: a dtype that the engine does not have.
+
+        Example:
+            >>> from roberta import RobertaConfig, RobertaForMaskedLM
+            >>> model = RobertaForMaskedLM(RobertaConfig(11, 4, 1, 2, 7), backend="numba")
+            >>> fast = model.for_inference()
+            >>> fast([[0, 5, 2], [0, 2, 1]], attention_mask=[[1, 1, 1], [1, 1, 0]]).logits[1, 2].any()
+            np.False_
+        """
+        chosen = require_dtype(self.dtype if dtype is None else dtype, self.backend, self.engine)
+        is_own = type(self) is not face_of(type(self)).on(self.backend)  # a subclass computes as it likes
+        if is_own or not hasattr(self.engine, "Inference"):
+            return self.to_backend(self.backend, dtype=chosen).eval() if chosen != self.dtype else self.eval()
+        twin: Any = InferenceModel(self, chosen, keep_weights)
+        return twin
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 

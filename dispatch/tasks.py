@@ -73,7 +73,7 @@ def fill_mask(
     model, tokenizer = _resolve(model, tokenizer, backend)
     ids, places = _encode(text, model, tokenizer)
     with model.inference():
-        logits = model(input_ids=ids[None]).numpy()["logits"][0, places]  # M V
+        logits = model(input_ids=ids[None], positions=[(0, place) for place in places]).numpy()["logits"]  # M V
     probabilities = softmax(logits.astype(np.float64))  # M V
     _require_top(top, limit=min(len(tokenizer), probabilities.shape[1]))
     return [_best(text, index, row, top, tokenizer) for index, row in enumerate(probabilities)]

@@ -36,6 +36,16 @@ from .outputs import (
 from .taps import Tap, scope, silent
 
 
+def at_positions(x: Array, positions: Any = None) -> Array:
+    """The vectors of the tokens that are asked for: (B, T, D), (W, 2) -> (W, D); without positions all, as they are.
+
+    Source: the paper's loss is of the masked tokens only (section 2.2); fairseq `RobertaLMHead`, `masked_tokens`.
+    """
+    if positions is None:
+        return x  # B T D
+    return x[positions[:, 0], positions[:, 1]]  # W D
+
+
 def lm_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent) -> Array:
     """Vectors -> logits over the vocabulary.
 
@@ -43,20 +53,20 @@ def lm_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent) -> Array
     GELU, whatever `hidden_act` says.
 
     Args:
-        x: (B, T, D).
+        x: (B, T, D), or (W, D) of the tokens that are asked for.
         p: the parameters at `lm_head`.
         config: `layer_norm_eps`.
         tap: see `taps`.
 
     Returns:
-        (B, T, V), natural-log units, unnormalised.
+        (B, T, V) or (W, V), natural-log units, unnormalised.
 
     Source: fairseq `RobertaLMHead`; HF `RobertaLMHead`.
     """
-    dense = tap("dense", linear(x, **p["dense"]))  # B T D
-    activated = tap("gelu", gelu(dense, tap))  # B T D
-    normed = layer_norm(activated, **p["layer_norm"], eps=config.layer_norm_eps, tap=scope(tap, "layer_norm"))  # B T D
-    return tap("logits", linear(normed, **p["decoder"]))  # B T V
+    dense = tap("dense", linear(x, **p["dense"]))  # … D
+    activated = tap("gelu", gelu(dense, tap))  # … D
+    normed = layer_norm(activated, **p["layer_norm"], eps=config.layer_norm_eps, tap=scope(tap, "layer_norm"))  # … D
+    return tap("logits", linear(normed, **p["decoder"]))  # … V
 
 
 def classification_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> Array:
@@ -83,7 +93,8 @@ def causal_lm(
 ) -> CausalLMOutput:
     """Each token predicts the next one; the causal mask comes from `config.is_decoder`."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
+    x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+    logits = lm_head(x, p["lm_head"], config, scope(tap, "lm_head"))  # B T V, or W V
     return CausalLMOutput(
         logits=logits,
         past_key_values=result.past_key_values,
@@ -98,7 +109,8 @@ def masked_lm(
 ) -> MaskedLMOutput:
     """Each masked token is predicted from all the others (Liu et al., 2019, section 2.2)."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
+    x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+    logits = lm_head(x, p["lm_head"], config, scope(tap, "lm_head"))  # B T V, or W V
     return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 

@@ -13,12 +13,13 @@ _TOKENS = ("input_ids", "attention_mask", "token_type_ids", "position_ids", "hea
 _ENCODER = ("encoder_hidden_states", "encoder_attention_mask")
 _CACHE = ("past_key_values", "use_cache")
 _RETURNS = ("output_attentions", "output_hidden_states", "return_dict")
+_WANTED = ("positions",)  # ours: behind HF's, so that positional calls mean the same
 
 #: Head -> names of its arguments, in HF's order, so that positional calls mean the same. All default to None.
 SIGNATURES: Mapping[str, tuple[str, ...]] = {
     "model": (*_TOKENS, *_ENCODER, *_CACHE, *_RETURNS),
-    "causal_lm": (*_TOKENS, *_ENCODER, "labels", *_CACHE, *_RETURNS),
-    "masked_lm": (*_TOKENS, *_ENCODER, "labels", *_RETURNS),
+    "causal_lm": (*_TOKENS, *_ENCODER, "labels", *_CACHE, *_RETURNS, *_WANTED),
+    "masked_lm": (*_TOKENS, *_ENCODER, "labels", *_RETURNS, *_WANTED),
     "sequence_classification": (*_TOKENS, "labels", *_RETURNS),
     "multiple_choice": (
         "input_ids", "token_type_ids", "attention_mask", "labels", "position_ids", "head_mask", "inputs_embeds",
@@ -54,6 +55,8 @@ class Inputs:
         use_cache: whether to return one.
         output_attentions: whether to return the attention probabilities.
         output_hidden_states: whether to return the output of every layer.
+        positions: (W, 2) integers, a row and a token each, as `argwhere` gives them: where logits of a language model
+            are wanted. None: at every token.
     """
 
     input_ids: Any = None
@@ -68,6 +71,7 @@ class Inputs:
     use_cache: bool = False
     output_attentions: bool = False
     output_hidden_states: bool = False
+    positions: Any = None
 
     @property
     def tokens(self) -> Any:

@@ -26,6 +26,13 @@ from .encoder import Body
 from .layers import REMEDIES, Dropout, Embedding, LayerNorm, Linear, dtypes, gelu
 
 
+def at_positions(x: Array, positions: Array | None = None) -> Array:
+    """The vectors of the tokens that are asked for: (B, T, D), (W, 2) -> (W, D); without positions all, as they are."""
+    if positions is None:
+        return x  # B T D
+    return x[positions[:, 0], positions[:, 1]]  # W D
+
+
 class LMHead(nnx.Module):
     """Vectors -> logits over the vocabulary: W_v LayerNorm(gelu(W x + b)) + b_v."""
 
@@ -40,10 +47,10 @@ class LMHead(nnx.Module):
 
     def __call__(self, x: Array, tap: Tap = silent) -> Array:
         """(…, D) -> (…, V)."""
-        dense = tap("dense", self.dense(x))  # B T D
-        activated = tap("gelu", gelu(dense, tap=tap))  # B T D
-        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # B T D
-        return tap("logits", self.decoder(normed))  # B T V
+        dense = tap("dense", self.dense(x))  # … D
+        activated = tap("gelu", gelu(dense, tap=tap))  # … D
+        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # … D
+        return tap("logits", self.decoder(normed))  # … V
 
 
 class ClassificationHead(nnx.Module):
@@ -204,7 +211,8 @@ class CausalLM(Head):
     def run(self, inputs: Inputs, tap: Tap = silent) -> CausalLMOutput:
         """`Inputs` -> `CausalLMOutput`."""
         result = self.roberta(inputs, self.config, scope(tap, "roberta"))
-        logits = self.lm_head(result.last_hidden_state, scope(tap, "lm_head"))  # B T V
+        x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
         return CausalLMOutput(
             logits=logits,
             past_key_values=result.past_key_values,
@@ -225,7 +233,8 @@ class MaskedLM(Head):
     def run(self, inputs: Inputs, tap: Tap = silent) -> MaskedLMOutput:
         """`Inputs` -> `MaskedLMOutput`."""
         result = self.roberta(inputs, self.config, scope(tap, "roberta"))
-        logits = self.lm_head(result.last_hidden_state, scope(tap, "lm_head"))  # B T V
+        x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
         return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 

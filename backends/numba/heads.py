@@ -24,12 +24,19 @@ from .encoder import body, pooler
 from .layers import gelu, layer_norm, linear
 
 
+def at_positions(x: Array, positions: Any = None) -> Array:
+    """The vectors of the tokens that are asked for: (B, T, D), (W, 2) -> (W, D); without positions all, as they are."""
+    if positions is None:
+        return x  # B T D
+    return x[positions[:, 0], positions[:, 1]]  # W D
+
+
 def lm_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent) -> Array:
     """W_v LayerNorm(gelu(W x + b)) + b_v, always with the exact GELU: (B, T, D) -> (B, T, V)."""
-    dense = tap("dense", linear(x, **p["dense"]))  # B T D
-    activated = tap("gelu", gelu(dense, tap))  # B T D
-    normed = layer_norm(activated, **p["layer_norm"], eps=config.layer_norm_eps, tap=scope(tap, "layer_norm"))  # B T D
-    return tap("logits", linear(normed, **p["decoder"]))  # B T V
+    dense = tap("dense", linear(x, **p["dense"]))  # … D
+    activated = tap("gelu", gelu(dense, tap))  # … D
+    normed = layer_norm(activated, **p["layer_norm"], eps=config.layer_norm_eps, tap=scope(tap, "layer_norm"))  # … D
+    return tap("logits", linear(normed, **p["decoder"]))  # … V
 
 
 def classification_head(x: Array, p: Any, config: RobertaConfig, tap: Tap = silent, drop: Dropout = keep_all) -> Array:
@@ -53,7 +60,8 @@ def causal_lm(
 ) -> CausalLMOutput:
     """Each token predicts the next one; the causal mask comes from `config.is_decoder`."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
+    x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+    logits = lm_head(x, p["lm_head"], config, scope(tap, "lm_head"))  # B T V, or W V
     return CausalLMOutput(
         logits=logits,
         past_key_values=result.past_key_values,
@@ -68,7 +76,8 @@ def masked_lm(
 ) -> MaskedLMOutput:
     """Each masked token is predicted from all the others."""
     result = body(inputs, p["roberta"], config, scope(tap, "roberta"), drop)
-    logits = lm_head(result.last_hidden_state, p["lm_head"], config, scope(tap, "lm_head"))  # B T V
+    x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+    logits = lm_head(x, p["lm_head"], config, scope(tap, "lm_head"))  # B T V, or W V
     return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 

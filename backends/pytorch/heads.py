@@ -20,6 +20,13 @@ from .encoder import Body
 from .layers import LayerNorm, dropout, gelu, linear
 
 
+def at_positions(x: Tensor, positions: Tensor | None = None) -> Tensor:
+    """The vectors of the tokens that are asked for: (B, T, D), (W, 2) -> (W, D); without positions all, as they are."""
+    if positions is None:
+        return x  # B T D
+    return x[positions[:, 0], positions[:, 1]]  # W D
+
+
 class LMHead(nn.Module):
     """Vectors -> logits over the vocabulary: W_v LayerNorm(gelu(W x + b)) + b_v."""
 
@@ -35,10 +42,10 @@ class LMHead(nn.Module):
 
     def forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
         """(…, D) -> (…, V)."""
-        dense = tap("dense", self.dense(x))  # B T D
-        activated = tap("gelu", gelu(dense, tap))  # B T D
-        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # B T D
-        return tap("logits", self.decoder(normed))  # B T V
+        dense = tap("dense", self.dense(x))  # … D
+        activated = tap("gelu", gelu(dense, tap))  # … D
+        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # … D
+        return tap("logits", self.decoder(normed))  # … V
 
 
 class ClassificationHead(nn.Module):
@@ -99,7 +106,8 @@ class CausalLM(Head):
     def run(self, inputs: Inputs, tap: Tap = silent) -> CausalLMOutput:
         """`Inputs` -> `CausalLMOutput`."""
         result = self.roberta(inputs, scope(tap, "roberta"))
-        logits = self.lm_head(result.last_hidden_state, scope(tap, "lm_head"))  # B T V
+        x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
         return CausalLMOutput(
             logits=logits,
             past_key_values=result.past_key_values,
@@ -120,7 +128,8 @@ class MaskedLM(Head):
     def run(self, inputs: Inputs, tap: Tap = silent) -> MaskedLMOutput:
         """`Inputs` -> `MaskedLMOutput`."""
         result = self.roberta(inputs, scope(tap, "roberta"))
-        logits = self.lm_head(result.last_hidden_state, scope(tap, "lm_head"))  # B T V
+        x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
         return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 

@@ -26,6 +26,13 @@ from .layers import Dropout, Embedding, LayerNorm, Linear, Part, gelu, keep_all,
 from .training import KerasModel
 
 
+def at_positions(x: Tensor, positions: Tensor | None = None) -> Tensor:
+    """The vectors of the tokens that are asked for: (B, T, D), (W, 2) -> (W, D); without positions all, as they are."""
+    if positions is None:
+        return x  # B T D
+    return tf.gather_nd(x, positions)  # W D
+
+
 class LMHead(Part):
     """Vectors -> logits over the vocabulary: W_v LayerNorm(gelu(W x + b)) + b_v."""
 
@@ -43,10 +50,10 @@ class LMHead(Part):
 
     def call(self, x: Tensor, tap: Tap = silent) -> Tensor:
         """(…, D) -> (…, V)."""
-        dense = tap("dense", self.dense(x))  # B T D
-        activated = tap("gelu", gelu(dense, tap))  # B T D
-        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # B T D
-        return tap("logits", self.decoder(normed))  # B T V
+        dense = tap("dense", self.dense(x))  # … D
+        activated = tap("gelu", gelu(dense, tap))  # … D
+        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # … D
+        return tap("logits", self.decoder(normed))  # … V
 
 
 class ClassificationHead(Part):
@@ -104,7 +111,8 @@ class CausalLM(Head):
     def run(self, inputs: Inputs, tap: Tap = silent) -> CausalLMOutput:
         """`Inputs` -> `CausalLMOutput`."""
         result = self.roberta(inputs, scope(tap, "roberta"), self.drop)
-        logits = self.lm_head(result.last_hidden_state, scope(tap, "lm_head"))  # B T V
+        x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
         return CausalLMOutput(
             logits=logits,
             past_key_values=result.past_key_values,
@@ -125,7 +133,8 @@ class MaskedLM(Head):
     def run(self, inputs: Inputs, tap: Tap = silent) -> MaskedLMOutput:
         """`Inputs` -> `MaskedLMOutput`."""
         result = self.roberta(inputs, scope(tap, "roberta"), self.drop)
-        logits = self.lm_head(result.last_hidden_state, scope(tap, "lm_head"))  # B T V
+        x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
+        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
         return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 

@@ -66,7 +66,7 @@ class TFRobertaForCausalLM(
             encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
             past_key_values: Past = None, use_cache: Flag = None,
             output_attentions: Flag = None, output_hidden_states: Flag = None,
-            return_dict: Literal[True] | None = None, *, training: Flag = None,
+            return_dict: Literal[True] | None = None, positions: Given = None, *, training: Flag = None,
         ) -> outputs.CausalLMOutput[Array]: ...
 
         @overload
@@ -76,7 +76,7 @@ class TFRobertaForCausalLM(
             encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
             past_key_values: Past = None, use_cache: Flag = None,
             output_attentions: Flag = None, output_hidden_states: Flag = None,
-            *, return_dict: Literal[False], training: Flag = None,
+            *, return_dict: Literal[False], positions: Given = None, training: Flag = None,
         ) -> tuple[Any, ...]: ...
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -96,7 +96,7 @@ class TFRobertaForMaskedLM(
             position_ids: Given = None, head_mask: Given = None, inputs_embeds: Given = None,
             encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
             output_attentions: Flag = None, output_hidden_states: Flag = None,
-            return_dict: Literal[True] | None = None, *, training: Flag = None,
+            return_dict: Literal[True] | None = None, positions: Given = None, *, training: Flag = None,
         ) -> outputs.MaskedLMOutput[Array]: ...
 
         @overload
@@ -105,7 +105,7 @@ class TFRobertaForMaskedLM(
             position_ids: Given = None, head_mask: Given = None, inputs_embeds: Given = None,
             encoder_hidden_states: Given = None, encoder_attention_mask: Given = None, labels: Given = None,
             output_attentions: Flag = None, output_hidden_states: Flag = None,
-            *, return_dict: Literal[False], training: Flag = None,
+            *, return_dict: Literal[False], positions: Given = None, training: Flag = None,
         ) -> tuple[Any, ...]: ...
 
         def __call__(self, *args: Any, **kwargs: Any) -> Any:

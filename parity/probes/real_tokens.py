@@ -56,6 +56,9 @@ def judged(name: str, shape: tuple[int, ...], inputs: Mapping[str, Any], head: s
     if kind not in TOKENWISE:
         return None
     rows = _rows(is_real)  # B T
+    if kind == "logits" and inputs.get("positions") is not None:
+        row, token = np.asarray(inputs["positions"]).T  # P
+        return rows[row, token][:, None]  # P 1
     return rows.reshape(*rows.shape, *[1] * (len(shape) - 2))  # B T, or B T 1
 
 

@@ -52,6 +52,7 @@ def test_arguments_come_in_the_order_of_transformers(head: str, backend: str) ->
     entry = getattr(FACES[head].on(backend), FACES[head].on(backend).engine.ENTRY)
     ours = list(inspect.signature(entry).parameters)
     left_out = {"cache_position", "kwargs"}
+    ours = ours[:-1] if ours[-1] == "positions" else ours  # which is ours alone, and behind theirs
     assert ours == [name for name in theirs if name not in left_out]
 
 

@@ -31,8 +31,8 @@ STATEMENTS = (ast.Assign, ast.AnnAssign, ast.Return)
 #: (file, line's text) -> why no call can execute it. Nothing is left out today.
 EXCLUDED: dict[tuple[str, str], str] = {}
 
-B, C, T, S, E, H, K = 11, 2, 17, 19, 23, 5, 7
-SIZES = {"B": B, "P": S - T, "T": T, "E": E, "D": H * K, "H": H, "K": K, "HK": H * K, "F": 31, "V": 53, "L": 13}
+B, C, T, S, E, H, K, W = 11, 2, 17, 19, 23, 5, 7, 3
+SIZES = {"B": B, "P": S - T, "T": T, "E": E, "D": H * K, "H": H, "K": K, "HK": H * K, "F": 31, "V": 53, "L": 13, "W": W}
 
 
 # -- what is said ------------------------------------------------------------------------------------------------------
@@ -204,6 +204,7 @@ def run_all(shapes: Shapes, model_of: Any) -> None:
         rows, sizes = ((B, C), {"B": B * C, "BC": B * C}) if is_choice else ((B,), {})
         inputs = {"input_ids": ids_of(*rows, T), "attention_mask": np.ones((*rows, T), int)}
         shapes.run(model_of(head), sizes, **inputs, **labels_of(head))
+    shapes.run(model_of("masked_lm"), {}, input_ids=ids_of(B, T), positions=np.argwhere(ids_of(B, T) < 9)[:W])
     pruned = model_of("model", pruned_heads={0: [0, 3], 1: [1, 2]})
     shapes.run(pruned, {"H": H - 2, "HK": (H - 2) * K}, input_ids=ids_of(B, T))
     bare = model_of("model")
