@@ -6,8 +6,9 @@ import json
 import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
+from ..files.mapped import mapped_tensors
 from ..files.places import locate as locate
 from ..reference.parameters import CLASS_NAMES, Parameter
 from .matching import LoadReport, respelling, shortened
@@ -78,7 +79,7 @@ def _require_inside(folder: Path, shard: str) -> None:
 
 
 def read_safetensors(path: Path) -> dict[str, Any]:
-    """The tensors of one file: name -> array in the dtype of the file, bfloat16 too.
+    """The tensors of one file: name -> array in the dtype of the file, bfloat16 too; see `files.mapped`.
 
     Args:
         path: the file.
@@ -86,12 +87,10 @@ def read_safetensors(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: a damaged file, or one of another format.
     """
-    import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # makes bfloat16 known to NumPy, and so to safetensors
-    from safetensors import SafetensorError, safe_open
+    from safetensors import SafetensorError
 
     try:
-        with cast("Any", safe_open)(path, framework="numpy") as file:
-            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
+        return mapped_tensors(path)
     except SafetensorError as error:
         message = f"{path} is damaged or no safetensors file ({error}); save or download it again"
         raise ValueError(message) from error

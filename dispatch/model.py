@@ -133,7 +133,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         require_config(config, type(self).__name__)
         options = {**_beside_options(type(self)), **options}
         require_options(options, self.head)
-        seed, dtype, device, state, strict = _given(type(self), seed, dtype, device, state, strict)
+        seed, dtype, device, state, strict, owned = _given(type(self), seed, dtype, device, state, strict, not state)
         config = config.frozen()
         dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
@@ -142,7 +142,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         given: Mapping[str, Any] = {} if state is None else state
         exact = strict and state is not None
         found, report = matching.admit(given, table, self.head, dtype, where=where, strict=exact, lenient=lenient)
-        self._assemble(config, table, found, seed, options, dtype, device)
+        self._assemble(config, table, found, seed, options, dtype, device, owned=owned)
         self.load_report = report
         self.checks_inputs = True
 
@@ -155,8 +155,13 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         options: dict[str, Any],
         dtype: str,
         device: Any,
+        *,
+        owned: bool = False,
     ) -> None:
-        """Build the native head and fill in its weights; called again when its sizes change."""
+        """Build the native head and fill in its weights; called again when its sizes change.
+
+        Arrays that are `owned`, because they were just drawn or read, may become the parameters as they are.
+        """
         vars(self).pop("config", None)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         self.options = options
@@ -164,7 +169,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         drawn = initial_values(lacking, config, seed)
         merged = {**drawn, **state}
         full = {name: merged[parameter.tied_to or name] for name, parameter in table.items()}
-        self.engine.load_state_dict_numpy(self, full, dtype, device)
+        take = getattr(self.engine, "adopt_state_dict_numpy", None) if owned else None
+        (take or self.engine.load_state_dict_numpy)(self, full, dtype, device)
 
     @classmethod
     def _made(cls, config: RobertaConfig, options: Mapping[str, Any], **given: Any) -> Self:
@@ -405,7 +411,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         state, report = match(parameter_table(cls.head, config, **sizes))
         if isinstance(dtype, str) and dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
-        model = native._made(config, options, seed=seed, dtype=dtype, device=device, state=state, strict=False)
+        given = {"seed": seed, "dtype": dtype, "device": device, "state": state, "strict": False, "owned": True}
+        model = native._made(config, options, **given)
         if model.added or model.options != sizes:  # what a subclass has, or lacks, is known only now
             state, report = match(model.table)
             model.load_state_dict_numpy({name: state[name] for name in model.added if name in state}, strict=False)
@@ -423,7 +430,7 @@ def _given(cls: type[Any], *arguments: Any) -> tuple[Any, ...]:
     if beside.get("class") is not cls:
         return arguments
     _beside.set({})
-    names = ("seed", "dtype", "device", "state", "strict")
+    names = ("seed", "dtype", "device", "state", "strict", "owned")
     return tuple(
         value if beside.get(name) is None else beside[name] for name, value in zip(names, arguments, strict=True)
     )

@@ -30,10 +30,10 @@ FLOORS = {
     "tokenizer/data": {"files", "tokenizer"},
     "backends/arrays": {"reference"},
     "backends/numpy": {"reference", "backends/arrays"},
-    "backends/numba": {"reference", "backends/arrays"},
+    "backends/numba": {"files", "reference", "backends/arrays"},
     "backends/pytorch": {"reference"},
-    "backends/tensorflow": {"reference"},
-    "backends/flax": {"reference"},
+    "backends/tensorflow": {"files", "reference"},
+    "backends/flax": {"files", "reference"},
     # the native classes are named to type checkers, and looked up when one is wanted
     "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
     "dispatch/natives": {"reference", "backends", "dispatch"},

@@ -103,7 +103,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         },
     },
     "pytorch": {
-        "layers": {"widened": "half precision is summed in single"},
+        "layers": {"widened": "half precision is summed in single", "embedding": "a table as a module"},
         "attention": {"mixed": "chooses between the two paths", "fused": "PyTorch's own path"},
         "encoder": _CHUNKS,
         "heads": {**_MODULE, **_TABLE},
@@ -115,6 +115,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             **dict.fromkeys(("Part", "output"), "a Keras layer that a checkpoint's path leads to"),
             **dict.fromkeys(("build", "save_own_variables", "load_own_variables"), "methods that Keras calls"),
             "Embedding": "a table as a Keras layer",
+            "WEIGHT": "how Keras begins one",
         },
         "embeddings": {},
         "encoder": {**_CHUNKS, "parts": "what a body and the bare model are built of"},

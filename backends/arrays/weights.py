@@ -18,7 +18,16 @@ def state_dict_numpy(model: Head) -> dict[str, Any]:
 
 
 def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
-    """Take the arrays, in the dtype asked for, as the model's parameters; tied names go on sharing one array."""
+    """Copy the arrays, in the dtype asked for, and take them as the model's parameters; tied names share one array."""
+    _take(model, state, dtype, device, copy=True)
+
+
+def adopt_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """The same with arrays that are nobody else's: those of the dtype asked for are taken as they are."""
+    _take(model, state, dtype, device, copy=None)
+
+
+def _take(model: Head, state: Mapping[str, Any], dtype: str, device: Any, *, copy: bool | None) -> None:
     if device not in (None, "cpu"):
         message = f"device: the {model.backend} backend computes on the cpu, got {device!r}; leave device out"
         raise ValueError(message)
@@ -26,7 +35,7 @@ def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, dev
     copies: dict[int, Any] = {}
     for name, array in state.items():
         if id(array) not in copies:
-            copies[id(array)] = np.array(array, dtype, order="C")
+            copies[id(array)] = np.array(array, dtype, order="C", copy=copy).view()
             copies[id(array)].flags.writeable = False
         flat[name] = copies[id(array)]
     model.parameters = nest(flat)

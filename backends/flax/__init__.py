@@ -35,6 +35,7 @@ from .layers import REMEDIES, dtypes
 from .losses import LOSSES
 from .weights import (
     added_shapes,
+    adopt_state_dict_numpy,
     device_of,
     devices,
     dtype_name,
@@ -56,6 +57,7 @@ __all__ = [
     "REMEDIES",
     "Array",
     "added_shapes",
+    "adopt_state_dict_numpy",
     "device_of",
     "devices",
     "dtype_name",

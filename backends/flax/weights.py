@@ -13,6 +13,7 @@ import numpy as np
 from flax import nnx
 from jax import Array, core
 
+from ...files.mapped import release
 from ...reference import outputs
 from .heads import Head
 
@@ -42,11 +43,24 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
     Raises:
         ValueError: a device that is not there.
     """
+    _put(model, {name: np.asarray(array).astype(dtype) for name, array in state.items()}, device)
+
+
+def adopt_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """The same with arrays that are nobody else's, which JAX may go on using; tied ones are one array."""
+    tied = {id(array): name for name, array in state.items()}
+    for name, array in state.items():
+        if tied[id(array)] == name:
+            _put(model, {name: np.asarray(array, dtype)}, device)
+            release(array)
+
+
+def _put(model: Any, state: Mapping[str, Any], device: Any) -> None:
     place = _device(device)
     for name, array in state.items():
         variable = named_parameter(model, name)
         where = getattr(variable.get_value(), "sharding", None) if place is None else place
-        variable.set_value(jax.device_put(np.asarray(array).astype(dtype), where))
+        variable.set_value(jax.device_put(array, where))
 
 
 def to_native(value: Any, model: Head) -> Array:

@@ -27,7 +27,7 @@ from ..arrays.weights import (
 )
 from .heads import HEADS
 from .losses import LOSSES
-from .weights import load_state_dict_numpy
+from .weights import adopt_state_dict_numpy, load_state_dict_numpy
 
 __all__ = [
     "DTYPES",
@@ -35,6 +35,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "adopt_state_dict_numpy",
     "device_of",
     "devices",
     "dtype_name",

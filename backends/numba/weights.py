@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ...files.mapped import release
 from ...reference.weights import flatten, nest
 from ..arrays import weights as arrays
 from .heads import Head
@@ -23,13 +24,22 @@ def load_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, dev
     model.packed = nest(pack_dense(flatten(model.parameters)))
 
 
+def adopt_state_dict_numpy(model: Head, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """The same with arrays that are nobody else's: those of the dtype asked for are taken as they are."""
+    arrays.adopt_state_dict_numpy(model, state, dtype, device)
+    model.packed = nest(pack_dense(flatten(model.parameters)))
+
+
 def pack_dense(flat: Mapping[str, Any]) -> dict[str, Any]:
     """Weight and bias of each dense layer as a `Packed` in their place; projections of the same tokens in one."""
     packed: dict[str, Any] = dict(flat)
 
     def take(path: str, names: Iterable[str]) -> Packed:
-        whole = [np.concatenate([packed.pop(path + name + part) for name in names]) for part in (".weight", ".bias")]
-        return pack(*whole)
+        parts = [[packed.pop(path + name + part) for name in names] for part in (".weight", ".bias")]
+        found = pack(*(several[0] if len(several) == 1 else np.concatenate(several) for several in parts))
+        for array in parts[0]:
+            release(array)
+        return found
 
     for path in [name.removesuffix("query.weight") for name in flat if name.endswith(".query.weight")]:
         for place, names in (CROSS if ".crossattention." in path else SELF).items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ...reference.layers import Array
 from ...reference.losses import LOSSES
 from ..arrays.weights import (
+    adopt_state_dict_numpy,
     device_of,
     devices,
     dtype_name,
@@ -23,6 +24,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "adopt_state_dict_numpy",
     "device_of",
     "devices",
     "dtype_name",

@@ -17,6 +17,7 @@ from .heads import HEADS
 from .losses import LOSSES
 from .weights import (
     added_shapes,
+    adopt_state_dict_numpy,
     device_of,
     devices,
     dtype_name,
@@ -38,6 +39,7 @@ __all__ = [
     "LOSSES",
     "Array",
     "added_shapes",
+    "adopt_state_dict_numpy",
     "device_of",
     "devices",
     "dtype_name",

@@ -17,7 +17,7 @@ from ...reference.attention import Attended, Context
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.taps import Tap, is_asked_for, scope, silent
-from .layers import LayerNorm, dropout, linear, softmax
+from .layers import LayerNorm, dropout, embedding, linear, softmax
 
 # -- masks ---------------------------------------------------------------------------------------------------------
 
@@ -94,7 +94,7 @@ class Attention(nn.Module):
         self.config = config
         projections: dict[str, nn.Module] = {name: linear(D, width) for name in ("query", "key", "value")}
         if is_relative and config.position_embedding_type != "absolute":
-            projections["distance_embedding"] = nn.Embedding(2 * config.max_position_embeddings - 1, config.head_size)
+            projections["distance_embedding"] = embedding(2 * config.max_position_embeddings - 1, config.head_size)
         self.self = nn.ModuleDict(projections)
         self.output = nn.ModuleDict({"dense": linear(width, D), "LayerNorm": LayerNorm(D, config.layer_norm_eps)})
         self.drop_probs = dropout(config.attention_probs_dropout_prob)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.taps import Tap, scope, silent
-from .layers import LayerNorm, dropout
+from .layers import LayerNorm, dropout, embedding
 
 
 def position_ids(input_ids: Tensor, pad_token_id: int, past_token_count: Tensor) -> Tensor:
@@ -46,9 +46,9 @@ class Embeddings(nn.Module):
         D, pad = config.hidden_size, config.pad_token_id
         self.config = config
         # padding_idx: the rows of padding get no gradient, as in fairseq and HF
-        self.word_embeddings = nn.Embedding(config.vocab_size, D, padding_idx=pad)
-        self.position_embeddings = nn.Embedding(config.max_position_embeddings, D, padding_idx=pad)
-        self.token_type_embeddings = nn.Embedding(config.type_vocab_size, D)
+        self.word_embeddings = embedding(config.vocab_size, D, pad)
+        self.position_embeddings = embedding(config.max_position_embeddings, D, pad)
+        self.token_type_embeddings = embedding(config.type_vocab_size, D)
         self.LayerNorm = LayerNorm(D, config.layer_norm_eps)
         self.drop = dropout(config.hidden_dropout_prob)
 

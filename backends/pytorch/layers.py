@@ -15,15 +15,21 @@ Activation = Callable[[Tensor, Tap], Tensor]
 
 
 def linear(in_size: int, out_size: int) -> nn.Linear:
-    """y = x W' + b."""
-    return nn.Linear(in_size, out_size, bias=True)
+    """y = x W' + b, without numbers yet: `weights` puts them there."""
+    return nn.Linear(in_size, out_size, bias=True, device="meta")
+
+
+def embedding(row_count: int, width: int, padding_idx: int | None = None) -> nn.Embedding:
+    """A table whose rows are looked up, without numbers yet. The row of padding gets no gradient."""
+    table = torch.empty(row_count, width, device="meta")
+    return nn.Embedding.from_pretrained(table, freeze=False, padding_idx=padding_idx)
 
 
 class LayerNorm(nn.LayerNorm):
     """(x - mean) / sqrt(variance + eps) * weight + bias, biased variance. PyTorch's own eps would be 1e-5."""
 
     def __init__(self, size: int, eps: float) -> None:
-        super().__init__(size, eps=eps)
+        super().__init__(size, eps=eps, device="meta")
 
     def forward(self, input: Tensor, tap: Tap = silent) -> Tensor:
         """(…, D) -> (…, D), by one fused kernel; step by step where somebody has to have what is inside."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,12 +17,33 @@ def state_dict_numpy(model: nn.Module) -> dict[str, Any]:
 
 
 def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
-    """Move the model to a dtype and device, and copy the arrays into its parameters, which stay the same objects."""
+    """Move the model to a dtype and device, and copy the arrays into its parameters, which stay the same objects.
+
+    Those of a new model are on the meta device, where they take no room and no number is drawn that would be
+    overwritten: they are replaced, tied ones by one.
+    """
+    _give(model, lambda name, size: torch.empty(size, dtype=getattr(torch, dtype), device=device))
     model.to(device=device, dtype=getattr(torch, dtype))
     own = model.state_dict()
     with torch.no_grad():
         for name, array in state.items():
             own[name].copy_(_tensor(array))
+
+
+def adopt_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """The same with arrays that are nobody else's: those of a new model's dtype become its parameters as they are."""
+    _give(model, lambda name, size: _tensor(state[name]).to(device=device, dtype=getattr(torch, dtype)))
+
+
+def _give(model: nn.Module, make: Callable[[str, torch.Size], Tensor]) -> None:
+    """Put a tensor in the place of each parameter that has none yet."""
+    made: dict[int, nn.Parameter] = {}
+    for name, parameter in list(model.named_parameters(remove_duplicate=False)):
+        if parameter.is_meta:
+            if id(parameter) not in made:
+                made[id(parameter)] = nn.Parameter(make(name, parameter.shape))
+            path, _, last = name.rpartition(".")
+            setattr(model.get_submodule(path), last, made[id(parameter)])
 
 
 def _tensor(array: Any) -> Tensor:

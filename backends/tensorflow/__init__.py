@@ -33,6 +33,7 @@ from .heads import HEADS
 from .layers import Tensor as Array
 from .losses import LOSSES
 from .weights import (
+    adopt_state_dict_numpy,
     device_of,
     devices,
     dtype_name,
@@ -53,6 +54,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "adopt_state_dict_numpy",
     "device_of",
     "devices",
     "dtype_name",

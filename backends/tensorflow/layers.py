@@ -164,6 +164,10 @@ class Part(keras.layers.Layer):
             getattr(self, name).assign(store[name])
 
 
+#: Of a weight: nothing is drawn, as the model puts its own numbers there.
+WEIGHT: dict[str, Any] = {"name": "weight", "initializer": "zeros"}
+
+
 class Linear(Part):
     """`linear` with its parameters; the weight may be that of a table (V, D), to which it is tied."""
 
@@ -174,7 +178,7 @@ class Linear(Part):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the parameters."""
-        self.weight = self.add_weight(name="weight", shape=self.shape) if self.table is None else self.table.weight
+        self.weight = self.table.weight if self.table else self.add_weight(shape=self.shape, **WEIGHT)
         self.bias = self.add_weight(name="bias", shape=self.shape[:1])
 
     def call(self, x: Tensor) -> Tensor:
@@ -213,7 +217,7 @@ class Embedding(Part):
 
     def build(self, input_shape: Any = None) -> None:
         """Make the parameter."""
-        self.weight = self.add_weight(name="weight", shape=self.shape)
+        self.weight = self.add_weight(shape=self.shape, **WEIGHT)
 
     def call(self, ids: Tensor) -> Tensor:
         """(…) integers -> (…, D), in the dtype of computing."""

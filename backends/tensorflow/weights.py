@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from functools import reduce
 from typing import Any
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
 
+from ...files.mapped import release
 from ...reference import outputs
 
 
@@ -22,6 +23,18 @@ def state_dict_numpy(model: Any) -> dict[str, Any]:
 
 def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
     """Make the variables, the first time, and copy the arrays into them; tied names have one variable."""
+    for _ in _loading(model, state, dtype, device):
+        pass
+
+
+def adopt_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
+    """The same with arrays that are nobody else's: what has been copied is given back."""
+    for array in _loading(model, state, dtype, device):
+        release(array)
+
+
+def _loading(model: Any, state: Mapping[str, Any], dtype: str, device: Any) -> Iterator[Any]:
+    """Each array that has been copied."""
     if not model.built:
         _build(model, dtype, device)
     loaded: set[int] = set()
@@ -30,6 +43,7 @@ def load_state_dict_numpy(model: Any, state: Mapping[str, Any], dtype: str, devi
         if id(variable) not in loaded:
             variable.assign(tf.cast(np.asarray(array), variable.dtype))
             loaded.add(id(variable))
+            yield array
 
 
 def _build(model: Any, dtype: str, device: Any) -> None:

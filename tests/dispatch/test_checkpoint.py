@@ -613,3 +613,25 @@ def test_a_hub_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hub, "snapshot_download", unreachable)
     with pytest.raises(FileNotFoundError, match=r"'some/model' is neither a folder here nor .*no route to host"):
         checkpoint.locate("some/model")
+
+
+def test_a_loaded_model_owns_its_numbers(folder: Path, backend: str) -> None:
+    """They may lie in the file: what becomes of one model, or of the file, is nothing to another."""
+    first, second = (roberta.RobertaForMaskedLM.from_pretrained(folder, backend=backend) for _ in range(2))
+    before = (folder / "model.safetensors").read_bytes()
+    state = {name: np.array(array) for name, array in first.state_dict_numpy().items()}
+    first.load_state_dict_numpy({name: array + 1 for name, array in state.items()})
+    assert (folder / "model.safetensors").read_bytes() == before
+    first.save_pretrained(folder)
+    for name, array in second.state_dict_numpy().items():
+        np.testing.assert_array_equal(array, state[name])
+        np.testing.assert_array_equal(first.state_dict_numpy()[name], state[name] + 1)
+
+
+def test_a_state_that_was_given_is_copied(folder: Path, backend: str) -> None:
+    config = roberta.RobertaConfig.from_pretrained(folder)
+    state = checkpoint.read_tensors(folder)
+    model = roberta.RobertaForMaskedLM(config, backend=backend, state=state)
+    name = "lm_head.dense.bias"
+    state[name][:] = 7
+    assert not (model.state_dict_numpy()[name] == 7).any()
