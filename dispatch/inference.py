@@ -8,12 +8,13 @@ from typing import Any, Self
 
 from ..reference.inputs import Inputs
 from ..reference.outputs import Output
+from . import registry
 from .calling import called
 from .faces import face_of
 from .generation import Generating
 
 #: What it takes over from the model as it is.
-TAKEN = ("backend", "head", "engine", "config", "options", "load_report", "checks_inputs")
+TAKEN = ("backend", "head", "config", "options", "load_report", "checks_inputs")
 
 
 class InferenceModel:
@@ -30,7 +31,6 @@ class InferenceModel:
     is_twin = True
     backend: str
     head: str
-    engine: Any
     config: Any
     training = False
 
@@ -42,6 +42,11 @@ class InferenceModel:
             setattr(self, name, getattr(model, name))
         with model.inference():
             self.runner = self.engine.Inference(model, dtype)
+
+    @property
+    def engine(self) -> Any:
+        """The engine's package."""
+        return registry.load(self.backend)
 
     def like(self) -> Any:
         """What arrays made for it are like."""
@@ -122,6 +127,12 @@ class InferenceModel:
         if name.startswith("__") or "face" not in vars(self):
             raise AttributeError(name)
         raise self._refused(name)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Of a copy, the runner is watching the copy of the model."""
+        vars(self).update(state)
+        if self.model is not None and hasattr(self.runner, "watch"):
+            self.runner.watch(self.model)
 
     def _refused(self, name: str) -> AttributeError:
         face = vars(self)["face"].__name__

@@ -31,9 +31,9 @@ FLOORS = {
     "backends/arrays": {"reference"},
     "backends/numpy": {"reference", "backends/arrays"},
     "backends/numba": {"files", "reference", "backends/arrays"},
-    "backends/pytorch": {"reference"},
-    "backends/tensorflow": {"files", "reference"},
-    "backends/flax": {"files", "reference"},
+    "backends/pytorch": {"reference", "backends/arrays"},
+    "backends/tensorflow": {"files", "reference", "backends/arrays"},
+    "backends/flax": {"files", "reference", "backends/arrays"},
     # the native classes are named to type checkers, and looked up when one is wanted
     "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
@@ -58,7 +58,7 @@ OWN = {
     "backends/flax": {"jax", "flax"},
 }
 #: What an engine may leave out; `docs/backends.md` says what each is.
-OPTIONAL_VERBS = {"REMEDIES", "added_shapes", "freeze", "gradients", "no_gradients", "require_nameable"}
+OPTIONAL_VERBS = {"Inference", "REMEDIES", "added_shapes", "freeze", "gradients", "no_gradients", "require_nameable"}
 
 
 def package_folders() -> list[Path]:

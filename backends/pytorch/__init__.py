@@ -14,6 +14,7 @@ from torch.utils import _pytree as pytree  # the only registry that torch.compil
 from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from .heads import HEADS
+from .inference import Inference
 from .losses import LOSSES
 from .weights import (
     added_shapes,
@@ -38,6 +39,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "Inference",
     "added_shapes",
     "adopt_state_dict_numpy",
     "device_of",

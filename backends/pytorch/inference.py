@@ -1,0 +1,391 @@
+"""The inference form: the same encoder on the real tokens of a batch, one after the other, without their padding.
+
+Read it beside `encoder.py`: the same steps on (n, D) in place of (B, T, D), where n counts the tokens of `Flat`. Dense
+layers are laid out once (`products`); query, key and value are one product; attention is PyTorch's fused kernel, row by
+row; the last layer is computed for the tokens whose vectors are wanted.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from ...reference.config import RobertaConfig
+from ...reference.inputs import Inputs
+from ...reference.outputs import (
+    BaseModelOutput,
+    CausalLMOutput,
+    MaskedLMOutput,
+    MultipleChoiceModelOutput,
+    Output,
+    QuestionAnsweringModelOutput,
+    SequenceClassifierOutput,
+    TokenClassifierOutput,
+)
+from ..arrays.flat import Flat, flat_batch
+from . import attention, embeddings, encoder, heads
+from .embeddings import resolve_position_ids
+from .layers import ACTIVATIONS, LayerNorm
+from .products import Dense, dense
+from .weights import is_tracing
+
+#: Modules that are computed here as their `forward` computes them. Any other may compute otherwise.
+KNOWN = frozenset({
+    nn.Linear, nn.Embedding, nn.Dropout, nn.ModuleDict, nn.ModuleList, LayerNorm, embeddings.Embeddings,
+    attention.SelfAttention, attention.CrossAttention, encoder.Layer, encoder.Pooler, encoder.Body, heads.LMHead,
+    heads.ClassificationHead,
+})  # fmt: skip
+
+
+class Run(NamedTuple):
+    """Rows that lie one behind the other and are of one size, so that one call of the kernel does them all.
+
+    Attributes:
+        queries: where their first query is.
+        tokens: where their first token is.
+        count: how many rows.
+        query_count: how many queries each row has.
+        token_count: how many tokens; the first `key_count` are keys.
+        key_count: how many keys.
+        is_uniform: whether each query looks at all keys alike.
+    """
+
+    queries: int
+    tokens: int
+    count: int
+    query_count: int
+    token_count: int
+    key_count: int
+    is_uniform: bool
+
+
+class Wanted(NamedTuple):
+    """The tokens whose vectors are wanted of the last layer.
+
+    Attributes:
+        order: (w,) their places in the flat order, row by row.
+        back: (w,) from that order to the one that was asked for.
+        runs: of rows, with these tokens as queries.
+    """
+
+    order: Tensor
+    back: Tensor
+    runs: list[Run]
+
+
+class Norm:
+    """LayerNorm(x), of its own copies: (n, D) -> (n, D)."""
+
+    def __init__(self, module: Any, dtype: torch.dtype) -> None:
+        self.weight, self.bias = (part.detach().to(dtype, copy=True) for part in (module.weight, module.bias))
+        self.eps = module.eps
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(n, D) -> (n, D)."""
+        return F.layer_norm(x, self.weight.shape, self.weight, self.bias, self.eps)
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds."""
+        return self.weight.nbytes + self.bias.nbytes
+
+
+class Embeddings:
+    """LayerNorm(word + token_type + position) of the tokens that are computed. The tables are the model's own."""
+
+    def __init__(self, module: Any, dtype: torch.dtype, config: RobertaConfig) -> None:
+        self.config = config
+        names = ("word_embeddings", "token_type_embeddings", "position_embeddings")
+        self.word, self.token_type, self.position = (getattr(module, name).weight.detach().to(dtype) for name in names)
+        self.norm = Norm(module.LayerNorm, dtype)
+
+    def __call__(self, inputs: Inputs, places: Tensor) -> Tensor:
+        """`Inputs` of (B, T) -> (n, D)."""
+        if inputs.inputs_embeds is None:
+            word = self.word[inputs.input_ids.reshape(-1)[places]]  # n D
+        else:
+            word = inputs.inputs_embeds.flatten(0, 1)[places]  # n D
+        types = inputs.token_type_ids
+        total = word + (self.token_type[0] if types is None else self.token_type[types.reshape(-1)[places]])  # n D
+        if self.config.position_embedding_type == "absolute":
+            positions = resolve_position_ids(inputs, self.config).expand(inputs.tokens.shape[:2])  # B T
+            total += self.position[positions.reshape(-1)[places]]  # n D
+        return self.norm(total)  # n D
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds."""
+        return self.word.nbytes + self.token_type.nbytes + self.position.nbytes + self.norm.nbytes
+
+
+class Layer:
+    """Self-attention and feed-forward: (n, D) -> (n, D), or (w, D) of the tokens that are wanted.
+
+    The last one has its query apart, as it may be for few tokens while keys and values are for all.
+    """
+
+    def __init__(self, module: Any, dtype: torch.dtype, config: RobertaConfig, is_last: bool) -> None:
+        own = module.attention.self
+        projections = [(own[name].weight.to(dtype), own[name].bias.to(dtype)) for name in ("query", "key", "value")]
+        groups = [projections[:1], projections[1:]] if is_last else [projections]
+        self.projections = [dense(*map(torch.cat, zip(*group, strict=True))) for group in groups]
+        self.attended = _dense(module.attention.output["dense"], dtype)
+        self.attended_norm = Norm(module.attention.output["LayerNorm"], dtype)
+        self.intermediate = _dense(module.intermediate["dense"], dtype)
+        self.output = _dense(module.output["dense"], dtype)
+        self.output_norm = Norm(module.output["LayerNorm"], dtype)
+        self.head_size, self.hidden_act = config.head_size, config.hidden_act
+        self.head_count = len(own["query"].bias) // config.head_size  # some may be pruned
+
+    def attention(self, x: Tensor, runs: list[Run], wanted: Wanted | None) -> Tensor:
+        """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o)."""
+        asking = x if wanted is None else x[wanted.order]  # m D
+        width = (self.head_count, self.head_size)
+        if len(self.projections) == 1:
+            query, key, value = self.projections[0](x).view(len(x), 3, *width).unbind(1)  # n H K
+        else:
+            query = self.projections[0](asking).view(len(asking), *width)  # m H K
+            key, value = self.projections[1](x).view(len(x), 2, *width).unbind(1)  # n H K
+        mixed = _mixed(query, key, value, runs if wanted is None else wanted.runs)  # m HK
+        return self.attended_norm(self.attended.plus(mixed, asking))  # m D
+
+    def feed_forward(self, x: Tensor) -> Tensor:
+        """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2)."""
+        if self.hidden_act == "gelu":
+            activated = self.intermediate.gelu(x)  # n F
+        else:
+            activated = ACTIVATIONS[self.hidden_act](self.intermediate(x))  # pyright: ignore[reportCallIssue]  # n F
+        return self.output_norm(self.output.plus(activated, x))  # n D
+
+    def __call__(self, x: Tensor, runs: list[Run], wanted: Wanted | None = None) -> Tensor:
+        """(n, D) -> (n, D), or (w, D)."""
+        y = self.feed_forward(self.attention(x, runs, wanted))  # m D
+        return y if wanted is None else y[wanted.back]  # w D
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds."""
+        parts = (*self.projections, self.attended, self.intermediate, self.output, self.attended_norm, self.output_norm)
+        return sum(part.nbytes for part in parts)
+
+
+class Inference:
+    """A head for forward passes; see `PublicModel.for_inference`.
+
+    Attributes:
+        nbytes: what it holds: dense layers laid out anew, norms, and the tables, which it shares with the model where
+            the dtype is the same.
+    """
+
+    def __init__(self, model: Any, dtype: str) -> None:
+        self.head: str = model.head
+        self.config: RobertaConfig = model.config
+        self.dtype: torch.dtype = getattr(torch, dtype)
+        _require_known(model)
+        with torch.no_grad():
+            body = model if self.head == "model" else model.roberta
+            N = self.config.num_hidden_layers
+            self.embeddings = Embeddings(body.embeddings, self.dtype, self.config)
+            self.layers = [
+                Layer(layer, self.dtype, self.config, i == N - 1) for i, layer in enumerate(body.encoder["layer"])
+            ]
+            self.pooler = None if body.pooler is None else _dense(body.pooler.dense, self.dtype)
+            self.denses = {name: _dense(module, self.dtype) for name, module in _head_denses(model)}
+            is_language = hasattr(model, "lm_head")
+            self.norm = Norm(model.lm_head.layer_norm, self.dtype) if is_language else None
+        self.watch(model)
+
+    def watch(self, model: Any) -> None:
+        """Notice from now on when the model's weights change."""
+        self._watched = [(weakref.ref(p), p._version) for p in model.parameters()]
+
+    def parameters(self) -> Iterator[Tensor]:
+        """The word table, for its dtype and device."""
+        yield self.embeddings.word
+
+    @property
+    def nbytes(self) -> int:
+        """How many bytes it holds."""
+        parts = [self.embeddings, *self.layers, *self.denses.values(), self.pooler, self.norm]
+        return sum(part.nbytes for part in parts if part is not None)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Whoever unpickles it watches the model that came with it."""
+        return {**vars(self), "_watched": []}
+
+    def refusal(self, inputs: Inputs) -> str:
+        """What it has no way for.
+
+        Raises:
+            RuntimeError: the weights of the model have changed since.
+            ValueError: gradients are wanted.
+        """
+        if any((p := ref()) is not None and p._version != version for ref, version in self._watched):
+            message = "the model's weights have changed since for_inference() was called; call it again"
+            raise RuntimeError(message)
+        embeds = inputs.inputs_embeds
+        if embeds is not None and embeds.requires_grad and not is_tracing():
+            message = "inputs_embeds: what for_inference gave computes no gradients; call the model it was made of"
+            raise ValueError(message)
+        mask = inputs.attention_mask
+        rank = 3 if self.head == "multiple_choice" else 2
+        asked = {
+            "attention probabilities": inputs.output_attentions,
+            "a head mask": inputs.head_mask is not None,
+            "a mask that says who sees whom": mask is not None and mask.ndim > rank,
+            "a decoder": self.config.is_decoder,
+            "relative positions": self.config.position_embedding_type != "absolute",
+            "values that a compiler leaves open": is_tracing(),
+        }
+        return ", ".join(name for name, is_asked in asked.items() if is_asked)
+
+    def run(self, inputs: Inputs, has_labels: bool) -> Output:
+        """`Inputs` -> the head's record."""
+        rows = inputs.flattened() if self.head == "multiple_choice" else inputs
+        mask = None if rows.attention_mask is None else rows.attention_mask.cpu().numpy()
+        on_host = replace(rows, positions=None if rows.positions is None else rows.positions.cpu().numpy())
+        has_pooler = self.head == "model" and self.pooler is not None
+        flat = flat_batch(self.head, on_host, mask, has_pooler=has_pooler, every_token=has_labels)
+        places = torch.from_numpy(flat.places).to(rows.tokens.device)  # n
+        x, states = self.body(rows, flat, places)  # n D, or w D
+
+        def whole(values: Tensor, empty: float = 0.0) -> Tensor:
+            padded = values.new_full((flat.shape[0] * flat.shape[1], *values.shape[1:]), empty)
+            padded[places] = values
+            return padded.view(*flat.shape, *values.shape[1:])  # B T …
+
+        hidden = tuple(map(whole, states)) if rows.output_hidden_states else None  # N+1 of B T D
+        return self.answer(x, whole, flat, inputs, hidden)
+
+    def body(self, inputs: Inputs, flat: Flat, places: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """Embeddings and all layers: the last vectors, and those before."""
+        x = self.embeddings(inputs, places)  # n D
+        states = [x]
+        runs, wanted = _runs(flat.starts, flat.starts, flat), _wanted(flat, x.device)
+        for layer in self.layers[:-1]:
+            x = layer(x, runs)  # n D
+            states.append(x)
+        if self.layers:
+            x = self.layers[-1](x, runs, wanted)  # n D, or w D
+            states.append(x)
+        elif wanted is not None:
+            x = x[wanted.order][wanted.back]  # w D
+        return x, states
+
+    # -- the heads -----------------------------------------------------------------------------------------------------
+
+    def answer(self, x: Tensor, whole: Any, flat: Flat, inputs: Inputs, hidden: Any) -> Output:
+        """What the head makes of the last vectors: (n, D), or (w, D) where only some are wanted."""
+        if self.head == "model":
+            last = whole(x)  # B T D
+            pooled = None if self.pooler is None else self.pooler(last[:, 0]).tanh()  # B D
+            return BaseModelOutput(last_hidden_state=last, pooler_output=pooled, hidden_states=hidden)
+        if self.head in ("causal_lm", "masked_lm"):
+            record = CausalLMOutput if self.head == "causal_lm" else MaskedLMOutput
+            if inputs.positions is None:
+                return record(logits=whole(self.lm_head(x)), hidden_states=hidden)  # B T V
+            at = x if flat.wanted is not None else whole(x)[tuple(inputs.positions.T)]  # W D
+            return record(logits=self.lm_head(at), hidden_states=hidden)  # W V
+        if self.head == "token_classification":
+            return TokenClassifierOutput(logits=whole(self.denses["classifier"](x)), hidden_states=hidden)  # B T L
+        if self.head == "question_answering":
+            # padding has no logits: no answer starts there
+            logits = whole(self.denses["qa_outputs"](x), torch.finfo(x.dtype).min)  # B T 2
+            return QuestionAnsweringModelOutput(
+                start_logits=logits[..., 0], end_logits=logits[..., 1], hidden_states=hidden
+            )
+        first = x if flat.wanted is not None else whole(x)[:, 0]  # B D
+        if self.head == "multiple_choice":
+            pooled = self.pooler(first).tanh()  # BC D  # pyright: ignore[reportOptionalCall]
+            logits = self.denses["classifier"](pooled).view(inputs.tokens.shape[:2])  # B C
+            return MultipleChoiceModelOutput(logits=logits, hidden_states=hidden)
+        hidden_first = self.denses["dense"](first).tanh()  # B D
+        return SequenceClassifierOutput(logits=self.denses["out_proj"](hidden_first), hidden_states=hidden)  # B L
+
+    def lm_head(self, x: Tensor) -> Tensor:
+        """W_v LayerNorm(gelu(W x + b)) + b_v: (…, D) -> (…, V)."""
+        normed = self.norm(self.denses["dense"].gelu(x))  # … D  # pyright: ignore[reportOptionalCall]
+        return self.denses["decoder"](normed)  # … V
+
+
+# -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _mixed(query: Tensor, key: Tensor, value: Tensor, runs: list[Run]) -> Tensor:
+    """concat_h(softmax(q k' / sqrt(K)) v), of each row by itself: queries (m, H, K), keys (n, H, K) -> (m, HK)."""
+    m, H, K = query.shape
+    mixed = query.new_empty(m, H, K)
+    for run in runs:
+        g, end = run.count, run.queries + run.count * run.query_count
+        q = query[run.queries : end].view(g, run.query_count, H, K).transpose(1, 2)  # g H t K
+        tokens = slice(run.tokens, run.tokens + g * run.token_count)
+        k, v = (
+            part[tokens].view(g, run.token_count, H, K)[:, : run.key_count].transpose(1, 2) for part in (key, value)
+        )  # g H s K
+        found = F.scaled_dot_product_attention(torch.zeros_like(q) if run.is_uniform else q, k, v)  # g H t K
+        mixed[run.queries : end].view(g, run.query_count, H, K).copy_(found.transpose(1, 2))
+    return mixed.view(m, H * K)
+
+
+def _runs(query_starts: Any, starts: Any, flat: Flat) -> list[Run]:
+    """Neighbouring rows of one size together; rows without a query are left out."""
+    runs: list[Run] = []
+    columns = (query_starts[:-1], np.diff(query_starts), starts[:-1], flat.counts, flat.key_counts, flat.is_uniform)
+    for queries, query_count, tokens, *size in zip(*columns, strict=True):
+        if not query_count:
+            continue
+        own = (int(query_count), *map(int, size[:2]), bool(size[2]))
+        last = runs[-1] if runs else None
+        follows = last is not None and last.tokens + last.count * last.token_count == tokens
+        if last is not None and follows and last[3:] == own:
+            runs[-1] = last._replace(count=last.count + 1)
+        else:
+            runs.append(Run(int(queries), int(tokens), 1, *own))
+    return runs
+
+
+def _wanted(flat: Flat, device: torch.device) -> Wanted | None:
+    """The wanted tokens row by row, and the way back."""
+    if flat.wanted is None:
+        return None
+    row = np.searchsorted(flat.starts, flat.wanted, side="right") - 1  # w
+    order = np.argsort(row, kind="stable")  # w
+    counts = np.bincount(row, minlength=flat.shape[0])  # B
+    runs = _runs(np.concatenate([[0], counts.cumsum()]), flat.starts, flat)
+    chosen, back = (torch.from_numpy(part).to(device) for part in (flat.wanted[order], np.argsort(order)))
+    return Wanted(chosen, back, runs)
+
+
+def _dense(module: nn.Linear, dtype: torch.dtype) -> Dense:
+    return dense(module.weight.to(dtype), module.bias.to(dtype))
+
+
+def _head_denses(model: Any) -> Iterator[tuple[str, nn.Linear]]:
+    """The dense layers of a head, by the last part of their names."""
+    if hasattr(model, "lm_head"):
+        yield from (("dense", model.lm_head.dense), ("decoder", model.lm_head.decoder))
+    elif model.head == "sequence_classification":
+        yield from (("dense", model.classifier.dense), ("out_proj", model.classifier.out_proj))
+    elif model.head in ("multiple_choice", "token_classification"):
+        yield "classifier", model.classifier
+    elif model.head == "question_answering":
+        yield "qa_outputs", model.qa_outputs
+
+
+def _require_known(model: Any) -> None:
+    """Modules that somebody has put in another's place, or hooks, would be passed over."""
+    for path, module in model.named_modules():
+        has_hooks = bool(module._forward_hooks or module._forward_pre_hooks)
+        if (module is model or type(module) in KNOWN) and not has_hooks:
+            continue
+        what = "has hooks" if has_hooks else f"is a {type(module).__name__}"
+        where = f"{type(model).__name__}: for_inference computes plain modules, and {path or 'the model itself'} {what}"
+        message = f"{where}; merge or remove it first, or go on with the model"
+        raise TypeError(message)

@@ -1,0 +1,193 @@
+"""What is PyTorch's own in `for_inference`: routes that are probed, weights that are watched, modules it knows."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import pytest
+import roberta
+import torch
+from roberta.backends.pytorch import products
+from roberta.backends.pytorch.products import Dense, Packed, dense, keeps_bits
+from roberta.parity.cases import draw_case
+from roberta.parity.compare import compare_outputs
+from roberta.parity.probes.real_tokens import judged
+from roberta.parity.tolerances import budgets, flat_outputs
+from torch import Tensor, nn
+
+CASE = draw_case("masked_lm", 5)
+INPUTS = {name: value for name, value in CASE.inputs.items() if name != "labels"}
+
+
+def made() -> Any:
+    return roberta.RobertaForMaskedLM(CASE.config, backend="torch", state=CASE.state)
+
+
+@pytest.fixture
+def model() -> Any:
+    return made()
+
+
+def require(found: Any, dtype: str = "float32") -> None:
+    limits, _ = budgets(made().to_backend("numpy", "float64"), INPUTS, dtype)
+    limits = {n: b.judging(judged(n, b.truth.shape, INPUTS, "masked_lm")) for n, b in limits.items()}
+    for comparison in compare_outputs(flat_outputs(found), limits):
+        assert comparison.passed, str(comparison)
+
+
+# -- routes ------------------------------------------------------------------------------------------------------------
+
+
+class Narrow(Dense):
+    """Computes with factors of fewer bits, as oneDNN and cuBLAS do where they are allowed to."""
+
+    kind = torch.bfloat16
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(self.narrowed(x))
+
+    def narrowed(self, x: Tensor) -> Tensor:
+        return x.to(self.kind).to(x.dtype)
+
+
+class TF32(Narrow):
+    def narrowed(self, x: Tensor) -> Tensor:
+        return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
+
+
+class TanhGelu(Dense):
+    def gelu(self, x: Tensor) -> Tensor:
+        return nn.functional.gelu(self(x), approximate="tanh")
+
+
+class Raising(Dense):
+    def __call__(self, x: Tensor) -> Tensor:
+        message = "could not create a primitive"
+        raise RuntimeError(message)
+
+
+@pytest.mark.parametrize("route", [Narrow, TF32, TanhGelu, Raising])
+def test_a_route_that_drops_bits_or_raises_is_passed_over(route: type[Dense], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not keeps_bits(route, torch.float32)
+    monkeypatch.setattr(products, "ROUTES", (route, Dense))
+    products.best_route.cache_clear()
+    try:
+        assert type(dense(torch.randn(5, 7), torch.randn(5))) is Dense
+    finally:
+        products.best_route.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.float16])
+def test_the_plain_route_keeps_bits_of_every_dtype(dtype: torch.dtype) -> None:
+    assert keeps_bits(Dense, dtype)
+
+
+def test_a_packed_weight_comes_out_as_it_went_in() -> None:
+    if not keeps_bits(Packed, torch.float32):
+        pytest.skip("this processor or build has no packed product in float32")
+    weight, bias = torch.randn(50, 33), torch.randn(50)
+    assert torch.equal(Packed(weight, bias).plain(), weight)
+
+
+def test_no_setting_of_the_process_is_changed(model: Any) -> None:
+    before = (torch.get_float32_matmul_precision(), torch.get_num_threads(), torch.is_grad_enabled())
+    products.best_route.cache_clear()
+    model.for_inference()(**INPUTS)
+    assert (torch.get_float32_matmul_precision(), torch.get_num_threads(), torch.is_grad_enabled()) == before
+
+
+@pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
+def test_other_dtypes_stay_within_their_budgets(model: Any, dtype: str) -> None:
+    twin = model.for_inference(dtype)
+    assert twin.dtype == dtype
+    require(twin(**INPUTS), dtype)
+    with pytest.raises(ValueError, match="no way for a head mask, and its model computes in float32"):
+        twin(**INPUTS, head_mask=np.ones(3))
+
+
+# -- the model behind it -----------------------------------------------------------------------------------------------
+
+
+def test_weights_that_change_are_noticed(model: Any) -> None:
+    twin = model.for_inference()
+    twin(**INPUTS)
+    with torch.no_grad():
+        model.lm_head.dense.weight.add_(1)
+    with pytest.raises(RuntimeError, match=r"weights have changed since for_inference\(\).*call it again"):
+        twin(**INPUTS)
+    model.for_inference()(**INPUTS)
+
+
+def test_an_optimizers_step_is_noticed(model: Any) -> None:
+    twin = model.for_inference()
+    model(**CASE.inputs).loss.backward()
+    torch.optim.AdamW(model.parameters()).step()
+    with pytest.raises(RuntimeError, match="call it again"):
+        twin(**INPUTS)
+
+
+def test_without_its_model_the_weights_are_gone() -> None:
+    model = made()
+    twin = model.for_inference(keep_weights=False)
+    layer = weakref.ref(model.roberta.encoder.layer[0].intermediate.dense.weight)
+    del model
+    gc.collect()
+    assert layer() is None
+    twin(**INPUTS)
+
+
+@pytest.mark.parametrize("what", ["hook", "another module", "parametrised"])
+def test_modules_that_compute_otherwise_are_named(model: Any, what: str) -> None:
+    dense_layer = model.roberta.encoder.layer[1].output["dense"]
+    if what == "hook":
+        dense_layer.register_forward_hook(lambda *_: None)
+    elif what == "another module":
+        model.roberta.encoder.layer[1].output["dense"] = nn.Sequential(dense_layer, nn.Identity())
+    else:
+        nn.utils.parametrizations.weight_norm(dense_layer)
+    with pytest.raises(TypeError, match=r"roberta\.encoder\.layer\.1\.output\.dense.*merge or remove it first"):
+        model.for_inference()
+
+
+def test_gradients_are_refused(model: Any) -> None:
+    vectors = torch.randn(1, 4, 33, requires_grad=True)
+    with pytest.raises(ValueError, match="computes no gradients; call the model it was made of"):
+        model.for_inference()(inputs_embeds=vectors)
+
+
+def test_a_traced_call_is_its_models(model: Any) -> None:
+    twin, ids = model.for_inference(), torch.from_numpy(INPUTS["input_ids"][:1])
+    graph = torch.export.export(_Wrapped(model, twin), (ids,))
+    torch.testing.assert_close(graph.module()(ids), model(ids).logits, rtol=0, atol=0)
+
+
+class _Wrapped(nn.Module):
+    def __init__(self, model: Any, twin: Any) -> None:
+        super().__init__()
+        self.model = model
+        self.twin = [twin]
+
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.twin[0](ids).logits
+
+
+def test_threads_share_it(model: Any) -> None:
+    twin = model.for_inference()
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(lambda _: twin(**INPUTS), range(16)):
+            require(found)
+
+
+def test_a_row_alone_is_the_same_as_in_the_batch_within_the_budget(model: Any) -> None:
+    twin = model.for_inference()
+    limits, _ = budgets(model.to_backend("numpy", "float64"), INPUTS, "float32")
+    budget = limits["logits"].judging(judged("logits", (3, 13, 101), INPUTS, "masked_lm"))
+    for b in range(3):
+        alone = twin(**{name: value[b : b + 1] for name, value in INPUTS.items()}).numpy()["logits"][0]
+        is_real = INPUTS["attention_mask"][b] == 1
+        error = np.abs(alone - budget.truth[b])[is_real]
+        assert (error <= budget.limit[b][is_real]).all()
