@@ -78,14 +78,14 @@ def audit(
         True
     """
     _require(dtype, probes, inputs)
-    reference_ = Reference.of(reference, head)
-    judged_ = as_candidate(candidate, reference=reference_.oracle)
+    spec = Reference.of(reference, head)
+    subject = as_candidate(candidate, reference=spec.oracle)
     if inputs is not None:
         asked: Sequence[Probe] = (Probe("given", ("what the given inputs show",), (Call(dict(inputs)),)),)
     else:
-        asked = probes if probes is not None else reference_.battery(seed)
-    k = draws if draws is not None else reference_.draws
-    judge = Judge(judged_, reference_, dtype, rate / max(len(asked), 1), k, seed, timeout, Keeper(cache), power)
+        asked = probes if probes is not None else spec.battery(seed)
+    k = draws if draws is not None else spec.draws
+    judge = Judge(subject, spec, dtype, rate / max(len(asked), 1), k, seed, timeout, Keeper(cache), power)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()
     findings: list[Finding] = []
     is_complete = False
@@ -110,7 +110,7 @@ def audit(
     }
     return Audit(
         judge.candidate.describe() | {"name": judge.candidate.name, "can": _abilities(judge.candidate)},
-        reference_.describe(),
+        spec.describe(),
         settings,
         environment(judge.candidate),
         tuple(findings),

@@ -124,16 +124,3 @@ def _compare_exactly(name: str, candidate: Any, budget: Budget) -> Comparison:
 def compare_outputs(candidate: Mapping[str, Any], budgets: Mapping[str, Budget]) -> list[Comparison]:
     """Hold every output against its budget; what the candidate gives besides is not judged."""
     return [compare_array(name, candidate.get(name), budget) for name, budget in budgets.items()]
-
-
-def first_departure(taps: Mapping[str, Any], budgets: Mapping[str, Budget]) -> Comparison | None:
-    """The first tap, in the order of computation, that exceeds its budget: where to look for the mistake.
-
-    Taps that a fused path lacks are passed over.
-    """
-    for name, budget in budgets.items():
-        if name in taps:
-            comparison = compare_array(name, taps[name], budget)
-            if not comparison.passed:
-                return comparison
-    return None

@@ -9,41 +9,27 @@ from typing import Any
 
 import numpy as np
 
-from ..reference.inputs import LABELS
 from ..reference.layers import Array
 from ..reference.taps import symbols
 from .candidates import Candidate, CandidateError, answered
 from .compare import Comparison, compare_array
-from .findings import Decisions, Departure, Finding, Visibility
+from .findings import Decisions, Finding, Visibility
 from .keeping import Keeper
+from .locating import Locator, Trial, in_order, is_comparable, taps_of
 from .mistakes.effects import effects
 from .mistakes.matched import MatchedFilter, judge_projections
 from .mistakes.mutants import MUTANTS
 from .mistakes.power import power, smallest_faults
 from .probes.coverage import varied
-from .probes.probe import Call, Probe, chains
+from .probes.probe import Probe, chains
 from .probes.real_tokens import judged, token_counts
 from .references import Reference
+from .required import ANSWERS, ASKED_BY, OPTIONAL, is_required
 from .tolerances import Budget, Run, noisy_runs
-from .where import climbed, first_departure, judged_tap, matched_by_value, replayed, taps_of_outputs
+from .where import DRAWS, judged_tap
 
-#: Outputs that a candidate may leave out, unless a call asks for them.
-OPTIONAL = frozenset({"loss", "hidden_states", "attentions", "cross_attentions", "past_key_values", "pooler_output"})
-#: An error is taken for a known mistake's if so much of it is in that direction; and so many are named.
-LIKE, SUSPECTS = 0.9, 3
-#: K, where taps are judged: there are many of them, and each lends the others its draws.
-TAP_DRAWS = 8
 #: Of so many failing probes it is found out where the candidate departs.
 LOCATED = 3
-#: What heads answer.
-ANSWERS = frozenset({"logits", "last_hidden_state", "start_logits", "end_logits", "pooler_output", "loss"})
-#: Output -> the flag that asks for it.
-ASKED_BY = {
-    "hidden_states": "output_hidden_states",
-    "attentions": "output_attentions",
-    "cross_attentions": "output_attentions",
-    "past_key_values": "use_cache",
-}
 
 
 @dataclass
@@ -64,6 +50,10 @@ class Judge:
     has_stated_sizes: bool = False
 
     @property
+    def _locator(self) -> Locator:
+        return Locator(self.reference, self.dtype, self.rate, self.draws, self.seed, self.timeout, self.keeper)
+
+    @property
     def head(self) -> str:
         """Which head is judged."""
         return self.reference.oracle.head
@@ -75,7 +65,7 @@ class Judge:
         if reason:
             return replace(facts, reason=reason)
         try:
-            subject = self._with_weights(self.candidate, probe.state)
+            subject = self.reference.given_to(self.candidate, probe.state)
             answers = [answer for chain in asked for answer in self._answers(subject, chain)]
         except CandidateError as error:
             return replace(facts, status="broken", reason=str(error))
@@ -84,25 +74,30 @@ class Judge:
             warnings.simplefilter("ignore", UserWarning)  # some probes mask first tokens
             runs = self._runs(oracle, asked, answers)
             calls = [call for chain in asked for call in chain]
-            judged_ = self._budgets(probe, calls, runs)
-            taps = self._taps(subject, oracle, asked[0][0])
-            outputs = self._comparisons(probe, calls, answers, judged_)
-            known = self._known(probe, oracle, asked, answers, judged_) if self.states_power else None
+            permitted = self._budgets(probe, calls, runs)
+            trial = Trial(subject, oracle, asked, answers)
+            taps = self._taps(trial)
+            outputs = self._comparisons(calls, answers, permitted)
+            known = self._known(probe, trial, permitted) if self.states_power else None
             if known is not None:
                 outputs = tuple(judge_projections(outputs, known.project(answers)))
             comparisons = (*taps, *outputs)
             failed = not all(comparison.passed for comparison in comparisons)
-            departure = self._located(subject, oracle, probe, asked, answers, comparisons, judged_) if failed else None
+            departure = None
+            if failed and is_comparable(comparisons) and self.located < LOCATED:
+                self.located += 1
+                directions = known or self._known(probe, trial, permitted)
+                departure = self._locator.located(trial, comparisons, directions)
         return replace(
             facts,
             status="failed" if failed else "passed",
             reason=_overflow(comparisons) or self._unjudged(),
             comparisons=comparisons,
             departure=departure,
-            power=() if known is None else self._power(oracle, asked, known),
-            decisions=_decisions(calls, answers, judged_),
+            power=() if known is None else self._power(trial, known),
+            decisions=_decisions(answers, permitted),
             tokens=token_counts(probe),
-            trail=tuple((comparison.name, comparison.extent) for comparison in _in_order(comparisons)),
+            trail=tuple((comparison.name, comparison.extent) for comparison in in_order(comparisons)),
         )
 
     def _unjudged(self) -> str:
@@ -137,14 +132,6 @@ class Judge:
         if "output_hidden_states" in can.inputs and may_give:
             return {"output_hidden_states": True, **inputs}
         return dict(inputs)
-
-    def _with_weights(self, candidate: Candidate, changed: Mapping[str, Array] | None) -> Candidate:
-        if changed is None:
-            return candidate
-        state = {name: np.asarray(value) for name, value in self.reference.state.items()}
-        table = self.reference.oracle.table
-        given = {name: changed.get(table[name].tied_to or name, value) for name, value in state.items()}
-        return candidate.with_weights(given)
 
     def _answers(self, subject: Candidate, chain: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Array]]:
         past: Any = None
@@ -191,7 +178,6 @@ class Judge:
 
     def _comparisons(
         self,
-        probe: Probe,
         calls: Sequence[Mapping[str, Any]],
         answers: Sequence[Mapping[str, Array]],
         permitted: Sequence[Mapping[str, Budget]],
@@ -202,39 +188,28 @@ class Judge:
             for name, budget in budgets.items():
                 if name.partition(".")[0] in self.reference.random:
                     continue
-                if name in answer or self._is_required(name, inputs, probe):
+                if name in answer or is_required(name, inputs, self.head, self.candidate.capabilities.outputs):
                     found.append(compare_array(f"{where}{name}", answer.get(name), budget))
-            for name in answer.keys() - budgets.keys():
+            for name in [name for name in answer if name not in budgets]:
                 problem = "the spec has no such output in this call"
                 if name.partition(".")[0] in OPTIONAL | ANSWERS:
                     found.append(Comparison(f"{where}{name}", float("inf"), problem=problem))
         return tuple(found)
 
-    def _is_required(self, name: str, inputs: Mapping[str, Any], probe: Probe) -> bool:
-        """Whether an output that is missing is a failure."""
-        kind = name.partition(".")[0]
-        can = self.candidate.capabilities.outputs
-        if can is not None and kind not in can:
-            return False
-        if kind == "loss":
-            return bool(set(LABELS[self.head]) & inputs.keys())
-        if kind in ASKED_BY and can is not None:
-            return inputs.get(ASKED_BY[kind]) is True
-        return kind not in OPTIONAL
-
-    def _taps(self, subject: Candidate, oracle: Any, inputs: Mapping[str, Any]) -> tuple[Comparison, ...]:
+    def _taps(self, trial: Trial) -> tuple[Comparison, ...]:
         """Intermediate values of the first call, of a candidate that has them by the spec's names, as outputs are held.
 
         Some mistakes change nothing else: all keys of a row may be off by one vector, and no probability changes.
         """
+        subject, oracle, inputs = trial.subject, trial.oracle, trial.asked[0][0]
         if self.has_seen_taps or not subject.capabilities.has_taps:
             return ()
         self.has_seen_taps = True
-        values = _taps_of(subject, inputs)
+        values = taps_of(subject, inputs)
         table = symbols(oracle.head, oracle.config, **oracle.options)
         if not values.keys() & table.keys():
             return ()
-        run = noisy_runs(oracle, [inputs], self.dtype, draws=min(self.draws, TAP_DRAWS), seed=self.seed, keep_taps=True)
+        run = noisy_runs(oracle, [inputs], self.dtype, draws=min(self.draws, DRAWS), seed=self.seed, keep_taps=True)
         permitted = run.tap_budgets(self.rate / max(len(run.taps), 1))
         return tuple(
             compare_array(name, values[name], budget.judging(judged_tap(table[name], budget.truth.shape, inputs)))
@@ -244,14 +219,7 @@ class Judge:
 
     # -- known mistakes
 
-    def _known(
-        self,
-        probe: Probe,
-        oracle: Any,
-        asked: Sequence[Sequence[Mapping[str, Any]]],
-        answers: Sequence[Mapping[str, Array]],
-        permitted: Sequence[Mapping[str, Budget]],
-    ) -> MatchedFilter:
+    def _known(self, probe: Probe, trial: Trial, permitted: Sequence[Mapping[str, Budget]]) -> MatchedFilter:
         """The directions of known mistakes: of those that the probe is for; of all, where that costs little.
 
         It does where the model is small, and in the first probe of one that is not large.
@@ -260,142 +228,21 @@ class Judge:
         mutants = [one for one in MUTANTS if is_whole or one.name in probe.catches]
         given = [
             {name: budget for name, budget in budgets.items() if name in answer}
-            for budgets, answer in zip(permitted, answers, strict=True)
+            for budgets, answer in zip(permitted, trial.answers, strict=True)
         ]
         share = self.rate / max(sum(map(len, permitted)), 1)
-        return MatchedFilter(given, effects(oracle, _calls(asked), mutants), share)
+        return MatchedFilter(given, effects(trial.oracle, trial.calls, mutants), share)
 
-    def _power(
-        self, oracle: Any, asked: Sequence[Sequence[Mapping[str, Any]]], known: MatchedFilter
-    ) -> tuple[Visibility, ...]:
+    def _power(self, trial: Trial, known: MatchedFilter) -> tuple[Visibility, ...]:
         """What was to be seen of each mistake; and, once for all probes, the smallest faults that were."""
         found = power(known, MUTANTS, self.dtype)
         if self.has_stated_sizes:
             return found
         self.has_stated_sizes = True
-        return (*found, *smallest_faults(oracle, _calls(asked), known))
-
-    # -- where
-
-    def _located(
-        self,
-        subject: Candidate,
-        oracle: Any,
-        probe: Probe,
-        asked: Sequence[Sequence[Mapping[str, Any]]],
-        answers: Sequence[Mapping[str, Array]],
-        comparisons: Sequence[Comparison],
-        permitted: Sequence[Mapping[str, Budget]],
-    ) -> Departure | None:
-        """Where it departs; of the first few probes that fail, since the others seldom know more."""
-        is_comparable = any(not c.passed and (c.problem is None or c.index) for c in comparisons)
-        if not is_comparable or self.located >= LOCATED:
-            return None
-        self.located += 1
-        found = self._departure(subject, oracle, asked, answers, comparisons)
-        likely = self._known(probe, oracle, asked, answers, permitted).project(answers)
-        suspects = [projection for projection in likely if projection.likeness > LIKE][:SUSPECTS]
-        if not suspects:
-            failing = next(one for one in _in_order(comparisons) if not one.passed)
-            return found or Departure(failing.name, "outputs", failing.sigmas)
-        names = tuple(projection.mistake for projection in suspects)
-        if found is not None:
-            return replace(found, suspects=names)
-        mistake = next(mutant for mutant in MUTANTS if mutant.name == names[0])
-        table = symbols(oracle.head, oracle.config, **oracle.options)
-        place = next((name for name in table if mistake.departs_at(name)), mistake.place or "the outputs")
-        return Departure(place, "matched filter", suspects[0].ratio, names)
-
-    def _departure(
-        self,
-        subject: Candidate,
-        oracle: Any,
-        asked: Sequence[Sequence[Mapping[str, Any]]],
-        answers: Sequence[Mapping[str, Array]],
-        comparisons: Sequence[Comparison],
-    ) -> Departure | None:
-        """The first operation that departs, by the best witness there is."""
-        calls = [(inputs, number) for chain in asked for number, inputs in enumerate(chain)]
-        which = _first_failing(comparisons)
-        inputs, place_in_chain = calls[which]
-        if place_in_chain:
-            return Departure("past_key_values", "inputs", float("nan"))  # what came before the cache has passed
-        seen = taps_of_outputs(answers[which], oracle.head, oracle.config)
-        by_outputs = None
-        if len(seen) > 1:
-            by_outputs = first_departure(replayed(oracle, inputs, seen, self.dtype), "hidden states")
-        by_taps = self._by_taps(subject, oracle, inputs)
-        order = list(symbols(oracle.head, oracle.config, **oracle.options)).index
-        if by_taps and (by_outputs is None or order(by_taps.place) <= order(by_outputs.place)):
-            return by_taps
-        return by_outputs or self._by_ladder(subject, oracle, inputs)
-
-    def _by_taps(self, subject: Candidate, oracle: Any, inputs: Mapping[str, Any]) -> Departure | None:
-        """By a candidate's own intermediate values; of a graph's, those that resemble the spec's."""
-        if not subject.capabilities.has_taps:
-            return None
-        values, evidence = _taps_of(subject, inputs), "taps"
-        if not set(values) & set(symbols(oracle.head, oracle.config, **oracle.options)):
-            values, evidence = matched_by_value(oracle, inputs, values), "graph"
-        return first_departure(replayed(oracle, inputs, values, self.dtype), evidence)
-
-    def _by_ladder(self, subject: Candidate, oracle: Any, inputs: Mapping[str, Any]) -> Departure | None:
-        """Of a black box that takes weights: which sublayer departs when it works alone."""
-        if not subject.capabilities.takes_weights:
-            return None
-        prefix = "" if oracle.head == "model" else "roberta."
-
-        def extent(changed: Mapping[str, Array]) -> float:
-            other, spec = self._with_weights(subject, changed), self.reference.with_weights(changed)
-            answer = answered(other, inputs, self.timeout)
-            run = self.keeper.run(spec, [inputs], self.dtype, self.draws, self.seed)
-            permitted = run.budgets(0, self.rate)
-            return max(
-                compare_array(name, answer[name], b.judging(judged(name, b.truth.shape, inputs, self.head))).extent
-                for name, b in permitted.items()
-                if name in answer
-            )
-
-        try:
-            return climbed(self.reference.state, oracle.config, prefix, extent)
-        except CandidateError:
-            return None
+        return (*found, *smallest_faults(trial.oracle, trial.calls, known))
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
-
-
-def _in_order(comparisons: Sequence[Comparison]) -> list[Comparison]:
-    """In the order of computation: layer by layer, then what the head makes of it."""
-
-    def place(comparison: Comparison) -> tuple[int, int]:
-        kind, _, number = comparison.name.rpartition(": ")[2].partition(".")
-        if kind in ("hidden_states", "attentions", "cross_attentions", "past_key_values"):
-            layer = int(number.split(".")[0]) + (kind != "hidden_states")
-            return (1, 2 * layer - (kind != "hidden_states"))
-        return (2, 0) if kind in ANSWERS else (0, 0)
-
-    return sorted(comparisons, key=place)
-
-
-def _calls(asked: Sequence[Sequence[Mapping[str, Any]]]) -> list[Call]:
-    """Chains as a probe has them."""
-    return [Call(inputs, number > 0) for chain in asked for number, inputs in enumerate(chain)]
-
-
-def _first_failing(comparisons: Sequence[Comparison]) -> int:
-    """The first call of which an output failed."""
-    name = next(comparison.name for comparison in comparisons if not comparison.passed)
-    return int(name.split()[1].rstrip(":")) - 1 if name.startswith("call ") else 0
-
-
-def _taps_of(subject: Candidate, inputs: Mapping[str, Any]) -> dict[str, Array]:
-    """A candidate's own intermediate values; none where it cannot give them for these inputs."""
-    try:
-        return {name: np.asarray(value) for name, value in subject.taps({**inputs, "output_attentions": True}).items()}
-    except Exception as error:  # noqa: BLE001 - whatever a candidate raises: the verdict stands without them
-        warnings.warn(f"{subject.name} gave no intermediate values: {error}", stacklevel=2)
-        return {}
 
 
 def _as_cache(answer: Mapping[str, Array]) -> Any:
@@ -419,11 +266,7 @@ def _overflow(comparisons: Sequence[Comparison]) -> str:
     return ""
 
 
-def _decisions(
-    calls: Sequence[Mapping[str, Any]],
-    answers: Sequence[Mapping[str, Array]],
-    permitted: Sequence[Mapping[str, Budget]],
-) -> Decisions | None:
+def _decisions(answers: Sequence[Mapping[str, Array]], permitted: Sequence[Mapping[str, Budget]]) -> Decisions | None:
     """How many arg-maxes of logits there are, how many the precision may flip, and how many did flip."""
     count = may_flip = flipped = 0
     for answer, budgets in zip(answers, permitted, strict=True):
@@ -433,11 +276,9 @@ def _decisions(
         if budget.truth.ndim < 2 or budget.truth.shape[-1] < 2:
             continue
         is_judged = np.broadcast_to(True if budget.judged is None else budget.judged, budget.truth.shape).all(-1)
-        order = np.argsort(budget.truth, -1)
-        first, second = order[..., -1:], order[..., -2:-1]
-        gap = np.take_along_axis(budget.truth, first, -1) - np.take_along_axis(budget.truth, second, -1)
-        room = np.take_along_axis(budget.limit, first, -1) + np.take_along_axis(budget.limit, second, -1)
+        two = np.argpartition(budget.truth, -2, -1)[..., -2:]  # the second largest, the largest
+        values, rooms = (np.take_along_axis(array, two, -1) for array in (budget.truth, budget.limit))
         count += int(is_judged.sum())
-        may_flip += int(((gap <= room)[..., 0] & is_judged).sum())
-        flipped += int(((answer["logits"].argmax(-1) != first[..., 0]) & is_judged).sum())
+        may_flip += int(((values[..., 1] - values[..., 0] <= rooms.sum(-1)) & is_judged).sum())
+        flipped += int(((answer["logits"].argmax(-1) != two[..., 1]) & is_judged).sum())
     return Decisions(count, may_flip, flipped) if count else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +14,13 @@ import numpy as np
 
 from ..files.atomic import write_atomically
 from ..reference.layers import Array
+from .arithmetic import NOISE_MODEL
 from .reports.hashes import hash_arrays, hash_model
 from .statistics import Pooled
 from .tolerances import PRECISIONS, Run, Spread, noisy_runs
 
 #: The format of the files; another one is computed again.
-FORMAT = "roberta.budgets/1"
+FORMAT = "roberta.budgets/2"
 
 
 class Keeper:
@@ -46,7 +48,8 @@ class Keeper:
 
     def _key(self, oracle: Any, calls: Sequence[Mapping[str, Any]], dtype: str, draws: int, seed: int) -> str:
         asked = [hash_arrays(call) for call in calls]
-        about = [FORMAT, version("roberta"), dtype, draws, seed, oracle.head, oracle.config.to_json_string(), *asked]
+        model = [FORMAT, NOISE_MODEL, version("roberta"), oracle.head, oracle.config.to_json_string()]
+        about = [*model, dtype, draws, seed, *asked]
         return hashlib.sha256(json.dumps([*about, self._hash_of(oracle)]).encode()).hexdigest()
 
     def _hash_of(self, oracle: Any) -> str:
@@ -79,18 +82,28 @@ class Keeper:
         write_atomically(self.folder / f"{key}.safetensors", content)
 
     def _read(self, key: str) -> Run | None:
-        if self.folder is None or not (self.folder / f"{key}.safetensors").is_file():
+        if self.folder is None or not (path := self.folder / f"{key}.safetensors").is_file():
             return None
-        from safetensors import safe_open
+        try:
+            return _run(path)
+        except Exception as error:  # noqa: BLE001  # whatever a damaged file makes of itself, it can be computed again
+            message = f"{path} is damaged, and computed again ({type(error).__name__}: {error})"
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+            return None
 
-        opened: Any = safe_open(str(self.folder / f"{key}.safetensors"), "np")
-        with opened as file:
-            about = json.loads(file.metadata()["about"])
-            outputs: list[dict[str, Array]] = [{} for _ in range(about["calls"])]
-            spreads: list[dict[str, Spread]] = [{} for _ in range(about["calls"])]
-            for place, (freedom, modes, draws) in [(p, v) for p, v in about.items() if "/" in p]:
-                number, name = place.split("/")
-                pooled = Pooled(file.get_tensor(f"{place}/sigma"), freedom, modes, draws)
-                outputs[int(number)][name] = file.get_tensor(f"{place}/truth")
-                spreads[int(number)][name] = Spread(file.get_tensor(f"{place}/errors"), pooled)
-        return Run(outputs, {}, spreads, {}, about["largest"], PRECISIONS[about["precision"]])
+
+def _run(path: Path) -> Run:
+    """What a file keeps."""
+    from safetensors import safe_open
+
+    opened: Any = safe_open(str(path), "np")
+    with opened as file:
+        about = json.loads(file.metadata()["about"])
+        outputs: list[dict[str, Array]] = [{} for _ in range(about["calls"])]
+        spreads: list[dict[str, Spread]] = [{} for _ in range(about["calls"])]
+        for place, (freedom, modes, draws) in [(p, v) for p, v in about.items() if "/" in p]:
+            number, name = place.split("/")
+            pooled = Pooled(file.get_tensor(f"{place}/sigma"), freedom, modes, draws)
+            outputs[int(number)][name] = file.get_tensor(f"{place}/truth")
+            spreads[int(number)][name] = Spread(file.get_tensor(f"{place}/errors"), pooled)
+    return Run(outputs, {}, spreads, {}, about["largest"], PRECISIONS[about["precision"]])

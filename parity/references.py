@@ -20,6 +20,7 @@ from ..reference.fields import ConfigOverrides
 from ..reference.layers import Array
 from ..reference.parameters import CLASS_NAMES, HEADS
 from ..reference.weights import nest
+from .candidates import Candidate
 from .probes.battery import battery
 from .probes.probe import Probe
 from .reports.hashes import hash_model
@@ -115,6 +116,15 @@ class Reference:
         state = {name: self.state[name] if value is None else np.asarray(value, float) for name, value in state.items()}
         other.parameters = nest(state)
         return other
+
+    def given_to(self, candidate: Candidate, changed: Mapping[str, Array] | None) -> Candidate:
+        """A candidate with these weights, some of them changed; as it is where none are."""
+        if changed is None:
+            return candidate
+        table = self.oracle.table
+        return candidate.with_weights(
+            {name: changed.get(table[name].tied_to or name, np.asarray(value)) for name, value in self.state.items()}
+        )
 
     def describe(self) -> dict[str, Any]:
         """What a report says of it."""

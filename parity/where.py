@@ -195,19 +195,20 @@ def ladder(state: Mapping[str, Array], config: RobertaConfig, prefix: str) -> It
     Yields:
         The place that a departure would be in, and the weights that are changed.
     """
+    parts = {"attention": "attention.output", "crossattention": "crossattention.output", "output": "output"}
+    if not config.add_cross_attention:
+        del parts["crossattention"]
     ends = {
-        f"{prefix}encoder.layer.{i}.{part}": f"{prefix}encoder.layer.{i}.{part}output.dense"
+        f"{prefix}encoder.layer.{i}.{part}": f"{prefix}encoder.layer.{i}.{last}.dense"
         for i in range(config.num_hidden_layers)
-        for part in ("attention.", *(["crossattention."] if config.add_cross_attention else []), "")
+        for part, last in parts.items()
     }
     off = {
         f"{end}.{kind}": np.zeros_like(state[f"{end}.{kind}"]) for end in ends.values() for kind in ("weight", "bias")
     }
     yield f"{prefix}embeddings", off
     for place, end in ends.items():
-        own = {name: value for name, value in off.items() if not name.startswith(f"{end}.")}
-        name = place.removesuffix(".") if not place[-1].isdigit() and place.endswith("attention.") else f"{place}output"
-        yield name.replace("..", "."), own
+        yield place, {name: value for name, value in off.items() if not name.startswith(f"{end}.")}
 
 
 def climbed(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, ClassVar
 
 from ...reference.layers import Array
 from ..candidates import Candidate, CandidateError, Capabilities
+from ..reports.hashes import hash_arrays, hash_file
 
 
 class Adapter:
@@ -56,10 +56,10 @@ class Adapter:
 
     def describe(self) -> dict[str, Any]:
         """Kind, versions, and the hash of each file, or of the weights in memory."""
-        hashes = {path.name: sha256(path) for path in self.files()}
+        hashes = {path.name: hash_file(path) for path in self.files()}
         arrays = self.arrays()
         if arrays:
-            hashes["weights"] = sha256_of_arrays(arrays)
+            hashes["weights"] = hash_arrays(arrays)
         return {"kind": self.kind, "versions": versions(*self.libraries), "sha256": hashes}
 
     def files(self) -> tuple[Path, ...]:
@@ -69,28 +69,6 @@ class Adapter:
     def arrays(self) -> Mapping[str, Array]:
         """The weights that it has in memory, by name."""
         return {}
-
-
-def sha256_of_arrays(arrays: Mapping[str, Array]) -> str:
-    """The hash of named arrays, whatever their order: of each the name, dtype, shape and numbers.
-
-    Example:
-        >>> import numpy as np
-        >>> one, two = {"x": np.ones(1), "y": np.ones(2)}, {"y": np.ones(2), "x": np.ones(1)}
-        >>> sha256_of_arrays(one) == sha256_of_arrays(two) != sha256_of_arrays({"x": np.ones(1)})
-        True
-    """
-    total = hashlib.sha256()
-    for name, value in sorted(arrays.items()):
-        total.update(f"{name} {value.dtype} {value.shape}\n".encode())
-        total.update(value.tobytes())
-    return total.hexdigest()
-
-
-def sha256(path: Path) -> str:
-    """The hash of a file, in hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def versions(*distributions: str) -> dict[str, str]:

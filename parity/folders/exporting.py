@@ -17,11 +17,11 @@ import numpy as np
 from ...dispatch import checkpoint
 from ...files.atomic import new_folder
 from ...reference.layers import Array
-from ..judging import ASKED_BY, OPTIONAL
 from ..probes.battery import battery
 from ..probes.probe import Call, Probe, chains
 from ..probes.real_tokens import judged
 from ..references import Reference
+from ..required import ANSWERS, OPTIONAL, is_required
 from ..tolerances import PRECISIONS, Budget, noisy_runs
 from .folder import MANIFEST, VERSION, WEIGHTS, Answer, Entry, Question
 from .folder_page import page
@@ -145,7 +145,7 @@ class Writing:
         for part, kind in (("truth", np.float64), ("limit", np.float64), ("sigma", np.float32)):
             flat = _numbered([{n: getattr(b, part) for n, b in outputs.items()} for outputs in judged_only])
             self.tensors(f"{folder}/{part}.safetensors", flat, kind)
-        calls = [_question(call, outputs) for call, outputs in zip(probe.calls, judged_only, strict=True)]
+        calls = [_question(call, outputs, model.head) for call, outputs in zip(probe.calls, judged_only, strict=True)]
         return Entry(probe.name, folder, list(probe.catches), probe.remark, bool(state), calls)
 
 
@@ -163,20 +163,15 @@ def _arrays(call: Call) -> dict[str, Any]:
     return {name: value for name, value in call.inputs.items() if not isinstance(value, bool)}
 
 
-def _question(call: Call, outputs: Mapping[str, Budget]) -> Question:
+def _question(call: Call, outputs: Mapping[str, Budget], head: str) -> Question:
     """What the manifest says of a call."""
     answers = {
-        name: Answer(list(budget.truth.shape), _is_required(name, call), _rms_limit(budget))
+        name: Answer(
+            list(budget.truth.shape), is_required(name, call.inputs, head, OPTIONAL | ANSWERS), _rms_limit(budget)
+        )
         for name, budget in outputs.items()
     }
     return Question(call.continues, [name for name, value in call.inputs.items() if value is True], answers)
-
-
-def _is_required(name: str, call: Call) -> bool:
-    """What every port gives, and what this call asks for by itself."""
-    kind = name.partition(".")[0]
-    has_labels = bool({"labels", "start_positions"} & call.inputs.keys())
-    return kind not in OPTIONAL or (kind == "loss" and has_labels) or ASKED_BY.get(kind) in call.inputs
 
 
 # -- truth and limits --------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import hashlib
 import json
 import math
 import zipfile
@@ -23,6 +22,7 @@ from ..findings import Audit, Finding
 from ..probes.coverage import varied
 from ..probes.probe import Call, Probe
 from ..probes.real_tokens import token_counts
+from ..reports.hashes import hash_file
 from ..tolerances import Budget
 
 MANIFEST = "manifest.json"
@@ -59,7 +59,7 @@ def judge(directory: str | Path, outputs: str | Path) -> Audit:
     folder.verify()
     files = _output_files(outputs, [entry.folder for entry in folder.probes])
     found = [_finding(folder, entry, files.get(entry.folder)) for entry in folder.probes]
-    written = {path.name: _hash(path) for path in files.values()}
+    written = {path.name: hash_file(path) for path in files.values()}
     return Audit(
         candidate={"name": str(outputs), "kind": "files", "files": written},
         reference={
@@ -207,7 +207,7 @@ class Folder:
             if Path(name).is_absolute() or ".." in Path(name).parts:
                 raise self._damaged(MANIFEST, f"it names {name!r}, which lies outside the folder")
             path = self.path / name
-            got = _hash(path) if path.is_file() else "no such file"
+            got = hash_file(path) if path.is_file() else "no such file"
             if got != wanted:
                 raise self._damaged(name, f"required SHA-256 {wanted}, got {got}")
 
@@ -233,10 +233,6 @@ def of_call(arrays: Mapping[str, Any], number: int) -> dict[str, Any]:
     """What belongs to one call: "1.logits" of call 1 as "logits"."""
     start = f"{number}."
     return {name.removeprefix(start): value for name, value in arrays.items() if name.startswith(start)}
-
-
-def _hash(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 # -- what the port wrote -----------------------------------------------------------------------------------------------

@@ -5,8 +5,9 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from roberta.parity.arithmetic import ELEMENTARY, ONE_ROUNDING, PRECISIONS, Arithmetic, nearest, walk_of_product
+from roberta.parity.arithmetic import ELEMENTARY, ONE_ROUNDING, PRECISIONS, Arithmetic, nearest
 from roberta.parity.calibrating.emulation import ENGINES, ORDERS, Computing, Emulated, natural, sorted_by_sign
+from roberta.parity.walks import walk_of_product
 from roberta.reference.layers import layer_norm, softmax
 from scipy import special
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+import warnings
 
 import numpy as np
 import pytest
 import roberta
+from roberta.parity import keeping
 from roberta.parity.audit import audit
 from roberta.parity.cases import draw_case, draw_state, small_config
 from roberta.parity.probes.battery import battery
@@ -241,8 +243,6 @@ def test_two_audits_are_equal_and_the_second_takes_its_budgets_from_the_cache(mo
     asked = [probes["text"], probes["called twice"]]
     first = audit(model, model, asked, power=False, cache=tmp_path)
     assert len(list(tmp_path.glob("*.safetensors"))) == 2
-    from roberta.parity import keeping
-
     monkeypatch.setattr(keeping, "noisy_runs", lambda *_, **__: pytest.fail("computed again"))
     second = audit(model, model, asked, power=False, cache=tmp_path)
     assert second.findings == first.findings
@@ -279,3 +279,33 @@ def test_a_probe_of_one_call_is_judged_at_the_whole_rate():
     strict = audit(model, model, [probe], rate=1e-2, power=False).findings[0].worst
     loose = audit(model, model, [probe], rate=1e-12, power=False).findings[0].worst
     assert strict.ratio > loose.ratio
+
+
+def test_a_damaged_cache_is_named_and_computed_again(model, probes, tmp_path):
+    first = audit(model, model, [probes["no padding"]], power=False, cache=tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(path.read_bytes()[:100])
+    with pytest.warns(RuntimeWarning, match=r"\.safetensors is damaged, and computed again"):
+        again = audit(model, model, [probes["no padding"]], power=False, cache=tmp_path)
+    assert again.findings == first.findings
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        audit(model, model, [probes["no padding"]], power=False, cache=tmp_path)
+
+
+def test_another_noise_model_has_limits_of_its_own(model, probes, tmp_path, monkeypatch):
+    audit(model, model, [probes["no padding"]], power=False, cache=tmp_path)
+    before = set(tmp_path.iterdir())
+    monkeypatch.setattr(keeping, "NOISE_MODEL", -1)
+    audit(model, model, [probes["no padding"]], power=False, cache=tmp_path)
+    assert len(set(tmp_path.iterdir()) - before) == len(before) > 0
+
+
+def test_what_was_not_asked_for_is_listed_in_the_order_of_the_answer(model, probes):
+    def port(**inputs):
+        extra = {f"attentions.{i}": np.zeros(1) for i in (7, 3, 9, 5)}
+        return {**model(**inputs).numpy(), **extra}
+
+    finding = audit(port, model, [probes["no padding"]], power=False).findings[0]
+    found = [comparison.name for comparison in finding.comparisons if comparison.problem]
+    assert found == ["attentions.7", "attentions.3", "attentions.9", "attentions.5"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from roberta.parity.compare import compare_array, compare_outputs, first_departure
+from roberta.parity.compare import compare_array, compare_outputs
 from roberta.parity.tolerances import Budget
 
 BUDGET = Budget(truth=np.array([[1.0, 2.0, 3.0]]), sigma=np.full((1, 3), 0.1), limit=np.array([[0.5, 0.5, 0.25]]))
@@ -49,10 +49,3 @@ def test_sigmas_measure_the_error_in_standard_deviations():
 def test_an_output_that_is_missing_is_a_failed_comparison():
     (found,) = compare_outputs({}, {"logits": BUDGET})
     assert not found.passed
-
-
-def test_first_departure_names_the_earliest_tap_and_passes_over_the_missing_ones():
-    wrong = BUDGET.truth + 9
-    order = {"a": BUDGET, "fused": BUDGET, "b": BUDGET, "c": BUDGET}
-    assert first_departure({"a": BUDGET.truth, "b": wrong, "c": wrong}, order).name == "b"
-    assert first_departure({"a": BUDGET.truth}, order) is None

@@ -55,8 +55,7 @@ def taps_of(head, **config):
 def test_a_fault_at_a_tap_is_found_at_that_tap(name):
     model, probe = subject("masked_lm")
     found = audit(Faulty(model, name, off_by_a_thousandth), model, [probe], power=False)
-    if name.endswith("self.key"):  # seen by taps alone where it only moves all scores of a row alike; here it does not
-        assert not found.passed
+    assert not found.passed
     assert found.departure is not None
     assert found.departure.place == name
     assert found.departure.evidence == "taps"
