@@ -15,6 +15,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,7 @@ def main(
     dtype: Annotated[str, typer.Option(help="The precision; tfloat32 of a GPU's float32 products.")] = "float32",
     device: Annotated[str | None, typer.Option(help="Where the engine computes.")] = None,
     power: Annotated[bool, typer.Option(help="State the power, too.")] = False,
+    cache: Annotated[Path | None, typer.Option(help="A folder in which truths are kept, for all engines.")] = None,
 ) -> None:
     """Audit honest engines, and print a line for each."""
     table = Table(
@@ -58,7 +60,7 @@ def main(
                 started = time.perf_counter()
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore")
-                    found = audit(model, reference, dtype=dtype, power=power)
+                    found = audit(model, reference, dtype=dtype, power=power, cache=cache)
             table.add_row(head, backend, *_cells(found, time.perf_counter() - started))
             for finding in found.findings:
                 if finding.status in {"failed", "broken"}:

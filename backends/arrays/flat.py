@@ -45,10 +45,10 @@ class Flat(NamedTuple):
         """How many tokens of each row are computed: (B,)."""
         return np.diff(self.starts)
 
-    def padded(self, values: Array) -> Array:
-        """(n, …) -> (B, T, …), zeros where no token was computed; of an engine without arrays of its own."""
+    def padded(self, values: Array, empty: float = 0.0) -> Array:
+        """(n, …) -> (B, T, …), with `empty` where no token was computed; of an engine without arrays of its own."""
         B, T = self.shape
-        whole = np.zeros((B * T, *values.shape[1:]), values.dtype)
+        whole = np.full((B * T, *values.shape[1:]), empty, values.dtype)
         whole[self.places] = values
         return whole.reshape(B, T, *values.shape[1:])
 

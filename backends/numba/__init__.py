@@ -26,6 +26,7 @@ from ..arrays.weights import (
     to_numpy,
 )
 from .heads import HEADS
+from .inference import Inference
 from .losses import LOSSES
 from .weights import adopt_state_dict_numpy, load_state_dict_numpy
 
@@ -35,6 +36,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "Inference",
     "adopt_state_dict_numpy",
     "device_of",
     "devices",

@@ -83,7 +83,7 @@ def compiled(function: Callable[..., None], dtype: str) -> Callable[..., None]:
 def _signature(function: Callable[..., None], dtype: str) -> Any:
     """The types that the annotations stand for. Only `out` is written to."""
     number = numba.from_dtype(np.dtype(dtype))
-    ranks = {"Row": 1, "Rows": 2, "Panels": 3, "Heads": 4, "Views": 4}
+    ranks = {"Row": 1, "Rows": 2, "Panels": 3, "Heads": 4, "Views": 4, "Flats": 3}
     arrays = {name: (number, rank) for name, rank in ranks.items()}
     arrays |= {"Integers": (numba.int64, 1), "Booleans": (numba.boolean, 4)}
     scalars = {"Number": number, "int": numba.int64}
@@ -91,7 +91,7 @@ def _signature(function: Callable[..., None], dtype: str) -> Any:
     def of(name: str, kind: str) -> Any:
         if kind in scalars:
             return scalars[kind]
-        return numba.types.Array(*arrays[kind], "A" if kind == "Views" else "C", readonly=name != "out")
+        return numba.types.Array(*arrays[kind], "A" if kind in {"Views", "Flats"} else "C", readonly=name != "out")
 
     return numba.void(*(of(name, kind) for name, kind in function.__annotations__.items() if name != "return"))
 

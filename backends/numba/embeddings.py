@@ -19,7 +19,7 @@ def embeddings(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent,
     """dropout(LayerNorm(word + token_type + position)): (B, T, D)."""
     B, T = inputs.tokens.shape[:2]
     total = np.empty((B * T, config.hidden_size), p["LayerNorm"]["weight"].dtype)  # BT D
-    word, ids = _rows(inputs, p)  # BT D
+    word, ids = table_rows(inputs, p)  # BT D
     types = np.zeros((B, T), np.int64) if inputs.token_type_ids is None else inputs.token_type_ids  # B T
     position, places = np.zeros((1, config.hidden_size), total.dtype), np.zeros((B, T), np.int64)  # 1 D, B T
     if config.position_embedding_type == "absolute":
@@ -31,7 +31,7 @@ def embeddings(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent,
     return drop(x, config.hidden_dropout_prob)  # B T D
 
 
-def _rows(inputs: Inputs, p: Any) -> tuple[Array, Integers]:
+def table_rows(inputs: Inputs, p: Any) -> tuple[Array, Integers]:
     """A table and the numbers of its rows: the word table and the ids, or the embeddings given, each its own row."""
     if inputs.inputs_embeds is None:
         return p["word_embeddings"]["weight"], inputs.input_ids

@@ -6,8 +6,8 @@ the same order, so no result depends on the number of threads.
 
 Arrays are C-contiguous, and `out` may be the first argument, but not that of a product. The annotations say dtype and
 rank, and the compiler reads them: `Number` is the model's float32 or float64; `Row`, `Rows`, `Panels` and `Heads` are
-arrays of it with one, two, three and four axes, and `Views` have four and may lie in memory as they like; `Integers`
-has one, `Booleans` four.
+arrays of it with one, two, three and four axes; `Views` have four and `Flats` three, and may lie in memory as they
+like; `Integers` has one, `Booleans` four.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ Rows = Any
 Panels = Any
 Heads = Any
 Views = Any
+Flats = Any
 Integers = Any
 Booleans = Any
 Activation = Callable[[Number], Number]
@@ -286,34 +287,68 @@ def masked_softmax_columns(scores: Rows, mask: Rows, first: int, scale: Number) 
             scores[s, c] *= weights[c]
 
 
+@inner
+def attend(query: Rows, key: Rows, value: Rows, mask: Rows, scale: Number, out: Rows) -> None:
+    """One head of one row, softmax(query key' / scale) value: (T, K), (S, K), (S, K) -> (T, K), a few tokens at a time.
+
+    Their scores stand on end, (S, tokens): so they are the panel by which the values are multiplied, and the softmax of
+    as many tokens is computed side by side.
+    """
+    T, K = query.shape
+    S, width = key.shape[0], columns(out.dtype)
+    queries, keys = packed(query, width), packed(key, ROWS)
+    values = packed(value.T, ROWS)
+    scores = np.empty((keys.shape[0] * ROWS, width), out.dtype)
+    part, nothing = np.empty((ROWS, width), out.dtype), np.zeros(width, out.dtype)
+    for p in range(queries.shape[0]):
+        # scores = query @ key.T
+        for i in range(keys.shape[0]):
+            tile(keys[i], queries[p], nothing, queries[p], scores[i * ROWS : (i + 1) * ROWS])
+        # probs = masked_softmax(scores / scale, is_attended)
+        masked_softmax_columns(scores[:S], mask, p * width, scale)
+        # probs @ value
+        for i in range(values.shape[0]):
+            tile(values[i], scores[:S], nothing, scores, part)
+            for c in range(min(width, T - p * width)):
+                for r in range(min(ROWS, K - i * ROWS)):
+                    out[p * width + c, i * ROWS + r] = part[r, c]
+
+
 @kernel
 def attention(query: Views, key: Views, value: Views, is_attended: Booleans, scale: Number, out: Heads) -> None:
-    """The middle of `attention.attention`: (B, H, T, K) -> (B, T, H, K), with the scores of a few tokens at a time.
-
-    They stand on end, (S, tokens): so they are the panel by which the values are multiplied, and the softmax of as
-    many tokens is computed side by side.
-    """
-    B, H, T, K = query.shape
-    mask_B, S = is_attended.shape[0], key.shape[2]
-    width = columns(out.dtype)
+    """The middle of `attention.attention`: (B, H, T, K) -> (B, T, H, K)."""
+    B, H = query.shape[:2]
+    mask_B = is_attended.shape[0]
     for n in prange(B * H):
         b, h = n // H, n % H
-        queries, keys = packed(query[b, h], width), packed(key[b, h], ROWS)
-        values = packed(value[b, h].T, ROWS)
-        scores = np.empty((keys.shape[0] * ROWS, width), out.dtype)
-        part, nothing = np.empty((ROWS, width), out.dtype), np.zeros(width, out.dtype)
-        for p in range(queries.shape[0]):
-            # scores = query @ key.T
-            for i in range(keys.shape[0]):
-                tile(keys[i], queries[p], nothing, queries[p], scores[i * ROWS : (i + 1) * ROWS])
-            # probs = masked_softmax(scores / scale, is_attended)
-            masked_softmax_columns(scores[:S], is_attended[b if mask_B > 1 else 0, 0], p * width, scale)
-            # (probs @ value).transpose(0, 2, 1, 3)
-            for i in range(values.shape[0]):
-                tile(values[i], scores[:S], nothing, scores, part)
-                for c in range(min(width, T - p * width)):
-                    for r in range(min(ROWS, K - i * ROWS)):
-                        out[b, p * width + c, h, i * ROWS + r] = part[r, c]
+        # (probs @ value).transpose(0, 2, 1, 3)
+        attend(query[b, h], key[b, h], value[b, h], is_attended[b if mask_B > 1 else 0, 0], scale, out[b, :, h])
+
+
+@kernel
+def flat_attention(
+    query: Flats,
+    key: Flats,
+    value: Flats,
+    queries: Integers,
+    tokens: Integers,
+    key_counts: Integers,
+    scale: Number,
+    out: Panels,
+) -> None:
+    """The same of rows that have their own lengths and stand one behind the other: (m, H, K), (n, H, K) -> (m, H, K).
+
+    Row b's queries begin at `queries[b]` and end where the next row's begin; its keys are `key_counts[b]` tokens from
+    `tokens[b]` on.
+    """
+    B, H = key_counts.shape[0], query.shape[1]
+    for n in prange(B * H):
+        b, h = n % B, n // B  # so that each thread has rows of all lengths
+        first, last, start = queries[b], queries[b + 1], tokens[b]
+        end = start + key_counts[b]
+        if last > first:
+            everybody = np.ones((1, end - start), np.bool_)
+            attend(query[first:last, h], key[start:end, h], value[start:end, h], everybody, scale, out[first:last, h])
 
 
 # -- losses ----------------------------------------------------------------------------------------------------------

@@ -19,16 +19,8 @@ from torch.nn import functional as F
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
-from ...reference.outputs import (
-    BaseModelOutput,
-    CausalLMOutput,
-    MaskedLMOutput,
-    MultipleChoiceModelOutput,
-    Output,
-    QuestionAnsweringModelOutput,
-    SequenceClassifierOutput,
-    TokenClassifierOutput,
-)
+from ...reference.outputs import Output
+from ..arrays.answers import Parts, answer
 from ..arrays.flat import Flat, flat_batch
 from . import attention, embeddings, encoder, heads
 from .embeddings import resolve_position_ids
@@ -256,13 +248,14 @@ class Inference:
         places = torch.from_numpy(flat.places).to(rows.tokens.device)  # n
         x, states = self.body(rows, flat, places)  # n D, or w D
 
-        def whole(values: Tensor, empty: float = 0.0) -> Tensor:
-            padded = values.new_full((flat.shape[0] * flat.shape[1], *values.shape[1:]), empty)
+        def whole(values: Tensor, empty: float) -> Tensor:
+            padded = values.new_full((flat.shape[0] * flat.shape[1], *values.shape[1:]), empty)  # BT …
             padded[places] = values
             return padded.view(*flat.shape, *values.shape[1:])  # B T …
 
-        hidden = tuple(map(whole, states)) if rows.output_hidden_states else None  # N+1 of B T D
-        return self.answer(x, whole, flat, inputs, hidden)
+        pooler = self.pooled if has_pooler else None
+        lowest = torch.finfo(self.dtype).min
+        return answer(self.head, x, states, flat, inputs, Parts(whole, heads.at_positions, self.logits, pooler, lowest))
 
     def body(self, inputs: Inputs, flat: Flat, places: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embeddings and all layers: the last vectors, and those before."""
@@ -281,38 +274,20 @@ class Inference:
 
     # -- the heads -----------------------------------------------------------------------------------------------------
 
-    def answer(self, x: Tensor, whole: Any, flat: Flat, inputs: Inputs, hidden: Any) -> Output:
-        """What the head makes of the last vectors: (n, D), or (w, D) where only some are wanted."""
-        if self.head == "model":
-            last = whole(x)  # B T D
-            pooled = None if self.pooler is None else self.pooler(last[:, 0]).tanh()  # B D
-            return BaseModelOutput(last_hidden_state=last, pooler_output=pooled, hidden_states=hidden)
-        if self.head in ("causal_lm", "masked_lm"):
-            record = CausalLMOutput if self.head == "causal_lm" else MaskedLMOutput
-            if inputs.positions is None:
-                return record(logits=whole(self.lm_head(x)), hidden_states=hidden)  # B T V
-            at = x if flat.wanted is not None else whole(x)[tuple(inputs.positions.T)]  # W D
-            return record(logits=self.lm_head(at), hidden_states=hidden)  # W V
-        if self.head == "token_classification":
-            return TokenClassifierOutput(logits=whole(self.denses["classifier"](x)), hidden_states=hidden)  # B T L
-        if self.head == "question_answering":
-            # padding has no logits: no answer starts there
-            logits = whole(self.denses["qa_outputs"](x), torch.finfo(x.dtype).min)  # B T 2
-            return QuestionAnsweringModelOutput(
-                start_logits=logits[..., 0], end_logits=logits[..., 1], hidden_states=hidden
-            )
-        first = x if flat.wanted is not None else whole(x)[:, 0]  # B D
-        if self.head == "multiple_choice":
-            pooled = self.pooler(first).tanh()  # BC D  # pyright: ignore[reportOptionalCall]
-            logits = self.denses["classifier"](pooled).view(inputs.tokens.shape[:2])  # B C
-            return MultipleChoiceModelOutput(logits=logits, hidden_states=hidden)
-        hidden_first = self.denses["dense"](first).tanh()  # B D
-        return SequenceClassifierOutput(logits=self.denses["out_proj"](hidden_first), hidden_states=hidden)  # B L
+    def pooled(self, x: Tensor) -> Tensor:
+        """tanh(W x + b) of first tokens: (B, D) -> (B, D)."""
+        return self.pooler(x).tanh()  # B D  # pyright: ignore[reportOptionalCall]
 
-    def lm_head(self, x: Tensor) -> Tensor:
-        """W_v LayerNorm(gelu(W x + b)) + b_v: (…, D) -> (…, V)."""
-        normed = self.norm(self.denses["dense"].gelu(x))  # … D  # pyright: ignore[reportOptionalCall]
-        return self.denses["decoder"](normed)  # … V
+    def logits(self, x: Tensor) -> Tensor:
+        """The head's own layers: (…, D) -> (…, V) or (…, L)."""
+        denses = self.denses
+        if self.norm is not None:  # W_v LayerNorm(gelu(W x + b)) + b_v
+            return denses["decoder"](self.norm(denses["dense"].gelu(x)))  # … V
+        if self.head == "sequence_classification":  # W_o tanh(W x_0 + b) + b_o
+            return denses["out_proj"](denses["dense"](x).tanh())  # B L
+        if self.head == "multiple_choice":
+            return denses["classifier"](self.pooled(x))  # BC 1
+        return denses["classifier"](x)  # n L
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
@@ -368,7 +343,7 @@ def _dense(module: nn.Linear, dtype: torch.dtype) -> Dense:
 
 
 def _head_denses(model: Any) -> Iterator[tuple[str, nn.Linear]]:
-    """The dense layers of a head, by the last part of their names."""
+    """The dense layers of a head, each by what it is there."""
     if hasattr(model, "lm_head"):
         yield from (("dense", model.lm_head.dense), ("decoder", model.lm_head.decoder))
     elif model.head == "sequence_classification":
@@ -376,7 +351,7 @@ def _head_denses(model: Any) -> Iterator[tuple[str, nn.Linear]]:
     elif model.head in ("multiple_choice", "token_classification"):
         yield "classifier", model.classifier
     elif model.head == "question_answering":
-        yield "qa_outputs", model.qa_outputs
+        yield "classifier", model.qa_outputs
 
 
 def _require_known(model: Any) -> None:
