@@ -63,7 +63,7 @@ def check(
     rows = [
         row
         for reference, weights in _references(checkpoint_or_model, heads)
-        for row in _check_head(reference, weights, reference.battery(0)[0], names, dtype)
+        for row in _check_head(reference, weights, reference.battery(0)[0], names, dtype, has_twins=True)
     ]
     return Report(_title(checkpoint_or_model), dtype, tuple(rows))
 
@@ -160,12 +160,20 @@ def require_heads(heads: Sequence[str] | None) -> Sequence[str]:
     return heads or HEADS
 
 
-def _check_head(reference: Reference, weights: str, probe: Probe, names: Sequence[str], dtype: str) -> Iterator[Row]:
+def _check_head(
+    reference: Reference, weights: str, probe: Probe, names: Sequence[str], dtype: str, *, has_twins: bool = False
+) -> Iterator[Row]:
+    """A row for each engine's model, and, if told so, one for what it gives for inference."""
     keeper = Keeper()
     for name in names:
-        candidate = as_candidate(reference.oracle.to_backend(name, dtype=dtype), name=name)
-        judge = Judge(candidate, reference, dtype, AUDIT_RATE, reference.draws, 0, None, keeper, False)
-        yield _row(reference.oracle.head, name, weights, judge.finding(probe))
+        model = reference.oracle.to_backend(name, dtype=dtype)
+        subjects = {"": model}
+        if has_twins and (twin := model.for_inference()) is not model:
+            subjects["inference"] = twin
+        for variant, subject in subjects.items():
+            candidate = as_candidate(subject, name=name)
+            judge = Judge(candidate, reference, dtype, AUDIT_RATE, reference.draws, 0, None, keeper, False)
+            yield _row(reference.oracle.head, name, weights, judge.finding(probe), variant)
 
 
 def _row(head: str, backend: str, weights: str, finding: Finding, variant: str = "") -> Row:

@@ -10,6 +10,7 @@ from typing import Any, cast
 from ...dispatch.arguments import NO_ARRAYS
 from ...dispatch.arguments import native as to_native
 from ...dispatch.checks import FLAGS
+from ...dispatch.inference import InferenceModel
 from ...dispatch.model import PublicModel
 from ...reference.config import RobertaConfig
 from ...reference.inputs import SIGNATURES
@@ -66,6 +67,41 @@ class ModelCandidate(Adapter):
 
     def _inference(self) -> AbstractContextManager[Any]:
         return self.model.inference()
+
+
+class TwinCandidate(Adapter):
+    """What `for_inference` gives: without taps, and laid out anew for other weights.
+
+    Attributes:
+        twin: it.
+    """
+
+    kind = "inference form of roberta"
+
+    def __init__(self, twin: InferenceModel) -> None:
+        inputs, longest = accepted(twin.head, twin.config), twin.config.usable_length
+        if twin.model is None:  # then some of them are refused
+            inputs -= {"output_attentions", "head_mask"}
+        can = Capabilities(inputs, longest=longest, takes_weights=twin.model is not None)
+        super().__init__(f"{twin.face.__name__} for inference on {twin.backend}", can)
+        self.twin = twin
+
+    def __call__(self, **inputs: Any) -> Mapping[str, Any]:
+        """One pass."""
+        return self.twin(**inputs, return_dict=True).numpy()
+
+    def with_weights(self, state: Mapping[str, Array]) -> Candidate:
+        """A copy of its model with the other weights, laid out."""
+        if not self.capabilities.takes_weights:
+            return super().with_weights(state)
+        model = copy.deepcopy(self.twin.model)
+        model.load_state_dict_numpy(state)
+        return TwinCandidate(model.for_inference(self.twin.dtype))
+
+    def describe(self) -> dict[str, Any]:
+        """Kind, versions, engine and precision."""
+        about = {"head": self.twin.head, "engine": self.twin.backend, "dtype": self.twin.dtype}
+        return super().describe() | {**about, "bytes": self.twin.nbytes}
 
 
 class WrappedCandidate(Adapter):
@@ -144,5 +180,7 @@ def _is_quantised(model: Any) -> bool:
 
 def adapt(thing: Any, reference: Any = None) -> Adapter:
     """A model of ours, or a callable around one, as a candidate."""
+    if isinstance(thing, InferenceModel):
+        return TwinCandidate(thing)
     model = wrapped(thing)
     return ModelCandidate(model) if model is thing else WrappedCandidate(thing, model)
