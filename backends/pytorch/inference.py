@@ -7,7 +7,6 @@ row; the last layer is computed for the tokens whose vectors are wanted.
 
 from __future__ import annotations
 
-import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -22,18 +21,12 @@ from ...reference.inputs import Inputs
 from ...reference.outputs import Output
 from ..arrays.answers import Parts, answer
 from ..arrays.flat import Flat, flat_batch
-from . import attention, embeddings, encoder, heads
+from . import heads
 from .embeddings import resolve_position_ids
-from .layers import ACTIVATIONS, LayerNorm
+from .frozen import Watch, require_known
+from .layers import ACTIVATIONS
 from .products import Dense, dense
 from .weights import is_tracing
-
-#: Modules that are computed here as their `forward` computes them. Any other may compute otherwise.
-KNOWN = frozenset({
-    nn.Linear, nn.Embedding, nn.Dropout, nn.ModuleDict, nn.ModuleList, LayerNorm, embeddings.Embeddings,
-    attention.SelfAttention, attention.CrossAttention, encoder.Layer, encoder.Pooler, encoder.Body, heads.LMHead,
-    heads.ClassificationHead,
-})  # fmt: skip
 
 
 class Run(NamedTuple):
@@ -125,7 +118,7 @@ class Layer:
 
     def __init__(self, module: Any, dtype: torch.dtype, config: RobertaConfig, is_last: bool) -> None:
         own = module.attention.self
-        projections = [(own[name].weight.to(dtype), own[name].bias.to(dtype)) for name in ("query", "key", "value")]
+        projections = [(own[name].weight.to(dtype), _bias(own[name], dtype)) for name in ("query", "key", "value")]
         groups = [projections[:1], projections[1:]] if is_last else [projections]
         self.projections = [dense(*map(torch.cat, zip(*group, strict=True))) for group in groups]
         self.attended = _dense(module.attention.output["dense"], dtype)
@@ -134,7 +127,7 @@ class Layer:
         self.output = _dense(module.output["dense"], dtype)
         self.output_norm = Norm(module.output["LayerNorm"], dtype)
         self.head_size, self.hidden_act = config.head_size, config.hidden_act
-        self.head_count = len(own["query"].bias) // config.head_size  # some may be pruned
+        self.head_count = len(own["query"].weight) // config.head_size  # some may be pruned
 
     def attention(self, x: Tensor, runs: list[Run], wanted: Wanted | None) -> Tensor:
         """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o)."""
@@ -180,7 +173,7 @@ class Inference:
         self.head: str = model.head
         self.config: RobertaConfig = model.config
         self.dtype: torch.dtype = getattr(torch, dtype)
-        _require_known(model)
+        require_known(model)
         with torch.no_grad():
             body = model if self.head == "model" else model.roberta
             N = self.config.num_hidden_layers
@@ -196,7 +189,7 @@ class Inference:
 
     def watch(self, model: Any) -> None:
         """Notice from now on when the model's weights change."""
-        self._watched = [(weakref.ref(p), p._version) for p in model.parameters()]
+        self._watch: Watch | None = Watch(model)
 
     def parameters(self) -> Iterator[Tensor]:
         """The word table, for its dtype and device."""
@@ -210,7 +203,7 @@ class Inference:
 
     def __getstate__(self) -> dict[str, Any]:
         """Whoever unpickles it watches the model that came with it."""
-        return {**vars(self), "_watched": []}
+        return {**vars(self), "_watch": None}
 
     def refusal(self, inputs: Inputs) -> str:
         """What it has no way for.
@@ -219,9 +212,10 @@ class Inference:
             RuntimeError: the weights of the model have changed since.
             ValueError: gradients are wanted.
         """
-        if any((p := ref()) is not None and p._version != version for ref, version in self._watched):
-            message = "the model's weights have changed since for_inference() was called; call it again"
-            raise RuntimeError(message)
+        changed = self._watch.changed() if self._watch and not is_tracing() else ""
+        if changed:
+            what = f"the model's weights have changed since for_inference() was called ({changed})"
+            raise RuntimeError(f"{what}; call it again")
         embeds = inputs.inputs_embeds
         if embeds is not None and embeds.requires_grad and not is_tracing():
             message = "inputs_embeds: what for_inference gave computes no gradients; call the model it was made of"
@@ -239,7 +233,11 @@ class Inference:
         return ", ".join(name for name, is_asked in asked.items() if is_asked)
 
     def run(self, inputs: Inputs, has_labels: bool) -> Output:
-        """`Inputs` -> the head's record."""
+        """`Inputs` -> the head's record. It computes in its own dtype, whatever autocast says."""
+        with torch.autocast(inputs.tokens.device.type, enabled=False):
+            return self._run(inputs, has_labels)
+
+    def _run(self, inputs: Inputs, has_labels: bool) -> Output:
         rows = inputs.flattened() if self.head == "multiple_choice" else inputs
         mask = None if rows.attention_mask is None else rows.attention_mask.cpu().numpy()
         on_host = replace(rows, positions=None if rows.positions is None else rows.positions.cpu().numpy())
@@ -339,7 +337,12 @@ def _wanted(flat: Flat, device: torch.device) -> Wanted | None:
 
 
 def _dense(module: nn.Linear, dtype: torch.dtype) -> Dense:
-    return dense(module.weight.to(dtype), module.bias.to(dtype))
+    return dense(module.weight.to(dtype), _bias(module, dtype))
+
+
+def _bias(module: Any, dtype: torch.dtype) -> Tensor:
+    """Zeros where somebody has put a layer without one."""
+    return module.weight.new_zeros(len(module.weight), dtype=dtype) if module.bias is None else module.bias.to(dtype)
 
 
 def _head_denses(model: Any) -> Iterator[tuple[str, nn.Linear]]:
@@ -352,15 +355,3 @@ def _head_denses(model: Any) -> Iterator[tuple[str, nn.Linear]]:
         yield "classifier", model.classifier
     elif model.head == "question_answering":
         yield "classifier", model.qa_outputs
-
-
-def _require_known(model: Any) -> None:
-    """Modules that somebody has put in another's place, or hooks, would be passed over."""
-    for path, module in model.named_modules():
-        has_hooks = bool(module._forward_hooks or module._forward_pre_hooks)
-        if (module is model or type(module) in KNOWN) and not has_hooks:
-            continue
-        what = "has hooks" if has_hooks else f"is a {type(module).__name__}"
-        where = f"{type(model).__name__}: for_inference computes plain modules, and {path or 'the model itself'} {what}"
-        message = f"{where}; merge or remove it first, or go on with the model"
-        raise TypeError(message)

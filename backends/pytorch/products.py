@@ -7,12 +7,20 @@ processor: one that is missing, raises, or computes with fewer bits than it was 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cache
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+#: dtype -> p: so many bits its numbers have.
+BITS = {torch.float64: 53, torch.float32: 24, torch.bfloat16: 8, torch.float16: 11}
+#: So many bits a sum has, in single and half precision.
+SUM_BITS = 24
+#: (n, K, N) of the products that are tried: few and many rows, short and long sums, sizes that no block divides.
+TRIED = ((1, 64, 48), (16, 768, 96), (37, 3072, 31), (300, 129, 64))
 
 
 class Dense:
@@ -118,39 +126,64 @@ def best_route(dtype: torch.dtype) -> type[Dense]:
 
 
 def keeps_bits(route: type[Dense], dtype: torch.dtype) -> bool:
-    """Whether a route computes in a dtype, and not in a narrower one.
+    """Whether a route computes in a dtype to the last bit, and not in a narrower one.
 
-    Sums of K = 64 products in any order err by at most gamma_K = K u / (1 - K u) of sum |x| |w| (Higham 2002, 3.5). In
-    float32 that is 2^-18; factors that are rounded to bfloat16 or TF32 on the way err by 2^-9 and 2^-12 each, and among
-    thousands of sums some err by a tenth of that. A result in half precision is rounded once more when it is stored.
+    It is asked for products that no order of summation can make inexact: of whole numbers, scaled by a power of two,
+    whose partial sums all have at most p bits. So its answer is compared exactly, whatever p, K and the blocks are:
+    factors that are rounded to bfloat16 or TF32 on the way, or are split in too few parts, and narrow sums all show.
+    GELU nobody computes exactly. With an error function within 4 units in the last place, as vector libraries state
+    theirs, one rounding of 1 + erf <= 2 and one each of two products it errs by at most
+
+        |x| / 2 (8 u + 2 u) + 2 u |x| = 7 u |x|.
 
     Args:
         route: which one.
         dtype: of weights and inputs.
     """
-    u = torch.finfo(dtype).eps / 2
-    generator = torch.Generator().manual_seed(0)
-    depth, size = 64, 96
-    weight, bias = (torch.randn(*shape, generator=generator).to(dtype) for shape in ((size, depth), (size,)))
-    gamma = (depth + 1) * torch.finfo(torch.float32).eps / 2 if u > 2**-24 else (depth + 1) * u
     try:
-        layer = route(weight, bias)
-        for rows in (1, 5, 16, 129):
-            x, other = (torch.randn(rows, count, generator=generator).to(dtype) for count in (depth, size))
-            wide = [part.double() for part in (x, weight, bias, other)]
-            truth = F.linear(wide[0], wide[1], wide[2])  # n out
-            room = gamma * F.linear(wide[0].abs(), wide[1].abs(), wide[2].abs()) + 2 * u * (truth.abs() + 1e-3)
-            slope = 1.13  # of gelu, at most; and it and the sum round once more
-            if not (
-                _is_within(layer(x), truth, room)
-                and _is_within(layer.gelu(x), F.gelu(truth), slope * room + 8 * u * (F.gelu(truth).abs() + 1))
-                and _is_within(layer.plus(x, other), truth + wide[3], room + 2 * u * (truth + wide[3]).abs())
-            ):
-                return False
+        is_exact = all(_is_exact(route, *case) for case in _known_products(dtype))
+        return is_exact and _has_gelu(route, dtype)
     except (RuntimeError, AttributeError, NotImplementedError):  # no such operator, or not for this dtype
         return False
-    return True
 
 
-def _is_within(found: Tensor, truth: Tensor, room: Tensor) -> bool:
-    return bool(((found.double() - truth).abs() <= room).all())
+def _known_products(dtype: torch.dtype) -> Iterator[tuple[Tensor, ...]]:
+    """x, W, b and what is added: numbers of p - 2 bits in sums of two products, then shorter ones in sums of all K."""
+    generator = torch.Generator().manual_seed(0)
+    p = BITS[dtype]
+
+    def whole(bits: int, *shape: int) -> Tensor:
+        bound = 2**bits
+        numbers = torch.randint(1 - bound, bound, shape, generator=generator, dtype=torch.int64)
+        return (numbers.double() / bound).to(dtype)
+
+    def signs(*shape: int) -> Tensor:
+        return torch.randint(2, shape, generator=generator).double().mul(2).sub(1).to(dtype)
+
+    def two_of(rows: int, count: int) -> Tensor:
+        places = torch.rand(rows, count, generator=generator).topk(2).indices  # rows 2
+        return torch.zeros(rows, count, dtype=dtype).scatter_(1, places, signs(rows, 2))
+
+    for n, K, N in TRIED:
+        bias, other = whole(p - 2, N), whole(p - 2, n, N)
+        yield whole(p - 2, n, K), two_of(N, K), bias, other
+        yield two_of(n, K), whole(p - 2, N, K), bias, other
+        short = min(p, SUM_BITS - (K + 2).bit_length())
+        yield whole(short, n, K), signs(N, K), whole(short, N), whole(short, n, N)
+
+
+def _is_exact(route: type[Dense], x: Tensor, weight: Tensor, bias: Tensor, other: Tensor) -> bool:
+    wide = F.linear(x.double(), weight.double(), bias.double())  # n N: exact
+    layer, product = route(weight, bias), wide.to(x.dtype)
+    added = layer.plus(x, other)  # n N
+    once, twice = (wide + other.double()).to(x.dtype), product + other  # half precision may store the product first
+    is_added = bool(((added == once) | (added == twice)).all())
+    return is_added and torch.equal(layer(x), product) and torch.equal(layer.plain(), weight)
+
+
+def _has_gelu(route: type[Dense], dtype: torch.dtype) -> bool:
+    u = 2.0 ** -BITS[dtype]
+    x = torch.linspace(-12.0, 12.0, 64 * 64).reshape(64, 64).to(dtype)
+    found = route(torch.eye(64, dtype=dtype), torch.zeros(64, dtype=dtype)).gelu(x)
+    error = (found.double() - F.gelu(x.double(), approximate="none")).abs()  # 64 64
+    return bool((error <= 7 * u * x.double().abs()).all())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,39 @@ class TF32(Narrow):
         return (x.view(torch.int32) + 0x1000 & ~0x1FFF).view(torch.float32)
 
 
+class Halves(Narrow):
+    """x in two parts of bfloat16, which is 16 bits."""
+
+    def narrowed(self, x: Tensor) -> Tensor:
+        high = super().narrowed(x)
+        return high + super().narrowed(x - high)
+
+
+class OfLongSums(Narrow):
+    """As a library may choose, by size."""
+
+    def narrowed(self, x: Tensor) -> Tensor:
+        return super().narrowed(x) if x.shape[1] > 64 else x
+
+
+class OfManyRows(Narrow):
+    def narrowed(self, x: Tensor) -> Tensor:
+        return super().narrowed(x) if len(x) > 256 else x
+
+
+class NarrowWeight(Dense):
+    def laid_out(self, weight: Tensor) -> Tensor:
+        return weight.half().to(weight.dtype)
+
+
+class NarrowSum(Dense):
+    """Sums of blocks, added up in half precision."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        blocks = zip(x.split(32, 1), self.weight.split(32, 1), strict=True)
+        return sum((a @ b.T).bfloat16() for a, b in blocks).to(x.dtype) + self.bias
+
+
 class TanhGelu(Dense):
     def gelu(self, x: Tensor) -> Tensor:
         return nn.functional.gelu(self(x), approximate="tanh")
@@ -70,7 +104,9 @@ class Raising(Dense):
         raise RuntimeError(message)
 
 
-@pytest.mark.parametrize("route", [Narrow, TF32, TanhGelu, Raising])
+@pytest.mark.parametrize(
+    "route", [Narrow, TF32, Halves, OfLongSums, OfManyRows, NarrowWeight, NarrowSum, TanhGelu, Raising]
+)
 def test_a_route_that_drops_bits_or_raises_is_passed_over(route: type[Dense], monkeypatch: pytest.MonkeyPatch) -> None:
     assert not keeps_bits(route, torch.float32)
     monkeypatch.setattr(products, "ROUTES", (route, Dense))
@@ -112,22 +148,101 @@ def test_other_dtypes_stay_within_their_budgets(model: Any, dtype: str) -> None:
 # -- the model behind it -----------------------------------------------------------------------------------------------
 
 
-def test_weights_that_change_are_noticed(model: Any) -> None:
-    twin = model.for_inference()
-    twin(**INPUTS)
+def in_place(model: Any) -> None:
     with torch.no_grad():
         model.lm_head.dense.weight.add_(1)
+
+
+def by_an_optimizer(model: Any) -> None:
+    model(**CASE.inputs).loss.backward()
+    torch.optim.AdamW(model.parameters()).step()
+
+
+def by_replacing_a_parameter(model: Any) -> None:
+    model.lm_head.dense.weight = nn.Parameter(model.lm_head.dense.weight.detach() + 1)
+
+
+def by_replacing_a_module(model: Any) -> None:
+    model.lm_head.dense = nn.Linear(*model.lm_head.dense.weight.shape)
+
+
+def by_other_memory(model: Any) -> None:
+    model.lm_head.dense.weight.data = model.lm_head.dense.weight.data + 1
+
+
+CHANGES = {
+    "in place": in_place,
+    "optimizer": by_an_optimizer,
+    "parameter": by_replacing_a_parameter,
+    "module": by_replacing_a_module,
+    "memory": by_other_memory,
+    "load": lambda model: model.load_state_dict(model.state_dict()),
+    "assign": lambda model: model.load_state_dict({n: v + 1 for n, v in model.state_dict().items()}, assign=True),
+    "double": lambda model: model.double(),
+    "pruned": lambda model: model.prune_heads({0: [1]}),
+    "resized": lambda model: model.resize_token_embeddings(120),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+@pytest.mark.parametrize("keep_weights", [True, False])
+def test_weights_that_change_are_noticed(model: Any, change: Any, keep_weights: bool) -> None:
+    twin = model.for_inference(keep_weights=keep_weights)
+    twin(**INPUTS)
+    change(model)
     with pytest.raises(RuntimeError, match=r"weights have changed since for_inference\(\).*call it again"):
         twin(**INPUTS)
     model.for_inference()(**INPUTS)
 
 
-def test_an_optimizers_step_is_noticed(model: Any) -> None:
-    twin = model.for_inference()
-    model(**CASE.inputs).loss.backward()
-    torch.optim.AdamW(model.parameters()).step()
+def test_the_copy_of_a_twin_watches_its_own_model(model: Any) -> None:
+    twin = copy.deepcopy(model.for_inference())
+    in_place(model)
+    twin(**INPUTS)
+    in_place(twin.model)
     with pytest.raises(RuntimeError, match="call it again"):
         twin(**INPUTS)
+
+
+def test_what_changes_no_weight_is_no_change(model: Any) -> None:
+    twin = model.for_inference()
+    expected = twin(**INPUTS).logits
+    model.train()(**CASE.inputs).loss.backward()
+    model.eval().requires_grad_(False)
+    assert torch.equal(twin(**INPUTS).logits, expected)
+
+
+def test_a_model_that_inference_mode_has_made() -> None:
+    with torch.inference_mode():
+        model = made()
+    require(model.for_inference()(**INPUTS))
+
+
+def test_a_dense_layer_without_bias(model: Any) -> None:
+    own = model.roberta.encoder.layer[0].attention.self
+    for layers, name in ((own, "key"), (model.lm_head, "dense")):
+        plain = layers[name] if layers is own else getattr(layers, name)
+        bare = nn.Linear(plain.in_features, plain.out_features, bias=False)
+        setattr(layers, name, bare)
+    spec = made().to_backend("numpy", "float64")
+    zeroed = {n: v * 0 if n.endswith(("layer.0.attention.self.key.bias", "lm_head.dense.bias")) else v
+              for n, v in {**spec.state_dict_numpy(), **state_of(model)}.items()}  # fmt: skip
+    spec.load_state_dict_numpy(zeroed)
+    limits, _ = budgets(spec, INPUTS, "float32")
+    limits = {n: b.judging(judged(n, b.truth.shape, INPUTS, "masked_lm")) for n, b in limits.items()}
+    (comparison,) = compare_outputs(flat_outputs(model.for_inference()(**INPUTS)), limits)
+    assert comparison.passed, str(comparison)
+
+
+def state_of(model: Any) -> dict[str, Any]:
+    return {name: value.double().numpy() for name, value in model.state_dict().items()}
+
+
+def test_autocast_changes_nothing(model: Any) -> None:
+    twin = model.for_inference()
+    expected = twin(**INPUTS).logits
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(twin(**INPUTS).logits, expected)
 
 
 def test_without_its_model_the_weights_are_gone() -> None:
@@ -140,11 +255,13 @@ def test_without_its_model_the_weights_are_gone() -> None:
     twin(**INPUTS)
 
 
-@pytest.mark.parametrize("what", ["hook", "another module", "parametrised"])
+@pytest.mark.parametrize("what", ["hook", "forward", "another module", "parametrised"])
 def test_modules_that_compute_otherwise_are_named(model: Any, what: str) -> None:
     dense_layer = model.roberta.encoder.layer[1].output["dense"]
     if what == "hook":
         dense_layer.register_forward_hook(lambda *_: None)
+    elif what == "forward":
+        dense_layer.forward = lambda x: x
     elif what == "another module":
         model.roberta.encoder.layer[1].output["dense"] = nn.Sequential(dense_layer, nn.Identity())
     else:
