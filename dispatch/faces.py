@@ -47,7 +47,7 @@ class Face(type):
 
     def __instancecheck__(cls, instance: Any) -> bool:
         """Whether it is a model of this class, or the twin of one for inference, which is of its face."""
-        is_twin = getattr(type(instance), "is_twin", False)
+        is_twin = getattr(instance.__class__, "is_twin", False)
         return super().__instancecheck__(instance) or (is_twin and issubclass(instance.face, cls))
 
     def on(cls, backend: str | None = None) -> type[Any]:

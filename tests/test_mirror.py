@@ -95,6 +95,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             "residual": "the end of both sublayers, in one kernel",
         },
         "layers": {"FUSED": "activation -> the kernel that has it with the dense layer"},
+        "embeddings": {"table_rows": "which rows of which table, for one kernel"},
         "heads": {"Head": "keeps the packed parameters", "tree": "and reads them", "HEADS": "head -> class"},
         "weights": {
             "SELF": "the projections that are packed together",

@@ -76,7 +76,7 @@ def flat_batch(head: str, inputs: Inputs, mask: Any, *, has_pooler: bool = False
         (array([ 0,  1,  2,  3,  5,  6,  7,  4,  8,  9, 10, 11]), array([4, 3, 4]), array([0, 7, 8]))
     """
     B, T = inputs.tokens.shape[:2]
-    is_key = np.ones((B, T), bool) if mask is None else np.asarray(mask) >= 1  # B T
+    is_key: Any = np.ones((B, T), bool) if mask is None else np.asarray(mask) >= 1  # B T
     looks = np.full((B, T), every_token)  # B T
     wanted: Any = None
     if head in FIRST or has_pooler:

@@ -35,7 +35,7 @@ class Run(NamedTuple):
     Attributes:
         queries: where their first query is.
         tokens: where their first token is.
-        count: how many rows.
+        row_count: how many rows.
         query_count: how many queries each row has.
         token_count: how many tokens; the first `key_count` are keys.
         key_count: how many keys.
@@ -44,7 +44,7 @@ class Run(NamedTuple):
 
     queries: int
     tokens: int
-    count: int
+    row_count: int
     query_count: int
     token_count: int
     key_count: int
@@ -296,7 +296,7 @@ def _mixed(query: Tensor, key: Tensor, value: Tensor, runs: list[Run]) -> Tensor
     m, H, K = query.shape
     mixed = query.new_empty(m, H, K)
     for run in runs:
-        g, end = run.count, run.queries + run.count * run.query_count
+        g, end = run.row_count, run.queries + run.row_count * run.query_count
         q = query[run.queries : end].view(g, run.query_count, H, K).transpose(1, 2)  # g H t K
         tokens = slice(run.tokens, run.tokens + g * run.token_count)
         k, v = (
@@ -311,16 +311,16 @@ def _runs(query_starts: Any, starts: Any, flat: Flat) -> list[Run]:
     """Neighbouring rows of one size together; rows without a query are left out."""
     runs: list[Run] = []
     columns = (query_starts[:-1], np.diff(query_starts), starts[:-1], flat.counts, flat.key_counts, flat.is_uniform)
-    for queries, query_count, tokens, *size in zip(*columns, strict=True):
+    for queries, query_count, tokens, token_count, key_count, is_uniform in zip(*columns, strict=True):
         if not query_count:
             continue
-        own = (int(query_count), *map(int, size[:2]), bool(size[2]))
-        last = runs[-1] if runs else None
-        follows = last is not None and last.tokens + last.count * last.token_count == tokens
-        if last is not None and follows and last[3:] == own:
-            runs[-1] = last._replace(count=last.count + 1)
+        sizes = (int(query_count), int(token_count), int(key_count))
+        own = Run(int(queries), int(tokens), 1, *sizes, is_uniform=bool(is_uniform))
+        last = runs[-1] if runs else own
+        if runs and last.tokens + last.row_count * last.token_count == own.tokens and last[3:] == own[3:]:
+            runs[-1] = last._replace(row_count=last.row_count + 1)
         else:
-            runs.append(Run(int(queries), int(tokens), 1, *own))
+            runs.append(own)
     return runs
 
 

@@ -94,7 +94,7 @@ class TwinCandidate(Adapter):
         """A copy of its model with the other weights, laid out."""
         if not self.capabilities.takes_weights:
             return super().with_weights(state)
-        model = copy.deepcopy(self.twin.model)
+        model: Any = copy.deepcopy(self.twin.model)
         model.load_state_dict_numpy(state)
         return TwinCandidate(model.for_inference(self.twin.dtype))
 
