@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any, Self
@@ -47,6 +48,12 @@ class InferenceModel:
     def engine(self) -> Any:
         """The engine's package."""
         return registry.load(self.backend)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        """The model's."""
+        written = inspect.signature(self.face.__call__)
+        return written.replace(parameters=list(written.parameters.values())[1:])
 
     def like(self) -> Any:
         """What arrays made for it are like."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import pickle
 from collections.abc import Mapping
 from functools import cache
@@ -220,6 +221,7 @@ def test_it_is_an_instance_of_its_face_and_says_what_it_is(backend: str) -> None
     assert twin.for_inference() is twin
     assert twin.eval() is twin
     if isinstance(twin, InferenceModel):
+        assert list(inspect.signature(twin).parameters)[-1] == "positions"
         assert twin.nbytes > 0
         assert f"for inference on {backend}" in repr(twin)
 
