@@ -607,7 +607,10 @@ def test_an_untied_language_model_goes_both_ways(engine: str, tmp_path: Path, ag
     with torch.no_grad():
         got, wanted = dict(ours(**inputs).items()), dict(peer(**tensors(inputs)).items())
         agreement.in_float64(head, engine, flat(got), flat(wanted))
-        assert torch.equal(again.eval()(**tensors(inputs)).logits, wanted["logits"])
+        for name, parameter in peer.state_dict().items():
+            assert torch.equal(again.state_dict()[name], parameter), name
+        # where weights lie in memory changes how some processors round their products
+        agreement.in_float64(head, engine, flat(dict(again.eval()(**tensors(inputs)).items())), flat(wanted))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64", "float16", "bfloat16"])
