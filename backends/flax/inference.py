@@ -260,7 +260,8 @@ def _places(flat: Flat, n: int) -> Places:
     is_key = np.arange(S) < _filled(flat.key_counts, R, 0)[:, None]  # B S
     wanted = None if flat.wanted is None else jnp.asarray(_filled(flat.wanted, bucket(len(flat.wanted)), 0))  # w
     at, is_uniform = _filled(row * S + place, n, 0), _filled(flat.is_uniform, R, 0)  # n, B
-    return Places(*map(jnp.asarray, (table, at, is_key, is_uniform)), wanted)
+    by_row, in_flat, keys, uniform = map(jnp.asarray, (table, at, is_key, is_uniform))
+    return Places(by_row, in_flat, keys, uniform, wanted)
 
 
 def _laid_out(model: Any) -> Tree:
