@@ -84,8 +84,10 @@ def attention(x: Array, p: Tree, places: Places, settings: Settings, *, is_last:
     scores = jnp.matmul(query, key.swapaxes(-1, -2), precision=PRECISION) / sqrt(K)  # B H S S
     scores = at_least_single(jnp.where(places.is_key[:, None, None], scores, jnp.finfo(scores.dtype).min))  # B H S S
     weights = jnp.exp(scores - scores.max(-1, keepdims=True))  # B H S S
-    mixed = jnp.matmul(weights.astype(x.dtype), value, precision=PRECISION)  # B H S K
-    mixed = (mixed / weights.sum(-1, keepdims=True)).astype(x.dtype)  # B H S K
+    total = weights.sum(-1, keepdims=True)  # B H S 1
+    if scores.dtype != x.dtype:  # a sum that is divided afterwards may be too large for half precision
+        weights, total = (weights / total).astype(x.dtype), jnp.ones((), x.dtype)  # B H S S
+    mixed = jnp.matmul(weights, value, precision=PRECISION) / total  # B H S K
     merged = mixed.swapaxes(1, 2).reshape(-1, whole.shape[2] * K)  # BS HK
     at = places.flat
     if is_last and places.wanted is not None:
