@@ -86,7 +86,9 @@ class InferenceModel:
             what = f"{self.face.__name__}: for_inference({self.dtype!r}) has no way for {reason}"
             message = f"{what}, and its model computes in {self.model.dtype}; call a model in {self.dtype}"
             raise ValueError(message)
-        with self.model.inference():
+        # a compiler that looks on forbids some engines to switch anything, and there is nothing to switch
+        is_off = self.engine.is_tracing() and not self.model.training
+        with nullcontext() if is_off else self.model.inference():
             return self.model.run(inputs)
 
     def generate(self, *args: Any, **kwargs: Any) -> Any:

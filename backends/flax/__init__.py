@@ -31,6 +31,7 @@ from ...reference.config import RobertaConfig
 from ...reference.outputs import OUTPUTS
 from .attention import FixedCache
 from .heads import HEADS
+from .inference import Inference
 from .layers import REMEDIES, dtypes
 from .losses import LOSSES
 from .weights import (
@@ -56,6 +57,7 @@ __all__ = [
     "LOSSES",
     "REMEDIES",
     "Array",
+    "Inference",
     "added_shapes",
     "adopt_state_dict_numpy",
     "device_of",
