@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..reference.inputs import LABELS, Inputs
 from ..reference.outputs import Output
-from . import arguments, checks
+from . import arguments, checks, registry
 
 
 def called(
@@ -30,7 +30,7 @@ def called(
     past = arguments.as_cache(given.get("past_key_values"), given.get("attention_mask"), model)
     given["past_key_values"] = past
     if model.checks_inputs:
-        look = arguments.outlined if model.engine.is_tracing() else arguments.visible
+        look = arguments.outlined if _is_open(model.engine, given) else arguments.visible
         checks.check_call(model.head, model.config, {name: look(name, value) for name, value in given.items()})
     native = {name: arguments.native(name, value, model) for name, value in given.items()}
     labels = [native[name] for name in LABELS[model.head] if native[name] is not None]
@@ -39,3 +39,38 @@ def called(
         output = replace(output, loss=model.engine.LOSSES[model.head](output, *labels, model.config))
     wants_record = model.config.return_dict if native["return_dict"] is None else native["return_dict"]
     return output if wants_record else output.to_tuple()
+
+
+def _is_open(engine: Any, given: Mapping[str, Any]) -> bool:
+    """Whether the values are unknown: to a compiler that looks on, or because an argument has a shape only."""
+    has_values = getattr(engine, "has_values", None)
+    return engine.is_tracing() or (has_values is not None and not all(map(has_values, given.values())))
+
+
+@dataclass(frozen=True)
+class Body:
+    """A head's body as a model that can be called: what `called` asks of one."""
+
+    body: Any
+    backend: str
+    head: str = "model"
+    checks_inputs: bool = True
+
+    @property
+    def config(self) -> Any:
+        """The head's."""
+        return self.body.config
+
+    @property
+    def engine(self) -> Any:
+        """The engine's package."""
+        return registry.load(self.backend)
+
+    def like(self) -> Any:
+        """What arrays made for it are like."""
+        return self.body
+
+
+def body_called(backend: str, body: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What `model.roberta(...)` answers: as the bare model is called, so it is checked, converted and answered."""
+    return called(Body(body, backend), args, kwargs, lambda inputs, _: body.run(inputs))

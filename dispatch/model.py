@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, Unpack
@@ -22,7 +23,7 @@ from ..reference.outputs import Output
 from ..reference.parameters import CLASS_NAMES, Parameter, initial_values, parameter_table
 from ..reference.taps import Recorder, Tap, silent, symbols
 from . import checkpoint, interventions, matching, surgery
-from .calling import called
+from .calling import body_called, called
 from .dropout import dropout_off
 from .faces import Face, bind, face_of, origin
 from .inference import InferenceModel
@@ -164,6 +165,9 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         """
         vars(self).pop("config", None)
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
+        body = getattr(self, "roberta", None)
+        if hasattr(body, "entry"):  # of engines whose users call a body as they call a model
+            body.entry = partial(body_called, self.backend)  # pyright: ignore[reportOptionalMemberAccess]
         self.options = options
         lacking = {name: parameter for name, parameter in table.items() if (parameter.tied_to or name) not in state}
         drawn = initial_values(lacking, config, seed)

@@ -104,11 +104,29 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
         },
     },
     "pytorch": {
-        "layers": {"widened": "half precision is summed in single", "embedding": "a table as a module"},
-        "attention": {"mixed": "chooses between the two paths", "fused": "PyTorch's own path"},
-        "encoder": _CHUNKS,
+        "layers": {
+            "widened": "half precision is summed in single",
+            "embedding": "a table as a module",
+            **dict.fromkeys(("Part", "hear"), "a module whose hooks see tensors alone"),
+        },
+        "attention": {
+            "Heads": "what self- and cross-attention have in common",
+            "fused": "PyTorch's own path",
+            "Residual": "the end of both sublayers, a module of the checkpoint's tree",
+        },
+        "encoder": {
+            **_CHUNKS,
+            **dict.fromkeys(("Intermediate", "Encoder"), "modules of the checkpoint's tree"),
+            "alone": "a layer can be called by itself",
+            "run": "the bare model's",
+        },
         "heads": {**_MODULE, **_TABLE},
-        "weights": {**_TRAINING, **_ADDED, "no_gradients": "PyTorch records them unless told"},
+        "weights": {
+            **_TRAINING,
+            **_ADDED,
+            "no_gradients": "PyTorch records them unless told",
+            "has_values": "tensors of the meta device have none",
+        },
     },
     "tensorflow": {
         "layers": {

@@ -17,7 +17,7 @@ from ...reference.attention import Attended, Context
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.taps import Tap, is_asked_for, scope, silent
-from .layers import LayerNorm, dropout, embedding, linear, softmax
+from .layers import LayerNorm, Part, dropout, embedding, linear, softmax
 
 # -- masks ---------------------------------------------------------------------------------------------------------
 
@@ -85,47 +85,33 @@ def masked_heads(probs: Tensor, head_mask: Tensor | None) -> Tensor:
     return probs if head_mask is None else probs * head_mask
 
 
-class Attention(nn.Module):
-    """LayerNorm(x + W_o concat_h(softmax((q k' + relative) / sqrt(K)) v) + b_o), with q = x W_q' + b_q."""
+class Heads(Part):
+    """concat_h(softmax((q k' + relative) / sqrt(K)) v), with q = x W_q' + b_q: what stands at `self` in a checkpoint."""
 
     def __init__(self, config: RobertaConfig, width: int, is_relative: bool) -> None:
         super().__init__()
         D = config.hidden_size
         self.config = config
-        projections: dict[str, nn.Module] = {name: linear(D, width) for name in ("query", "key", "value")}
+        self.query, self.key, self.value = linear(D, width), linear(D, width), linear(D, width)
+        self.distance_embedding: nn.Embedding | None = None
         if is_relative and config.position_embedding_type != "absolute":
-            projections["distance_embedding"] = embedding(2 * config.max_position_embeddings - 1, config.head_size)
-        self.self = nn.ModuleDict(projections)
-        self.output = nn.ModuleDict({"dense": linear(width, D), "LayerNorm": LayerNorm(D, config.layer_norm_eps)})
-        self.drop_probs = dropout(config.attention_probs_dropout_prob)
-        self.drop = dropout(config.hidden_dropout_prob)
+            self.distance_embedding = embedding(2 * config.max_position_embeddings - 1, config.head_size)
+        self.dropout = dropout(config.attention_probs_dropout_prob)
 
     def attention(self, x: Tensor, key_value: tuple[Tensor, Tensor], context: Context, tap: Tap = silent) -> Attended:
-        """The equation, from the query on: output (B, T, D), probs (B, H, T, S) or None on the fused path."""
-        at = scope(tap, "self")
-        query = at("query", split_heads(self.self["query"](x), self.config.head_size))  # B H T K
-        merged, probs = self.mixed(query, key_value, context, at)  # B T HK
-        dense = tap("output.dense", self.output["dense"](merged))  # B T D
-        total = tap("output.sum", x + self.drop(dense))  # B T D
-        output = self.output["LayerNorm"](total, scope(tap, "output.LayerNorm"))  # B T D
-        return Attended(output, probs, *key_value)
-
-    def mixed(
-        self, query: Tensor, key_value: tuple[Tensor, Tensor], context: Context, at: Tap
-    ) -> tuple[Tensor, Tensor | None]:
-        """The values, mixed by the probabilities: (B, T, HK), and the probabilities (B, H, T, S) where computed."""
+        """The equation: the values, mixed by the probabilities (B, T, HK); see `Attended`."""
         key, value = key_value  # B H S K
+        query = tap("query", split_heads(self.query(x), self.config.head_size))  # B H T K
         is_explicit = context.inputs.output_attentions or context.head_mask is not None
-        is_explicit = is_explicit or is_asked_for(at, "scores", "probs")
-        if not is_explicit and "distance_embedding" not in self.self:
-            return at("context", merge_heads(self.fused(query, key, value, context))), None  # B T HK
-        # a ModuleDict has no `get`
-        table = self.self["distance_embedding"] if "distance_embedding" in self.self else None  # noqa: SIM401
-        relative = relative_scores(query, key, table, self.config)  # B H T S  # pyright: ignore[reportArgumentType]
-        scores = at("scores", (query @ key.transpose(-1, -2) + relative) / sqrt(self.config.head_size))  # B H T S
-        probs = at("probs", masked_softmax(scores, context.is_attended))  # B H T S
-        probs = masked_heads(self.drop_probs(probs), context.head_mask)  # B H T S
-        return at("context", merge_heads(probs @ value)), probs  # B T HK
+        is_explicit = is_explicit or is_asked_for(tap, "scores", "probs")
+        if not is_explicit and self.distance_embedding is None:
+            merged = tap("context", merge_heads(self.fused(query, key, value, context)))  # B T HK
+            return Attended(merged, None, key, value)
+        relative = relative_scores(query, key, self.distance_embedding, self.config)  # B H T S
+        scores = tap("scores", (query @ key.transpose(-1, -2) + relative) / sqrt(self.config.head_size))  # B H T S
+        probs = tap("probs", masked_softmax(scores, context.is_attended))  # B H T S
+        probs = masked_heads(self.dropout(probs), context.head_mask)  # B H T S
+        return Attended(tap("context", merge_heads(probs @ value)), probs, key, value)
 
     def fused(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
         """The same by one fused kernel: (B, H, T, K).
@@ -133,7 +119,7 @@ class Attention(nn.Module):
         What a row that may look at nobody becomes depends on the kernel (zeros, NaN, or the softmax of its scores,
         where half precision is summed in single). Here such a row is let through and then given the mean of all values.
         """
-        rate = self.drop_probs.p if self.training else 0.0
+        rate = self.dropout.p if self.training else 0.0
         attended = context.is_attended
         if attended is None:
             return F.scaled_dot_product_attention(query, key, value, dropout_p=rate)  # B H T K
@@ -145,30 +131,61 @@ class Attention(nn.Module):
     def keys_and_values(self, x: Tensor, tap: Tap = silent) -> tuple[Tensor, Tensor]:
         """What the tokens x (B, S, D) offer to those that look at them: key and value, each (B, H, S, K)."""
         K = self.config.head_size
-        key = tap("key", split_heads(self.self["key"](x), K))  # B H S K
-        value = tap("value", split_heads(self.self["value"](x), K))  # B H S K
+        key = tap("key", split_heads(self.key(x), K))  # B H S K
+        value = tap("value", split_heads(self.value(x), K))  # B H S K
         return key, value
 
 
-class SelfAttention(Attention):
-    """`Attention` of the tokens x (B, T, D) to themselves and to the cached tokens before them."""
+class SelfAttention(Heads):
+    """`Heads` of the tokens x (B, T, D), which look at themselves and at the cached tokens before them."""
 
-    def forward(self, x: Tensor, context: Context, tap: Tap = silent) -> Attended:
+    def forward(self, x: Tensor, *, context: Context | None = None, tap: Tap = silent) -> Attended:
         """(B, T, D) -> `Attended`."""
-        key, value = self.keys_and_values(x, scope(tap, "self"))  # B H T K
+        context = Context(self.config, Inputs()) if context is None else context
+        key, value = self.keys_and_values(x, tap)  # B H T K
         if context.past is not None:
             key = torch.cat([context.past[0], key], dim=2)  # B H S K
             value = torch.cat([context.past[1], value], dim=2)  # B H S K
         return self.attention(x, (key, value), context, tap)
 
 
-class CrossAttention(Attention):
-    """`Attention` of a decoder's tokens x (B, T, D) to an encoder's, whose keys and values are cached once computed."""
+class CrossAttention(Heads):
+    """`Heads` of a decoder's tokens x (B, T, D), which look at an encoder's; its keys and values are cached."""
 
-    def forward(self, x: Tensor, context: Context, tap: Tap = silent) -> Attended:
+    def forward(self, x: Tensor, *, context: Context, tap: Tap = silent) -> Attended:
         """(B, T, D) -> `Attended`."""
         if context.past is not None and len(context.past) == 4:
             key, value = context.past[2:]  # B H E K
         else:
-            key, value = self.keys_and_values(context.inputs.encoder_hidden_states, scope(tap, "self"))  # B H E K
+            key, value = self.keys_and_values(context.inputs.encoder_hidden_states, tap)  # B H E K
         return self.attention(x, (key, value), context._replace(is_attended=context.is_source_attended), tap)
+
+
+class Residual(Part):
+    """LayerNorm(x + W y + b): the end of both sublayers, what stands at `output` in a checkpoint."""
+
+    def __init__(self, config: RobertaConfig, width: int) -> None:
+        super().__init__()
+        self.dense = linear(width, config.hidden_size)
+        self.LayerNorm = LayerNorm(config.hidden_size, config.layer_norm_eps)
+        self.dropout = dropout(config.hidden_dropout_prob)
+
+    def forward(self, y: Tensor, x: Tensor, *, tap: Tap = silent) -> Tensor:
+        """(B, T, HK) or (B, T, F), and (B, T, D) -> (B, T, D)."""
+        dense = tap("dense", self.dense(y))  # B T D
+        total = tap("sum", x + self.dropout(dense))  # B T D
+        return self.hear(self.LayerNorm, scope(tap, "LayerNorm"), total)  # B T D
+
+
+class Attention(Part):
+    """LayerNorm(x + W_o concat_h(softmax((q k' + relative) / sqrt(K)) v) + b_o)."""
+
+    def __init__(self, config: RobertaConfig, heads: Heads) -> None:
+        super().__init__()
+        self.self = heads
+        self.output = Residual(config, heads.query.out_features)
+
+    def forward(self, x: Tensor, *, context: Context | None = None, tap: Tap = silent) -> Attended:
+        """(B, T, D) -> `Attended`, of the output (B, T, D)."""
+        mixed, *rest = self.hear(self.self, scope(tap, "self"), x, context=context)  # B T HK
+        return Attended(self.hear(self.output, scope(tap, "output"), mixed, x), *rest)

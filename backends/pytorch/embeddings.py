@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.taps import Tap, scope, silent
-from .layers import LayerNorm, dropout, embedding
+from .layers import LayerNorm, Part, dropout, embedding
 
 
 def position_ids(input_ids: Tensor, pad_token_id: int, past_token_count: Tensor) -> Tensor:
@@ -38,7 +38,7 @@ def resolve_position_ids(inputs: Inputs, config: RobertaConfig) -> Tensor:
     return torch.arange(1, T + 1, device=device) + past[:, None] + config.pad_token_id  # B T
 
 
-class Embeddings(nn.Module):
+class Embeddings(Part):
     """dropout(LayerNorm(word + token_type + position)): (B, T, D)."""
 
     def __init__(self, config: RobertaConfig) -> None:
@@ -50,17 +50,25 @@ class Embeddings(nn.Module):
         self.position_embeddings = embedding(config.max_position_embeddings, D, pad)
         self.token_type_embeddings = embedding(config.type_vocab_size, D)
         self.LayerNorm = LayerNorm(D, config.layer_norm_eps)
-        self.drop = dropout(config.hidden_dropout_prob)
+        self.dropout = dropout(config.hidden_dropout_prob)
 
-    def forward(self, inputs: Inputs, tap: Tap = silent) -> Tensor:
-        """Sum, normalise, drop out: (B, T, D)."""
-        word = self.word_embeddings(inputs.input_ids) if inputs.inputs_embeds is None else inputs.inputs_embeds
-        token_type_ids = inputs.token_type_ids
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        *,
+        tap: Tap = silent,
+    ) -> Tensor:
+        """Sum, normalise, drop out: ids (B, T) or, in place of the word table's rows, (B, T, D) -> (B, T, D)."""
+        word = self.word_embeddings(input_ids) if inputs_embeds is None else inputs_embeds  # B T D
         if token_type_ids is None:
             token_type_ids = torch.zeros(word.shape[:2], dtype=torch.long, device=word.device)
         total = word + self.token_type_embeddings(token_type_ids)  # B T D
         if self.config.position_embedding_type == "absolute":
+            inputs = Inputs(input_ids=input_ids, inputs_embeds=inputs_embeds, position_ids=position_ids)
             total = total + self.position_embeddings(resolve_position_ids(inputs, self.config))  # B T D
         total = tap("sum", total)  # B T D
-        x = self.LayerNorm(total, scope(tap, "LayerNorm"))  # B T D
-        return self.drop(x)  # B T D
+        x = self.hear(self.LayerNorm, scope(tap, "LayerNorm"), total)  # B T D
+        return self.dropout(x)  # B T D

@@ -1,51 +1,86 @@
-"""The encoder: feed-forward layer, one layer, the stack, the pooler, and the body that all heads share."""
+"""The encoder: feed-forward layer, one layer, the stack, the pooler, and the body that all heads share.
+
+A module takes tensors and gives a tensor or a tuple that begins with it, as hooks expect; what it has to know of the
+call is an argument by name, `context`, and without one it attends to all.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from ...reference.attention import Context
+from ...reference.attention import Attended, Context
 from ...reference.config import RobertaConfig
 from ...reference.encoder import BodyOutput, LayerOutput, collected
 from ...reference.inputs import Inputs
+from ...reference.outputs import BaseModelOutput
 from ...reference.taps import Tap, is_asked_for, scope, silent
-from .attention import CrossAttention, SelfAttention, is_attended, is_source_attended
-from .embeddings import Embeddings, token_count
-from .layers import ACTIVATIONS, LayerNorm, dropout, linear
+from .attention import Attention, CrossAttention, Residual, SelfAttention, is_attended, is_source_attended
+from .clients import Clients
+from .embeddings import Embeddings, resolve_position_ids, token_count
+from .layers import ACTIVATIONS, Part, linear
 
 
-class Layer(nn.Module):
+class Intermediate(Part):
+    """activation(W_1 x + b_1)."""
+
+    def __init__(self, config: RobertaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.dense = linear(config.hidden_size, config.intermediate_size)
+
+    def forward(self, x: Tensor, *, tap: Tap = silent) -> Tensor:
+        """(B, T, D) -> (B, T, F)."""
+        dense = tap("dense", self.dense(x))  # B T F
+        return tap("output", ACTIVATIONS[self.config.hidden_act](dense, tap))  # B T F
+
+
+class Layer(Part):
     """Self-attention, cross-attention where there is an encoder to look at, feed-forward."""
 
     def __init__(self, config: RobertaConfig, i: int) -> None:
         super().__init__()
-        D, F = config.hidden_size, config.intermediate_size
         self.config = config
-        self.attention = SelfAttention(config, config.attention_head_count(i) * config.head_size, is_relative=True)
+        width = config.attention_head_count(i) * config.head_size
+        self.attention = Attention(config, SelfAttention(config, width, is_relative=True))
         if config.add_cross_attention:
-            self.crossattention = CrossAttention(config, D, is_relative=False)
-        self.intermediate = nn.ModuleDict({"dense": linear(D, F)})
-        self.output = nn.ModuleDict({"dense": linear(F, D), "LayerNorm": LayerNorm(D, config.layer_norm_eps)})
-        self.drop = dropout(config.hidden_dropout_prob)
+            self.crossattention = Attention(config, CrossAttention(config, config.hidden_size, is_relative=False))
+        self.intermediate = Intermediate(config)
+        self.output = Residual(config, config.intermediate_size)
 
     def feed_forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
         """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2): (B, T, D)."""
-        activation = ACTIVATIONS[self.config.hidden_act]
-        dense = tap("intermediate.dense", self.intermediate["dense"](x))  # B T F
-        activated = tap("intermediate.output", activation(dense, scope(tap, "intermediate")))  # B T F
-        dense = tap("output.dense", self.output["dense"](activated))  # B T D
-        total = tap("output.sum", x + self.drop(dense))  # B T D
-        return self.output["LayerNorm"](total, scope(tap, "output.LayerNorm"))  # B T D
+        activated = self.hear(self.intermediate, scope(tap, "intermediate"), x)  # B T F
+        return self.hear(self.output, scope(tap, "output"), activated, x)  # B T D
 
-    def forward(self, x: Tensor, context: Context, tap: Tap = silent) -> LayerOutput:
-        """(B, T, D) -> `LayerOutput`."""
-        attended = self.attention(x, context, scope(tap, "attention"))  # .output B T D
-        cross_attended = None
+    def forward(
+        self, x: Tensor, attention_mask: Tensor | None = None, *, context: Context | None = None, tap: Tap = silent
+    ) -> tuple[Tensor, ...]:
+        """(B, T, D) -> its output (B, T, D), and behind it what the call asks for.
+
+        That is, where asked for, the probabilities (B, H, T, S), those of cross-attention, and the keys and values of
+        each: HF's tuple.
+
+        Args:
+            x: (B, T, D).
+            attention_mask: of a layer that is called by itself; see `Encoder`.
+            context: what the encoder knows of the call.
+            tap: see `taps`.
+        """
+        context = alone(self.config, attention_mask) if context is None else context
+        attended = Attended(*self.hear(self.attention, scope(tap, "attention"), x, context=context))
+        asked = [attended]
         if self.config.add_cross_attention and context.has_source:
-            cross_attended = self.crossattention(attended.output, context, scope(tap, "crossattention"))
-        y = attended.output if cross_attended is None else cross_attended.output  # B T D
-        return LayerOutput(self.chunked_feed_forward(y, tap), attended, cross_attended)
+            crossed = self.hear(self.crossattention, scope(tap, "crossattention"), attended.output, context=context)
+            asked.append(Attended(*crossed))
+        y = self.chunked_feed_forward(asked[-1].output, tap)  # B T D
+        probs = [part.probs for part in asked] if context.inputs.output_attentions else []
+        cached = [tensor for part in asked for tensor in (part.key, part.value)] if context.inputs.use_cache else []
+        return (y, *probs, *cached)
 
     def chunked_feed_forward(self, x: Tensor, tap: Tap) -> Tensor:
         """`feed_forward` over slices of T, to save memory; the last slice may be shorter. Then it has no taps."""
@@ -55,46 +90,111 @@ class Layer(nn.Module):
         return torch.cat([self.feed_forward(part) for part in x.split(size, dim=1)], dim=1)  # B T D
 
 
-class Pooler(nn.Module):
+def alone(config: RobertaConfig, attention_mask: Tensor | None = None) -> Context:
+    """What a layer that is called by itself knows: a mask (…, T, S) of booleans, or of HF's 0 and lowest numbers."""
+    if attention_mask is not None and attention_mask.is_floating_point():
+        attention_mask = attention_mask == 0
+    return Context(config, Inputs(), attention_mask)
+
+
+def _layer_output(parts: tuple[Tensor, ...], inputs: Inputs) -> LayerOutput:
+    """What a layer's tuple holds, by name."""
+    is_crossed = len(parts) - 1 == 2 * (inputs.output_attentions + 2 * inputs.use_cache)
+    probs = parts[1 : 2 + is_crossed] if inputs.output_attentions else (None, None)
+    cached = parts[len(parts) - 2 * (1 + is_crossed) :] if inputs.use_cache else (None,) * 4
+    crossed = Attended(None, probs[1], *cached[2:]) if is_crossed and len(parts) > 1 else None
+    return LayerOutput(parts[0], Attended(None, probs[0], *cached[:2]), crossed)
+
+
+class Pooler(Part):
     """The first token's vector through one dense layer: tanh(W x_0 + b)."""
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__()
         self.dense = linear(config.hidden_size, config.hidden_size)
 
-    def forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
+    def forward(self, x: Tensor, *, tap: Tap = silent) -> Tensor:
         """(B, T, D) -> (B, D)."""
         dense = tap("dense", self.dense(x[:, 0]))  # B D
         return tap("output", dense.tanh())  # B D
 
 
-class Body(nn.Module):
-    """Embeddings and all layers: what every head stands on."""
+class Encoder(Part):
+    """All layers, one after the other.
+
+    Attributes:
+        checkpoint: how a layer is called so that its activations are computed again in the backward pass, rather than
+            kept: `torch.utils.checkpoint`. None: they are kept.
+    """
+
+    def __init__(self, config: RobertaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.layer = nn.ModuleList([Layer(config, i) for i in range(config.num_hidden_layers)])
+        self.checkpoint: Callable[..., Any] | None = None
+
+    def forward(
+        self, x: Tensor, attention_mask: Tensor | None = None, *, context: Context | None = None, tap: Tap = silent
+    ) -> BodyOutput:
+        """(B, T, D) -> `BodyOutput`; the arguments are those of a `Layer`."""
+        context = alone(self.config, attention_mask) if context is None else context
+        inputs = context.inputs
+        states: list[Tensor] = [x]
+        outputs: list[LayerOutput] = []
+        recomputes = self.checkpoint is not None and self.training and tap is silent
+        for i, layer in enumerate(self.layer):
+            if recomputes:
+                parts = self.checkpoint(partial(layer, context=context.of_layer(i)), x)
+            else:
+                parts = self.hear(layer, scope(tap, f"layer.{i}"), x, context=context.of_layer(i))
+            result = _layer_output(parts, inputs)
+            x = result.output  # B T D
+            states.append(x)
+            outputs.append(result)
+        count = token_count(inputs, self.config.pad_token_id) if inputs.use_cache else None  # B
+        return collected(inputs, count, states, outputs)
+
+
+class Body(Clients, Part):
+    """Embeddings and all layers: what every head stands on.
+
+    Attributes:
+        entry: what calls it as the bare model is called, with its checks and conversions, where a head has it as
+            `roberta`: a function of this body, the arguments, and those by name.
+    """
 
     def __init__(self, config: RobertaConfig, has_pooler: bool = False) -> None:
         super().__init__()
         self.config = config
         self.embeddings = Embeddings(config)
-        layers = nn.ModuleList([Layer(config, i) for i in range(config.num_hidden_layers)])
-        self.encoder = nn.ModuleDict({"layer": layers})
+        self.encoder = Encoder(config)
         self.pooler = Pooler(config) if has_pooler else None
+        self.entry: Callable[..., Any] | None = None
+
+    def run(self, inputs: Inputs, tap: Tap = silent) -> BaseModelOutput:
+        """`Inputs` -> `BaseModelOutput`."""
+        result = self.body(inputs, tap)  # .last_hidden_state B T D
+        x, pooled = result.last_hidden_state, None
+        if self.pooler is not None:
+            pooled = self.hear(self.pooler, scope(tap, "pooler"), x)  # B D
+        return BaseModelOutput(**result._asdict(), pooler_output=pooled)
 
     def body(self, inputs: Inputs, tap: Tap = silent) -> BodyOutput:
         """`Inputs` -> `BodyOutput`."""
-        x = self.embeddings(inputs, scope(tap, "embeddings"))  # B T D
-        context = call_context(inputs, self.config)
-        states: list[Tensor] = [x]
-        outputs: list[LayerOutput] = []
-        for i, layer in enumerate(self.encoder["layer"]):  # pyright: ignore[reportArgumentType]
-            result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
-            x = result.output  # B T D
-            states.append(x)
-            outputs.append(result)
-        return collected(inputs, token_count(inputs, self.config.pad_token_id), states, outputs)
+        is_absolute = self.config.position_embedding_type == "absolute"
+        positions = resolve_position_ids(inputs, self.config) if is_absolute else None  # B T, the cache counted
+        given = (inputs.input_ids, inputs.token_type_ids, positions, inputs.inputs_embeds)
+        x = self.hear(self.embeddings, scope(tap, "embeddings"), *given)  # B T D
+        return self.hear(self.encoder, scope(tap, "encoder"), x, context=call_context(inputs, self.config))
 
-    def forward(self, inputs: Inputs, tap: Tap = silent) -> BodyOutput:
-        """`Inputs` -> `BodyOutput`."""
-        return self.body(inputs, tap)
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """As the bare model is called; a head that stands on it hands its checked `Inputs` over, as `inputs`."""
+        if "inputs" in kwargs:
+            return self.run(**kwargs)
+        if self.entry is None:
+            message = "a body by itself has no checked call: call .run(Inputs(...)), or make a RobertaModel"
+            raise TypeError(message)
+        return self.entry(self, args, kwargs)
 
 
 def call_context(inputs: Inputs, config: RobertaConfig) -> Context:

@@ -12,9 +12,9 @@ from .layers import LayerNorm
 
 #: Modules that are computed as their `forward` computes them. Any other may compute otherwise.
 KNOWN = frozenset({
-    nn.Linear, nn.Embedding, nn.Dropout, nn.ModuleDict, nn.ModuleList, LayerNorm, embeddings.Embeddings,
-    attention.SelfAttention, attention.CrossAttention, encoder.Layer, encoder.Pooler, encoder.Body, heads.LMHead,
-    heads.ClassificationHead,
+    nn.Linear, nn.Embedding, nn.Dropout, nn.ModuleList, LayerNorm, embeddings.Embeddings, attention.SelfAttention,
+    attention.CrossAttention, attention.Residual, attention.Attention, encoder.Intermediate, encoder.Layer,
+    encoder.Pooler, encoder.Encoder, encoder.Body, heads.LMHead, heads.ClassificationHead,
 })  # fmt: skip
 
 

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.outputs import (
-    BaseModelOutput,
     CausalLMOutput,
     MaskedLMOutput,
     MultipleChoiceModelOutput,
@@ -16,8 +15,9 @@ from ...reference.outputs import (
     TokenClassifierOutput,
 )
 from ...reference.taps import Tap, scope, silent
+from .clients import Clients
 from .encoder import Body
-from .layers import LayerNorm, dropout, gelu, linear
+from .layers import LayerNorm, Part, dropout, gelu, linear
 
 
 def at_positions(x: Tensor, positions: Tensor | None = None) -> Tensor:
@@ -27,7 +27,7 @@ def at_positions(x: Tensor, positions: Tensor | None = None) -> Tensor:
     return x[positions[:, 0], positions[:, 1]]  # W D
 
 
-class LMHead(nn.Module):
+class LMHead(Part):
     """Vectors -> logits over the vocabulary: W_v LayerNorm(gelu(W x + b)) + b_v."""
 
     def __init__(self, config: RobertaConfig, word_embeddings: nn.Embedding) -> None:
@@ -40,31 +40,31 @@ class LMHead(nn.Module):
         if config.tie_word_embeddings:
             self.decoder.weight = word_embeddings.weight
 
-    def forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
+    def forward(self, x: Tensor, *, tap: Tap = silent) -> Tensor:
         """(…, D) -> (…, V)."""
         dense = tap("dense", self.dense(x))  # … D
         activated = tap("gelu", gelu(dense, tap))  # … D
-        normed = self.layer_norm(activated, scope(tap, "layer_norm"))  # … D
+        normed = self.hear(self.layer_norm, scope(tap, "layer_norm"), activated)  # … D
         return tap("logits", self.decoder(normed))  # … V
 
 
-class ClassificationHead(nn.Module):
+class ClassificationHead(Part):
     """The first token's vector -> logits over the labels: W_o tanh(W x_0 + b) + b_o."""
 
     def __init__(self, config: RobertaConfig) -> None:
         super().__init__()
         self.dense = linear(config.hidden_size, config.hidden_size)
         self.out_proj = linear(config.hidden_size, config.num_labels)
-        self.drop = dropout(config.classifier_dropout_prob)
+        self.dropout = dropout(config.classifier_dropout_prob)
 
-    def forward(self, x: Tensor, tap: Tap = silent) -> Tensor:
+    def forward(self, x: Tensor, *, tap: Tap = silent) -> Tensor:
         """(B, T, D) -> (B, L)."""
-        first = self.drop(x[:, 0])  # B D
+        first = self.dropout(x[:, 0])  # B D
         hidden = tap("tanh", tap("dense", self.dense(first)).tanh())  # B D
-        return tap("logits", self.out_proj(self.drop(hidden)))  # B L
+        return tap("logits", self.out_proj(self.dropout(hidden)))  # B L
 
 
-class Head(nn.Module):
+class Head(Clients, Part):
     """A head: its configuration, and `run`, which takes checked inputs."""
 
     roberta: Body
@@ -88,12 +88,6 @@ class Model(Body):
         """The word table, as the module that looks ids up in it."""
         return self.embeddings.word_embeddings
 
-    def run(self, inputs: Inputs, tap: Tap = silent) -> BaseModelOutput:
-        """`Inputs` -> `BaseModelOutput`."""
-        result = self.body(inputs, tap)  # .last_hidden_state B T D
-        pooled = self.pooler(result.last_hidden_state, scope(tap, "pooler")) if self.pooler else None  # B D
-        return BaseModelOutput(**result._asdict(), pooler_output=pooled)
-
 
 class CausalLM(Head):
     """Each token predicts the next one; the causal mask comes from `config.is_decoder`."""
@@ -105,9 +99,9 @@ class CausalLM(Head):
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> CausalLMOutput:
         """`Inputs` -> `CausalLMOutput`."""
-        result = self.roberta(inputs, scope(tap, "roberta"))
+        result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs)
         x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
-        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
+        logits = self.hear(self.lm_head, scope(tap, "lm_head"), x)  # B T V, or W V
         return CausalLMOutput(
             logits=logits,
             past_key_values=result.past_key_values,
@@ -127,9 +121,9 @@ class MaskedLM(Head):
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> MaskedLMOutput:
         """`Inputs` -> `MaskedLMOutput`."""
-        result = self.roberta(inputs, scope(tap, "roberta"))
+        result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs)
         x = at_positions(result.last_hidden_state, inputs.positions)  # B T D, or W D
-        logits = self.lm_head(x, scope(tap, "lm_head"))  # B T V, or W V
+        logits = self.hear(self.lm_head, scope(tap, "lm_head"), x)  # B T V, or W V
         return MaskedLMOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 
@@ -143,8 +137,8 @@ class SequenceClassification(Head):
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> SequenceClassifierOutput:
         """`Inputs` -> `SequenceClassifierOutput`."""
-        result = self.roberta(inputs, scope(tap, "roberta"))
-        logits = self.classifier(result.last_hidden_state, scope(tap, "classifier"))  # B L
+        result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs)
+        logits = self.hear(self.classifier, scope(tap, "classifier"), result.last_hidden_state)  # B L
         return SequenceClassifierOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 
@@ -155,15 +149,14 @@ class MultipleChoice(Head):
         super().__init__(config)
         self.roberta = Body(config, has_pooler=True)
         self.classifier = linear(config.hidden_size, 1)
-        self.drop = dropout(config.hidden_dropout_prob)
+        self.dropout = dropout(config.hidden_dropout_prob)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> MultipleChoiceModelOutput:
         """`Inputs` -> `MultipleChoiceModelOutput`."""
         B, C = inputs.tokens.shape[:2]
-        result = self.roberta(inputs.flattened(), scope(tap, "roberta"))
-        x = result.last_hidden_state  # BC T D
-        pooled = self.roberta.pooler(x, scope(tap, "roberta.pooler"))  # BC D  # pyright: ignore[reportOptionalCall]
-        logits = tap("classifier.logits", self.classifier(self.drop(pooled)))  # BC 1
+        result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs.flattened())
+        pooled = result.pooler_output  # BC D
+        logits = tap("classifier.logits", self.classifier(self.dropout(pooled)))  # BC 1
         return MultipleChoiceModelOutput(
             logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions
         )
@@ -176,12 +169,12 @@ class TokenClassification(Head):
         super().__init__(config)
         self.roberta = Body(config)
         self.classifier = linear(config.hidden_size, config.num_labels)
-        self.drop = dropout(config.classifier_dropout_prob)
+        self.dropout = dropout(config.classifier_dropout_prob)
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> TokenClassifierOutput:
         """`Inputs` -> `TokenClassifierOutput`."""
-        result = self.roberta(inputs, scope(tap, "roberta"))
-        logits = tap("classifier.logits", self.classifier(self.drop(result.last_hidden_state)))  # B T L
+        result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs)
+        logits = tap("classifier.logits", self.classifier(self.dropout(result.last_hidden_state)))  # B T L
         return TokenClassifierOutput(logits=logits, hidden_states=result.hidden_states, attentions=result.attentions)
 
 
@@ -195,7 +188,7 @@ class QuestionAnswering(Head):
 
     def run(self, inputs: Inputs, tap: Tap = silent) -> QuestionAnsweringModelOutput:
         """`Inputs` -> `QuestionAnsweringModelOutput`."""
-        result = self.roberta(inputs, scope(tap, "roberta"))
+        result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs)
         logits = tap("qa_outputs.logits", self.qa_outputs(result.last_hidden_state))  # B T 2
         return QuestionAnsweringModelOutput(
             start_logits=logits[..., 0],  # B T

@@ -118,16 +118,16 @@ class Layer:
 
     def __init__(self, module: Any, dtype: torch.dtype, config: RobertaConfig, is_last: bool) -> None:
         own = module.attention.self
-        projections = [(own[name].weight.to(dtype), _bias(own[name], dtype)) for name in ("query", "key", "value")]
+        projections = [(part.weight.to(dtype), _bias(part, dtype)) for part in (own.query, own.key, own.value)]
         groups = [projections[:1], projections[1:]] if is_last else [projections]
         self.projections = [dense(*map(torch.cat, zip(*group, strict=True))) for group in groups]
-        self.attended = _dense(module.attention.output["dense"], dtype)
-        self.attended_norm = Norm(module.attention.output["LayerNorm"], dtype)
-        self.intermediate = _dense(module.intermediate["dense"], dtype)
-        self.output = _dense(module.output["dense"], dtype)
-        self.output_norm = Norm(module.output["LayerNorm"], dtype)
+        self.attended = _dense(module.attention.output.dense, dtype)
+        self.attended_norm = Norm(module.attention.output.LayerNorm, dtype)
+        self.intermediate = _dense(module.intermediate.dense, dtype)
+        self.output = _dense(module.output.dense, dtype)
+        self.output_norm = Norm(module.output.LayerNorm, dtype)
         self.head_size, self.hidden_act = config.head_size, config.hidden_act
-        self.head_count = len(own["query"].weight) // config.head_size  # some may be pruned
+        self.head_count = len(own.query.weight) // config.head_size  # some may be pruned
 
     def attention(self, x: Tensor, runs: list[Run], wanted: Wanted | None) -> Tensor:
         """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o)."""
@@ -179,7 +179,7 @@ class Inference:
             N = self.config.num_hidden_layers
             self.embeddings = Embeddings(body.embeddings, self.dtype, self.config)
             self.layers = [
-                Layer(layer, self.dtype, self.config, i == N - 1) for i, layer in enumerate(body.encoder["layer"])
+                Layer(layer, self.dtype, self.config, i == N - 1) for i, layer in enumerate(body.encoder.layer)
             ]
             self.pooler = None if body.pooler is None else _dense(body.pooler.dense, self.dtype)
             self.denses = {name: _dense(module, self.dtype) for name, module in _head_denses(model)}

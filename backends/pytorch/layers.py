@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import sqrt
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +13,19 @@ from torch.nn import functional as F
 from ...reference.taps import Tap, is_asked_for, silent
 
 Activation = Callable[[Tensor, Tap], Tensor]
+
+
+class Part(nn.Module):
+    """A module that states its quantities to a tap. It is called with its tensors, and is silent then."""
+
+    def hear(self, part: nn.Module, tap: Tap, *values: Any, **context: Any) -> Any:
+        """Call a part of this one. The tap goes along only where somebody listens, and only to a `Part`.
+
+        So hooks see the tensors alone, and a module of anybody's may stand in a part's place.
+        """
+        if tap is silent or not isinstance(part, Part):
+            return part(*values, **context)
+        return part(*values, **context, tap=tap)
 
 
 def linear(in_size: int, out_size: int) -> nn.Linear:
@@ -25,7 +39,7 @@ def embedding(row_count: int, width: int, padding_idx: int | None = None) -> nn.
     return nn.Embedding.from_pretrained(table, freeze=False, padding_idx=padding_idx)
 
 
-class LayerNorm(nn.LayerNorm):
+class LayerNorm(Part, nn.LayerNorm):
     """(x - mean) / sqrt(variance + eps) * weight + bias, biased variance. PyTorch's own eps would be 1e-5."""
 
     def __init__(self, size: int, eps: float) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._subclasses import FakeTensor
 
 
 def state_dict_numpy(model: nn.Module) -> dict[str, Any]:
@@ -72,8 +73,15 @@ def dtype_name(model: nn.Module) -> str:
 
 
 def is_tracing() -> bool:
-    """Whether values are unknown because a compiler looks at the program."""
-    return torch.compiler.is_compiling() or torch.jit.is_tracing()  # pyright: ignore[reportPrivateImportUsage]
+    """Whether values are unknown because a compiler, or a transform of `torch.func`, looks at the program."""
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
+        return True
+    return torch._C._functorch.peek_interpreter_stack() is not None
+
+
+def has_values(value: Any) -> bool:
+    """Whether its numbers can be looked at: a tensor on the meta device, or a fake one, has a shape only."""
+    return not isinstance(value, Tensor) or not (value.is_meta or isinstance(value, FakeTensor))
 
 
 def devices() -> list[str]:
