@@ -37,7 +37,7 @@ def called(
     output = run(arguments.as_inputs(native, model, bool(labels)), bool(labels))
     if labels:
         output = replace(output, loss=model.engine.LOSSES[model.head](output, *labels, model.config))
-    wants_record = model.config.return_dict if native["return_dict"] is None else native["return_dict"]
+    wants_record = model.config.use_return_dict if native["return_dict"] is None else native["return_dict"]
     return output if wants_record else output.to_tuple()
 
 

@@ -25,7 +25,7 @@ class InferenceModel:
         model: the model it was made of; None where its weights were not kept.
         runner: the engine's `Inference`: laid-out weights, and `run`.
         face: of which of the seven names it is an instance.
-        dtype: in which it computes.
+        dtype_name: in which it computes; `dtype` says it as the framework's users have it.
         training: False: dropout is off.
     """
 
@@ -38,11 +38,17 @@ class InferenceModel:
     def __init__(self, model: Any, dtype: str, keep_weights: bool = True) -> None:
         self.model = model if keep_weights else None
         self.face = face_of(type(model))
-        self.dtype = dtype
+        self.dtype_name = dtype
         for name in TAKEN:
             setattr(self, name, getattr(model, name))
         with model.inference():
             self.runner = self.engine.Inference(model, dtype)
+
+    @property
+    def dtype(self) -> Any:
+        """In which it computes: "float32", and torch.float32 on PyTorch."""
+        own = getattr(self.engine, "own_dtype", str)
+        return own(self.dtype_name)
 
     @property
     def engine(self) -> Any:
@@ -82,9 +88,9 @@ class InferenceModel:
             what = f"{self.face.__name__}: for_inference(keep_weights=False) has no way for {reason}"
             message = f"{what}; call the model that it was made of, or make it with keep_weights=True"
             raise ValueError(message)
-        if self.dtype != self.model.dtype:
-            what = f"{self.face.__name__}: for_inference({self.dtype!r}) has no way for {reason}"
-            message = f"{what}, and its model computes in {self.model.dtype}; call a model in {self.dtype}"
+        if self.dtype_name != self.model.dtype_name:
+            what = f"{self.face.__name__}: for_inference({self.dtype_name!r}) has no way for {reason}"
+            message = f"{what}, and its model computes in {self.model.dtype_name}; call a model in {self.dtype_name}"
             raise ValueError(message)
         # a compiler that looks on forbids some engines to switch anything, and there is nothing to switch
         is_off = self.engine.is_tracing() and not self.model.training
@@ -106,7 +112,7 @@ class InferenceModel:
 
     def for_inference(self, dtype: Any = None, *, keep_weights: bool = True) -> Self:
         """Itself, if nothing else is asked for."""
-        if dtype in (None, self.dtype) and keep_weights == (self.model is not None):
+        if dtype in (None, self.dtype, self.dtype_name) and keep_weights == (self.model is not None):
             return self
         if self.model is None:
             message = "for_inference: this one has not kept its model's weights; call the model's own for_inference"
@@ -153,5 +159,5 @@ class InferenceModel:
     def __repr__(self) -> str:
         """Engine, dtype and what it takes."""
         kept = "beside its model's" if self.model is not None else "and no others"
-        what = f"{self.face.__name__} for inference on {self.backend} in {self.dtype}"
+        what = f"{self.face.__name__} for inference on {self.backend} in {self.dtype_name}"
         return f"<{what}: {self.nbytes / 1e6:.0f} MB of laid-out weights, {kept}>"

@@ -27,7 +27,7 @@ from .calling import body_called, called
 from .dropout import dropout_off
 from .faces import Face, bind, face_of, origin
 from .inference import InferenceModel
-from .options import LoadOptions, require_config, require_dtype, require_options, require_overrides
+from .options import LoadOptions, as_config, require_dtype, require_options, require_overrides, without_unread
 from .weights import Weights
 
 #: Names that a subclass cannot have for its own.
@@ -131,7 +131,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             ValueError: a dtype that the engine lacks; or of a state the names, if `strict`, a shape, or a number that
                 would become infinite in this dtype.
         """
-        require_config(config, type(self).__name__)
+        config = as_config(config, type(self).__name__)
         options = {**_beside_options(type(self)), **options}
         require_options(options, self.head)
         seed, dtype, device, state, strict, owned = _given(type(self), seed, dtype, device, state, strict, not state)
@@ -271,29 +271,47 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             >>> fast([[0, 5, 2], [0, 2, 1]], attention_mask=[[1, 1, 1], [1, 1, 0]]).logits[1, 2].any()
             np.False_
         """
-        chosen = require_dtype(self.dtype if dtype is None else dtype, self.backend, self.engine)
+        chosen = require_dtype(self.dtype_name if dtype is None else dtype, self.backend, self.engine)
         is_own = type(self) is not face_of(type(self)).on(self.backend)  # a subclass computes as it likes
         if is_own or not hasattr(self.engine, "Inference"):
-            return self.to_backend(self.backend, dtype=chosen).eval() if chosen != self.dtype else self.eval()
+            return self.to_backend(self.backend, dtype=chosen).eval() if chosen != self.dtype_name else self.eval()
         twin: Any = InferenceModel(self, chosen, keep_weights)
         return twin
 
     # -- sizes -------------------------------------------------------------------------------------------------------
 
-    def resize_token_embeddings(self, new_num_tokens: int, seed: int = 0) -> Self:
+    def resize_token_embeddings(
+        self,
+        new_num_tokens: int | None = None,
+        pad_to_multiple_of: int | None = None,
+        mean_resizing: bool = False,
+        seed: int = 0,
+    ) -> Any:
         """Give the vocabulary another size, in place: rows are cut off, or drawn anew behind the old ones.
 
         The parameters become new objects: make the optimizer afterwards.
 
         Args:
-            new_num_tokens: V, above the padding, beginning and end ids.
+            new_num_tokens: V, above the padding, beginning and end ids; None for as many as there are.
+            pad_to_multiple_of: V is rounded up to a multiple of it, as half-precision products like it.
+            mean_resizing: draw new rows around the mean of the old ones, of a billionth of their covariance, in place
+                of drawing them as initial weights are: then a new token changes the probabilities of the others
+                little (Hewitt, 2021). New biases are the mean bias.
             seed: of the new rows.
 
+        Returns:
+            The word table, as `get_input_embeddings` gives it.
+
         Raises:
+            TypeError: a size that is no integer.
             ValueError: a size that would cut off a special id.
         """
-        config, state = surgery.resized(self.config, self.state_dict_numpy(), self.table, new_num_tokens, seed)
-        return self._rebuild(config.frozen(), state)
+        size = surgery.rounded_up(self.config.vocab_size if new_num_tokens is None else new_num_tokens, pad_to_multiple_of)
+        config, state = surgery.resized(
+            self.config, self.state_dict_numpy(), self.table, size, seed, mean_resizing=mean_resizing
+        )
+        self._rebuild(config.frozen(), state)
+        return self.get_input_embeddings()
 
     def prune_heads(self, heads_to_prune: Mapping[int, Sequence[int]]) -> Self:
         """Remove self-attention heads, in place, by their original numbers; repeated calls add up.
@@ -314,7 +332,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             message = f"{type(self).__name__} has {own}, and what that has made would be lost"
             raise TypeError(f"{message}; {remedy}")
         table = parameter_table(self.head, config, **self.options)
-        training, dtype, device = getattr(self, "training", False), self.dtype, self.engine.device_of(self)
+        training, dtype, device = getattr(self, "training", False), self.dtype_name, self.engine.device_of(self)
         report, checked, frozen = self.load_report, self.checks_inputs, self.engine.frozen_names(self)
         self._assemble(config, table, state, 0, self.options, dtype, device)
         if frozen and hasattr(self.engine, "freeze"):
@@ -336,7 +354,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         cls = origin(type(self)).on(name)
         if hasattr(self.engine, "require_nameable"):
             self.engine.require_nameable(self)
-        state, dtype = self.state_dict_numpy(), self.dtype if dtype is None else dtype
+        state, dtype = self.state_dict_numpy(), self.dtype_name if dtype is None else dtype
         model = cls._made(self.config, self.options, dtype=dtype, device=device, state=state, strict=False)
         lost = [name for name in self.added if name not in model.added]
         if lost:
@@ -394,10 +412,11 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         given: dict[str, Any] = {**overrides}
         hub = {name: given.pop(name) for name in HubOptions.__annotations__ if name in given}
         dtype = given.pop("torch_dtype", dtype)  # its older name
+        device = without_unread(given, device)
         taken = inspect.signature(native).parameters.keys() - inspect.signature(PublicModel).parameters.keys()
         own = {name: given.pop(name) for name in [*given] if name in taken - ConfigFields.__annotations__.keys()}
         if config is not None:
-            require_config(config, cls.__name__)
+            config = as_config(config, cls.__name__)
         require_overrides(given, cls.__name__, inspect.signature(PublicModel.from_pretrained).parameters)
         folder = checkpoint.locate(folder_or_hub_id, **hub)
         config = config.replace(**given) if config else RobertaConfig.from_pretrained(folder, **given)

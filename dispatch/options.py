@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from ..files.places import HubOptions
 from ..reference.config import RobertaConfig
@@ -41,20 +41,21 @@ UNSAVED: Mapping[str, tuple[Any, str]] = {
     "push_to_hub": (False, 'then type huggingface_hub.upload_folder(repo_id="you/name", folder_path=save_directory)'),
     "variant": (None, "leave it out, and save into a folder of its own"),
     "token": (None, "leave it out: nothing is sent to the hub"),
-    "save_function": (None, "leave it out: the file is safetensors', whatever the engine"),
     "save_peft_format": (True, "leave it out: there are no adapters"),
 }
 
 
-def require_config(config: object, name: str) -> None:
-    """A configuration of ours.
+def as_config(config: object, name: str) -> RobertaConfig:
+    """A configuration of ours; one of transformers' RoBERTa is read as one.
 
     Raises:
         TypeError: something else; says how to make one of it.
     """
     if isinstance(config, RobertaConfig):
-        return
+        return config
     kind = type(config)
+    if getattr(kind, "model_type", None) == "roberta" and hasattr(config, "to_dict"):
+        return RobertaConfig.from_dict(config.to_dict())  # pyright: ignore[reportAttributeAccessIssue]
     remedy = f"To load a checkpoint: {name}.from_pretrained(folder)"
     if isinstance(config, Mapping):
         remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"
@@ -91,8 +92,10 @@ def require_saving(options: Mapping[str, Any]) -> None:
         ValueError: one that asks for what is not done here; says what to do.
     """
     for name, value in options.items():
+        if name == "save_function" and (value is None or callable(value)):
+            continue  # accelerate's, which leaves out all processes but one; the file is safetensors' all the same
         if name not in UNSAVED:
-            known = ["is_main_process", "state_dict", "max_shard_size", *UNSAVED]
+            known = ["is_main_process", "state_dict", "max_shard_size", "save_function", *UNSAVED]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Leave it out"
             message = f"save_pretrained: unknown option {name!r}; there are {', '.join(known)}. {hint}"
@@ -101,6 +104,32 @@ def require_saving(options: Mapping[str, Any]) -> None:
         if value is not None and value is not neutral:
             message = f"save_pretrained: {name}: required {neutral!r}, got {value!r:.60}; {remedy}"
             raise ValueError(message)
+
+
+#: What HF's `from_pretrained` takes besides, and what has no meaning here: nothing is run from a checkpoint, all weights
+#: are read in place, and the attention kernel is chosen by what a call asks for.
+UNREAD = ("low_cpu_mem_usage", "trust_remote_code", "attn_implementation", "use_safetensors", "_fast_init", "weights_only")
+
+
+def without_unread(given: dict[str, Any], device: Any) -> Any:
+    """Take from the arguments of `from_pretrained` what has no meaning here, and `device_map`, which is a device.
+
+    Returns:
+        The device.
+
+    Raises:
+        ValueError: a map of parts to several devices.
+    """
+    for name in UNREAD:
+        given.pop(name, None)
+    places = given.pop("device_map", None)
+    if isinstance(places, Mapping) and set(cast("Mapping[str, Any]", places)) == {""}:
+        places = places[""]
+    if isinstance(places, Mapping):
+        message = f"device_map: required one device for the whole model, got {places!r:.80}"
+        remedy = 'type device="cuda:0"; to spread it, load it and call accelerate.dispatch_model(model, device_map)'
+        raise ValueError(f"{message}; {remedy}")
+    return device if places is None or places == "auto" else places
 
 
 def require_overrides(given: Mapping[str, Any], name: str, own: Iterable[str]) -> None:

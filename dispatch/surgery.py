@@ -13,8 +13,29 @@ from ..reference.parameters import Parameter, initial_values
 State = dict[str, Any]
 
 
+def rounded_up(size: Any, multiple: Any) -> Any:
+    """The least multiple that is no smaller; without one, the size.
+
+    Example:
+        >>> rounded_up(50267, 64), rounded_up(7, None)
+        (50304, 7)
+    """
+    if multiple is None:
+        return size
+    if not _is_integer(multiple) or multiple < 1:
+        message = f"resize_token_embeddings: pad_to_multiple_of: required an integer of at least 1, got {multiple!r}"
+        raise TypeError(message)
+    return -(-size // multiple) * multiple if _is_integer(size) else size
+
+
 def resized(
-    config: RobertaConfig, state: Mapping[str, Any], table: Mapping[str, Parameter], size: int, seed: int
+    config: RobertaConfig,
+    state: Mapping[str, Any],
+    table: Mapping[str, Parameter],
+    size: int,
+    seed: int,
+    *,
+    mean_resizing: bool = False,
 ) -> tuple[RobertaConfig, State]:
     """A vocabulary of another size.
 
@@ -24,6 +45,7 @@ def resized(
         table: the model's parameters.
         size: the new V.
         seed: of new rows, which are drawn as initial weights are; new biases are zero.
+        mean_resizing: draw them around the mean of the old ones; see `around_mean`.
 
     Returns:
         The new config and state.
@@ -43,11 +65,31 @@ def resized(
         if name.endswith(("word_embeddings.weight", "lm_head.decoder.weight", "lm_head.bias", "lm_head.decoder.bias"))
     }
     fresh = initial_values(affected, changed, seed)
+    if mean_resizing:
+        fresh = {name: around_mean(state[name], size, seed) for name in affected}
     kept = min(size, config.vocab_size)
     rows = {
         name: np.concatenate([state[name][:kept], fresh[name][kept:].astype(state[name].dtype)]) for name in affected
     }
     return changed, {**state, **rows}
+
+
+def around_mean(rows: Any, count: int, seed: int) -> Any:
+    """Rows (count, …) drawn from a normal distribution: the mean of the old rows, a billionth of their covariance.
+
+    Equation: mean + sqrt(1e-9 / (V - 1)) G (E - mean), with G of standard normal numbers: its covariance is that of E,
+    times 1e-9, without a factorisation. Of biases, which have one axis, the mean.
+
+    Source: Hewitt (2021), "Initializing New Word Embeddings for Pretrained Language Models"; HF
+    `PreTrainedModel._init_added_embeddings_weights_with_mean`.
+    """
+    old = np.asarray(rows, np.float64)  # V D, or V
+    mean = old.mean(0)  # D, or ()
+    if old.ndim == 1:
+        return np.full(count, mean)  # count
+    drawn = np.random.default_rng(seed).standard_normal((max(count - len(old), 0), len(old)))  # new V
+    spread = drawn @ (old - mean) * np.sqrt(1e-9 / max(len(old) - 1, 1))  # new D
+    return np.concatenate([np.broadcast_to(mean, (min(count, len(old)), *mean.shape)), mean + spread])  # count D
 
 
 def pruned(

@@ -62,10 +62,10 @@ class Weights:
         """
         table, where = self.table, "load_state_dict_numpy"
         lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
-        found, report = matching.admit(state, table, self.head, self.dtype, where=where, strict=strict, lenient=lenient)
+        found, report = matching.admit(state, table, self.head, self.dtype_name, where=where, strict=strict, lenient=lenient)
         ties = {name: p.tied_to for name, p in table.items() if p.tied_to in found}
         whole = {**found, **{name: found[source] for name, source in ties.items()}}
-        self.engine.load_state_dict_numpy(self, whole, self.dtype)
+        self.engine.load_state_dict_numpy(self, whole, self.dtype_name)
         self.load_report = report.after(self.load_report, self.head)
         return self.load_report
 
@@ -131,8 +131,14 @@ class Weights:
         self.load_state_dict_numpy({name: array}, strict=False)
 
     @property
-    def dtype(self) -> str:
-        """The dtype of the parameters, such as "float32"."""
+    def dtype(self) -> Any:
+        """The dtype of the parameters, as the framework's users have it: "float32", and torch.float32 on PyTorch."""
+        own = getattr(self.engine, "own_dtype", str)
+        return own(self.dtype_name)
+
+    @property
+    def dtype_name(self) -> str:
+        """The dtype of the parameters by its name, such as "float32", on every engine."""
         return self.engine.dtype_name(self)
 
     def save_pretrained(
@@ -166,7 +172,7 @@ class Weights:
             return
         if hasattr(self.engine, "require_nameable"):
             self.engine.require_nameable(self)
-        state, dtype = self.state_dict_numpy() if state_dict is None else state_dict, self.dtype
+        state, dtype = self.state_dict_numpy() if state_dict is None else state_dict, self.dtype_name
         found, _ = matching.admit(state, self.table, self.head, dtype, where="save_pretrained: state_dict")
         config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=dtype)
         writing.write_checkpoint(Path(save_directory), config, found, dtype, most)

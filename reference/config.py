@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 from ..files.atomic import write_atomically
 from .fields import (
     ACTIVATIONS,
+    ASKED,
     BOOLEANS,
     CARRIED,
     FIELDS,
@@ -166,6 +167,8 @@ class RobertaConfig(Fields):
             return extra[name]
         if name in CARRIED:
             return CARRIED[name]
+        if name in ASKED:
+            return ASKED[name]
         message = f"RobertaConfig has no field {name!r}{_suggestion(name)}"
         raise AttributeError(message)
 
@@ -232,6 +235,15 @@ class RobertaConfig(Fields):
     def classifier_dropout_prob(self) -> float:
         """`classifier_dropout`, or `hidden_dropout_prob` where that is None."""
         return self.hidden_dropout_prob if self.classifier_dropout is None else self.classifier_dropout
+
+    @property
+    def use_return_dict(self) -> bool:
+        """Whether a call that does not say it returns a record: `return_dict`, unless `torchscript` wants tuples."""
+        return self.return_dict and not self.torchscript
+
+    def get_text_config(self, decoder: bool = False) -> Self:
+        """Itself: of models that read pictures too, it would be the part for texts."""
+        return self
 
     def attention_head_count(self, layer: int) -> int:
         """Heads that layer `layer` still has after pruning."""

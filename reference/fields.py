@@ -29,6 +29,9 @@ CARRIED: Mapping[str, Any] = {
     "use_bfloat16": False,
 }  # fmt: skip
 
+#: What clients look up in a configuration and no file has -> its value.
+ASKED: Mapping[str, Any] = {"_commit_hash": None, "_name_or_path": "", "name_or_path": ""}
+
 #: Written by other software about itself: not part of the model, so neither kept nor compared.
 PROVENANCE = frozenset({"model_type", "transformers_version", "_name_or_path", "_commit_hash", "attn_implementation"})
 

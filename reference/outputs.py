@@ -37,6 +37,12 @@ class Output(Generic[A]):
             return value
         return self.to_tuple()[key]
 
+    def __setitem__(self, key: str, value: Any) -> None:
+        if key not in self.names():
+            message = f"{type(self).__name__} has no field {key!r}; it has {', '.join(self.names())}"
+            raise KeyError(message)
+        setattr(self, key, value)
+
     def __iter__(self) -> Iterator[str]:
         return (name for name in self.names() if getattr(self, name) is not None)
 

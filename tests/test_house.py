@@ -46,6 +46,8 @@ FLOORS = {
     "parity/mistakes": {"reference", "dispatch", "parity", "parity/probes"},
     "parity/probes": {"reference", "tokenizer", "parity"},
     "parity/reports": {"files", "reference", "dispatch", "backends", "parity", "parity/probes"},
+    # each file stands for another library, and nothing else imports it
+    "clients": {"dispatch"},
     "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
@@ -56,11 +58,14 @@ OWN = {
     "backends/pytorch": {"torch"},
     "backends/tensorflow": {"tensorflow", "keras"},
     "backends/flax": {"jax", "flax"},
+    "clients": {"torch"},
 }
 #: What an engine may leave out; `docs/backends.md` says what each is.
 OPTIONAL_VERBS = {
     "Inference",
     "adopt_state_dict_numpy",
+    "has_values",
+    "own_dtype",
     "REMEDIES",
     "added_shapes",
     "freeze",
@@ -161,7 +166,8 @@ def test_frameworks_stay_in_their_engine(path):
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
 def test_nothing_imports_the_peer(path):
-    assert "transformers" not in {name.partition(".")[0] for name in imports(path)}
+    is_a_client = relative(path) == "clients/transformers.py"  # of transformers, for its users
+    assert is_a_client or "transformers" not in {name.partition(".")[0] for name in imports(path)}
 
 
 @pytest.mark.parametrize("path", FILES, ids=relative)
@@ -172,7 +178,7 @@ def test_no_file_is_a_drawer_for_everything(path):
 # -- verbs -------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("engine", [floor.partition("/")[2] for floor in OWN])
+@pytest.mark.parametrize("engine", [floor.partition("/")[2] for floor in OWN if floor.startswith("backends")])
 def test_engines_have_the_same_verbs(engine):
     needed = [[name for name in exported(one) if name not in OPTIONAL_VERBS] for one in (engine, "numpy")]
     assert needed[0] == needed[1]

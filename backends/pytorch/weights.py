@@ -13,8 +13,14 @@ from torch._subclasses import FakeTensor
 
 
 def state_dict_numpy(model: nn.Module) -> dict[str, Any]:
-    """HF's names -> arrays, tied ones under each of their names; bfloat16 as float32, which holds it exactly."""
-    return {name: to_numpy(tensor) for name, tensor in model.state_dict().items()}
+    """HF's names -> arrays, tied ones under each of their names; bfloat16 as float32, which holds it exactly.
+
+    Of a parametrised or pruned module it is the weight with which the module computes.
+
+    Raises:
+        TypeError: adapters that are not merged, of which the weight is not known here.
+    """
+    return {name: to_numpy(tensor) for name, tensor in _effective(model).items()}
 
 
 def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
@@ -22,10 +28,18 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
 
     Those of a new model are on the meta device, where they take no room and no number is drawn that would be
     overwritten: they are replaced, tied ones by one.
+
+    Raises:
+        TypeError: weights that somebody's parametrisation computes.
     """
     _give(model, lambda name, size: torch.empty(size, dtype=getattr(torch, dtype), device=device))
     model.to(device=device, dtype=getattr(torch, dtype))
     own = model.state_dict()
+    for name in state:
+        if name not in own:
+            what = f"{name} is computed from other parameters (a parametrisation, pruning or an adapter)"
+            message = f"load_state_dict_numpy: {what}, and cannot be replaced; remove or merge that first"
+            raise TypeError(message)
     with torch.no_grad():
         for name, array in state.items():
             own[name].copy_(_tensor(array))
@@ -37,7 +51,9 @@ def adopt_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: st
 
 
 def _give(model: nn.Module, make: Callable[[str, torch.Size], Tensor]) -> None:
-    """Put a tensor in the place of each parameter that has none yet."""
+    """Put a tensor in the place of each parameter that has none yet, unless the caller wants models without numbers."""
+    if torch.get_default_device().type == "meta":
+        return
     made: dict[int, nn.Parameter] = {}
     for name, parameter in list(model.named_parameters(remove_duplicate=False)):
         if parameter.is_meta:
@@ -45,6 +61,28 @@ def _give(model: nn.Module, make: Callable[[str, torch.Size], Tensor]) -> None:
                 made[id(parameter)] = nn.Parameter(make(name, parameter.shape))
             path, _, last = name.rpartition(".")
             setattr(model.get_submodule(path), last, made[id(parameter)])
+
+
+def _effective(model: nn.Module) -> dict[str, Tensor]:
+    """The state_dict, with the weights that modules compute with in the place of what they compute them from."""
+    state = model.state_dict()
+    for path, module in model.named_modules():
+        start = f"{path}." if path else ""
+        if hasattr(module, "get_base_layer") and not getattr(module, "merged", False):
+            message = f"{path} is a {type(module).__name__}: its adapter is not merged into its weight"
+            remedy = "call merge_and_unload() of the adapted model, or use its own save_pretrained"
+            raise TypeError(f"{message}; {remedy}")
+        computed = list(getattr(module, "parametrizations", ()))
+        pruned = [name.removesuffix("_mask") for name in module._buffers if name.endswith("_mask")]
+        for name in computed:
+            for part in [each for each in state if each.startswith(f"{start}parametrizations.{name}.")]:
+                del state[part]
+            state[start + name] = getattr(module, name)
+        for name in pruned:
+            if f"{start}{name}_orig" in state:
+                del state[f"{start}{name}_mask"]
+                state[start + name] = state.pop(f"{start}{name}_orig") * getattr(module, f"{name}_mask")
+    return state
 
 
 def _tensor(array: Any) -> Tensor:
@@ -63,6 +101,7 @@ def to_native(value: Any, model: nn.Module) -> Tensor:
 
 def to_numpy(value: Tensor) -> Any:
     """A tensor as an array on the host; a copy, so that later training steps do not change it."""
+    value = value.full_tensor() if hasattr(value, "full_tensor") else value  # its shards, of all processes
     value = value.detach().to("cpu", copy=True)
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
@@ -70,6 +109,11 @@ def to_numpy(value: Tensor) -> Any:
 def dtype_name(model: nn.Module) -> str:
     """The dtype of the parameters, such as "float32"."""
     return str(next(model.parameters()).dtype).removeprefix("torch.")
+
+
+def own_dtype(name: str) -> torch.dtype:
+    """A dtype as PyTorch has it: "float32" -> torch.float32."""
+    return getattr(torch, name)
 
 
 def is_tracing() -> bool:
@@ -102,7 +146,7 @@ def frozen_names(model: nn.Module) -> frozenset[str]:
 
 def added_shapes(model: nn.Module, known: Collection[str]) -> dict[str, tuple[int, ...]]:
     """What the state_dict has besides, of a subclass: name -> shape."""
-    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items() if name not in known}
+    return {name: tuple(tensor.shape) for name, tensor in _effective(model).items() if name not in known}
 
 
 def freeze(model: nn.Module, names: Iterable[str]) -> None:

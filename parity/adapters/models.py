@@ -96,11 +96,11 @@ class TwinCandidate(Adapter):
             return super().with_weights(state)
         model: Any = copy.deepcopy(self.twin.model)
         model.load_state_dict_numpy(state)
-        return TwinCandidate(model.for_inference(self.twin.dtype))
+        return TwinCandidate(model.for_inference(self.twin.dtype_name))
 
     def describe(self) -> dict[str, Any]:
         """Kind, versions, engine and precision."""
-        about = {"head": self.twin.head, "engine": self.twin.backend, "dtype": self.twin.dtype}
+        about = {"head": self.twin.head, "engine": self.twin.backend, "dtype": self.twin.dtype_name}
         return super().describe() | {**about, "bytes": self.twin.nbytes}
 
 
@@ -166,7 +166,7 @@ def described(model: PublicModel[Any]) -> dict[str, Any]:
         "head": model.head,
         "engine": model.backend,
         "versions": versions("roberta", backend.distribution, *backend.companions),
-        "dtype": model.dtype,
+        "dtype": model.dtype_name,
         "device": str(model.engine.device_of(model)),
         "is_quantised": _is_quantised(model),
     }

@@ -100,11 +100,11 @@ def test_ties_survive_a_change_of_dtype_and_parameters_stay_the_same_objects(con
     before = list(model.parameters())
     for change, name in ((model.double, "float64"), (model.bfloat16, "bfloat16"), (model.half, "float16")):
         change()
-        assert model.dtype == name
+        assert (model.dtype, model.dtype_name) == (getattr(torch, name), name)
         assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
         assert all(a is b for a, b in zip(before, model.parameters(), strict=True))
     model.load_state_dict_numpy(model.state_dict_numpy())
-    assert (model.dtype, len(before)) == ("float16", len(list(model.parameters())))
+    assert (model.dtype_name, len(before)) == ("float16", len(list(model.parameters())))
 
 
 # -- training ----------------------------------------------------------------------------------------------------------

@@ -137,7 +137,8 @@ def test_no_labels_that_count_give_a_loss_of_zero_with_a_gradient_of_zero(config
 
 def test_sizes_change_in_place_without_a_trace_of_the_old_layers(config: Any, make_model: Any) -> None:
     model = make_model("masked_lm", config, "tensorflow")
-    model.resize_token_embeddings(59).prune_heads({0: [1]})
+    model.resize_token_embeddings(59)
+    model.prune_heads({0: [1]})
     assert model.count_params() == model.num_parameters()
     assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
     assert model(IDS).logits.shape == (3, 5, 59)

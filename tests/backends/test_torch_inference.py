@@ -139,7 +139,7 @@ def test_no_setting_of_the_process_is_changed(model: Any) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "bfloat16", "float16"])
 def test_other_dtypes_stay_within_their_budgets(model: Any, dtype: str) -> None:
     twin = model.for_inference(dtype)
-    assert twin.dtype == dtype
+    assert (twin.dtype, twin.dtype_name) == (getattr(torch, dtype), dtype)
     require(twin(**INPUTS), dtype)
     with pytest.raises(ValueError, match="no way for a head mask, and its model computes in float32"):
         twin(**INPUTS, head_mask=np.ones(3))
@@ -221,7 +221,7 @@ def test_a_model_that_inference_mode_has_made() -> None:
 def test_a_dense_layer_without_bias(model: Any) -> None:
     own = model.roberta.encoder.layer[0].attention.self
     for layers, name in ((own, "key"), (model.lm_head, "dense")):
-        plain = layers[name] if layers is own else getattr(layers, name)
+        plain = getattr(layers, name)
         bare = nn.Linear(plain.in_features, plain.out_features, bias=False)
         setattr(layers, name, bare)
     spec = made().to_backend("numpy", "float64")
@@ -257,13 +257,13 @@ def test_without_its_model_the_weights_are_gone() -> None:
 
 @pytest.mark.parametrize("what", ["hook", "forward", "another module", "parametrised"])
 def test_modules_that_compute_otherwise_are_named(model: Any, what: str) -> None:
-    dense_layer = model.roberta.encoder.layer[1].output["dense"]
+    dense_layer = model.roberta.encoder.layer[1].output.dense
     if what == "hook":
         dense_layer.register_forward_hook(lambda *_: None)
     elif what == "forward":
         dense_layer.forward = lambda x: x
     elif what == "another module":
-        model.roberta.encoder.layer[1].output["dense"] = nn.Sequential(dense_layer, nn.Identity())
+        model.roberta.encoder.layer[1].output.dense = nn.Sequential(dense_layer, nn.Identity())
     else:
         nn.utils.parametrizations.weight_norm(dense_layer)
     with pytest.raises(TypeError, match=r"roberta\.encoder\.layer\.1\.output\.dense.*merge or remove it first"):

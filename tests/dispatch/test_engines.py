@@ -66,7 +66,7 @@ def test_a_model_goes_to_another_engine_and_back_exactly(
     model = roberta.RobertaForCausalLM(config, backend=one, dtype=dtype, state=make_state("causal_lm", config))
     there = model.to_backend(two)
     back = there.to_backend(one)
-    assert (there.backend, there.dtype, back.dtype) == (two, dtype, dtype)
+    assert (there.backend, there.dtype_name, back.dtype_name) == (two, dtype, dtype)
     assert same(there.state_dict_numpy(), model.state_dict_numpy())
     assert same(back.state_dict_numpy(), model.state_dict_numpy())
     assert there.config == model.config

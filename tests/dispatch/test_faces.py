@@ -162,7 +162,7 @@ def test_a_constructor_with_arguments_of_its_own_is_loaded_and_converted(
     mine = Mine(make_config(), backend=backend)
     mine.save_pretrained(tmp_path)
     loaded = Mine.from_pretrained(tmp_path, backend=backend, factor=5, strict=True)
-    assert (loaded.factor, loaded.dtype, loaded.load_report.missing) == (5, "float64", ())
+    assert (loaded.factor, loaded.dtype_name, loaded.load_report.missing) == (5, "float64", ())
     assert "pooler_output" not in loaded(IDS)
     assert "pooler_output" not in loaded.to_backend("numpy")(IDS)
     with pytest.raises(TypeError, match="a constructor of its own"):

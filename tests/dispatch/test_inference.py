@@ -228,7 +228,7 @@ def test_it_is_an_instance_of_its_face_and_says_what_it_is(backend: str) -> None
     twin = model.for_inference()
     assert isinstance(twin, roberta.RobertaForMaskedLM)
     assert not isinstance(twin, roberta.RobertaForCausalLM)
-    assert (twin.backend, twin.dtype, twin.training, twin.head) == (backend, "float32", False, "masked_lm")
+    assert (twin.backend, twin.dtype_name, twin.training, twin.head) == (backend, "float32", False, "masked_lm")
     assert twin.config == model.config
     assert twin.for_inference() is twin
     assert twin.eval() is twin

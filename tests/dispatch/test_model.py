@@ -165,7 +165,7 @@ def test_a_model_is_native_and_an_instance_of_its_public_name(
     assert not any(isinstance(model, getattr(roberta, CLASS_NAMES[other])) for other in others)
     assert isinstance(model, model.engine.HEADS[head])
     assert isinstance(model, PublicModel)
-    assert (model.backend, model.head, model.dtype) == (backend, head, "float32")
+    assert (model.backend, model.head, model.dtype_name) == (backend, head, "float32")
     assert type(model).__name__.endswith(CLASS_NAMES[head])
     assert type(model) is getattr(roberta, type(model).__name__)
 
@@ -223,7 +223,7 @@ def test_conversion_to_another_engine_and_back_is_exact(
     model = make_model(head, make_config(position_embedding_type="relative_key"), "numpy", dtype=dtype)
     there = model.to_backend(backend)
     back = there.to_backend("numpy")
-    assert (there.backend, there.dtype, back.dtype) == (backend, dtype, dtype)
+    assert (there.backend, there.dtype_name, back.dtype_name) == (backend, dtype, dtype)
     assert same(there.state_dict_numpy(), model.state_dict_numpy())
     assert same(back.state_dict_numpy(), model.state_dict_numpy())
     assert same(arrays(back(**inputs_of(model))), arrays(model(**inputs_of(model))))

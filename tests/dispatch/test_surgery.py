@@ -16,6 +16,11 @@ IDS = np.arange(2, 17).reshape(3, 5)
 WORD = "roberta.embeddings.word_embeddings.weight"
 
 
+def resized(model: Any, size: int, **options: Any) -> Any:
+    model.resize_token_embeddings(size, **options)
+    return model
+
+
 def ids_of(head: str) -> Any:
     return IDS[:, None] if head == "multiple_choice" else IDS
 
@@ -28,7 +33,8 @@ def ids_of(head: str) -> Any:
 def test_old_rows_stay_and_new_ones_are_drawn(head: str, size: int, backend: str, config: Any, make_model: Any) -> None:
     model = make_model(head, config, backend)
     before = model.state_dict_numpy()
-    assert model.resize_token_embeddings(size, seed=5) is model
+    table = model.resize_token_embeddings(size, seed=5)
+    assert type(table) is type(model.get_input_embeddings())
     after, kept = model.state_dict_numpy(), min(size, 53)
     assert model.config.vocab_size == size
     assert {name: array.shape for name, array in after.items()} == {name: p.shape for name, p in model.table.items()}
@@ -57,7 +63,7 @@ def test_logits_and_ties_follow_the_vocabulary(backend: str, config: Any, make_m
 
 def test_the_same_seed_draws_the_same_new_rows_on_every_engine(backend: str, config: Any, make_model: Any) -> None:
     one, other, another = (
-        make_model("masked_lm", config, b).resize_token_embeddings(67, seed=seed).state_dict_numpy()[WORD]
+        resized(make_model("masked_lm", config, b), 67, seed=seed).state_dict_numpy()[WORD]
         for b, seed in ((backend, 5), ("numpy", 5), ("numpy", 6))
     )
     assert np.array_equal(one, other)
@@ -68,17 +74,42 @@ def test_a_vocabulary_without_its_special_ids_is_refused(backend: str, make_conf
     model = make_model("masked_lm", make_config(eos_token_id=7), backend)
     with pytest.raises(ValueError, match=r"required at least 8, to keep the special ids, got 7"):
         model.resize_token_embeddings(7)
-    assert model.resize_token_embeddings(8).config.vocab_size == 8
+    assert resized(model, 8).config.vocab_size == 8
 
 
 def test_resizing_keeps_dtype_mode_and_report(backend: str, config: Any) -> None:
     model = roberta.RobertaForMaskedLM(config, backend=backend, dtype="float64").train()
     model.resize_token_embeddings(67)
-    assert (model.dtype, model.training) == ("float64", True)
+    assert (model.dtype_name, model.training) == ("float64", True)
     assert not model.eval().training
 
 
-@pytest.mark.parametrize("size", ["60", 60.0, None, True, [60]], ids=repr)
+def test_new_rows_around_the_mean_have_a_billionth_of_the_covariance(config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", config.replace(tie_word_embeddings=False), "numpy")
+    old = model.state_dict_numpy()
+    model.resize_token_embeddings(20053, mean_resizing=True, seed=3)
+    new = model.state_dict_numpy()
+    for name in (WORD, "lm_head.decoder.weight"):
+        assert np.array_equal(new[name][:53], old[name])
+        drawn, rows = new[name][53:].astype(np.float64), old[name].astype(np.float64)
+        # of 20,000 draws the mean and the covariance are known to their standard errors, six of which are allowed
+        spread = np.sqrt(1e-9 * rows.var(0, ddof=1))
+        assert (np.abs(drawn.mean(0) - rows.mean(0)) < 6 * spread / np.sqrt(20000) + 1e-8).all()
+        size = np.sqrt(np.outer(spread**2, spread**2) * 2 / 20000)
+        assert (np.abs(np.cov(drawn.T) - 1e-9 * np.cov(rows.T)) < 6 * size + 1e-16).all()
+    assert np.allclose(new["lm_head.bias"][53:], old["lm_head.bias"].mean())
+
+
+def test_the_vocabulary_is_padded_to_a_multiple(config: Any, make_model: Any) -> None:
+    model = make_model("masked_lm", config, "numpy")
+    assert resized(model, None, pad_to_multiple_of=8).config.vocab_size == 56
+    assert resized(model, 57, pad_to_multiple_of=8).config.vocab_size == 64
+    assert resized(model, 64, pad_to_multiple_of=8).config.vocab_size == 64
+    with pytest.raises(TypeError, match=r"pad_to_multiple_of: required an integer of at least 1, got 0"):
+        model.resize_token_embeddings(64, pad_to_multiple_of=0)
+
+
+@pytest.mark.parametrize("size", ["60", 60.0, True, [60]], ids=repr)
 def test_a_size_that_is_no_integer_is_refused(size: Any, config: Any, make_model: Any) -> None:
     with pytest.raises(TypeError, match=r"resize_token_embeddings: required an integer, .* got"):
         make_model("model", config, "numpy").resize_token_embeddings(size)
@@ -94,14 +125,14 @@ def test_what_is_frozen_stays_so_when_sizes_change(name: str, config: Any, make_
     model.engine.freeze(model, one | table)
     frozen = model.engine.frozen_names(model)
     assert {WORD, *one} <= frozen <= one | table
-    model.resize_token_embeddings(67).prune_heads({0: [1]})
+    resized(model, 67).prune_heads({0: [1]})
     assert model.engine.frozen_names(model) == frozen
     assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
 
 
 @pytest.mark.torch
 def test_resized_parameters_of_torch_are_tied_and_trained(config: Any, make_model: Any) -> None:
-    model = make_model("masked_lm", config, "torch").resize_token_embeddings(67)
+    model = resized(make_model("masked_lm", config, "torch"), 67)
     assert model.lm_head.decoder.weight is model.roberta.embeddings.word_embeddings.weight
     model(IDS, labels=IDS).loss.backward()
     assert model.roberta.embeddings.word_embeddings.weight.grad.shape == (67, 21)

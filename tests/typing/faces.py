@@ -32,7 +32,7 @@ reveal_type(roberta.TorchRobertaForMaskedLM(config))  # reveals: TorchRobertaFor
 reveal_type(roberta.TFRobertaModel.from_pretrained("austen"))  # reveals: TFRobertaModel
 reveal_type(RobertaModel(config, backend="torch", add_pooling_layer=False))  # reveals: TorchRobertaModel
 reveal_type(on_torch.train())  # reveals: TorchRobertaForMaskedLM
-reveal_type(on_torch.resize_token_embeddings(11))  # reveals: TorchRobertaForMaskedLM
+reveal_type(on_torch.prune_heads({0: [1]}))  # reveals: TorchRobertaForMaskedLM
 
 
 def takes_torch(module: torch.nn.Module) -> None: ...
