@@ -31,20 +31,18 @@ class Output(Generic[A]):
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
-            value = getattr(self, key) if key in self.names() else None
+            value = vars(self).get(key)
             if value is None:
                 raise KeyError(key)
             return value
         return self.to_tuple()[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if key not in self.names():
-            message = f"{type(self).__name__} has no field {key!r}; it has {', '.join(self.names())}"
-            raise KeyError(message)
+        """Replace a field, or keep something of one's own beside them, as pipelines do."""
         setattr(self, key, value)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in self.names() if getattr(self, name) is not None)
+        return (name for name in vars(self) if getattr(self, name) is not None)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -66,7 +64,7 @@ class Output(Generic[A]):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a field, or the default where it is absent."""
-        value = getattr(self, key) if key in self.names() else None
+        value = vars(self).get(key)
         return default if value is None else value
 
     @classmethod

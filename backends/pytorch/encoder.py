@@ -190,7 +190,7 @@ class Body(Clients, Part):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """As the bare model is called; a head that stands on it hands its checked `Inputs` over, as `inputs`."""
         if "inputs" in kwargs:
-            return self.run(**kwargs)
+            return self.body(**kwargs)
         if self.entry is None:
             message = "a body by itself has no checked call: call .run(Inputs(...)), or make a RobertaModel"
             raise TypeError(message)

@@ -155,7 +155,7 @@ class MultipleChoice(Head):
         """`Inputs` -> `MultipleChoiceModelOutput`."""
         B, C = inputs.tokens.shape[:2]
         result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs.flattened())
-        pooled = result.pooler_output  # BC D
+        pooled = self.hear(self.roberta.pooler, scope(tap, "roberta.pooler"), result.last_hidden_state)  # BC D
         logits = tap("classifier.logits", self.classifier(self.dropout(pooled)))  # BC 1
         return MultipleChoiceModelOutput(
             logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions
