@@ -6,7 +6,7 @@ import difflib
 import inspect
 import secrets
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sized
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, cast
@@ -16,6 +16,7 @@ import numpy as np
 from ..reference.config import RobertaConfig
 from ..reference.embeddings import Integers
 from ..reference.layers import Array, softmax
+from ..reference.outputs import Output
 from . import arguments
 
 #: Settings that only HF has -> the value with which they change nothing.
@@ -31,15 +32,48 @@ NEUTRAL: Mapping[str, Any] = {
     "min_p": None,
     "min_length": 0,
     "min_new_tokens": 0,
-    "return_dict_in_generate": False,
-    "output_scores": False,
-}
+    "output_logits": False,
+    "output_attentions": False,
+    "output_hidden_states": False,
+    "diversity_penalty": 0.0,
+    "encoder_no_repeat_ngram_size": 0,
+    "epsilon_cutoff": 0.0,
+    "eta_cutoff": 0.0,
+    "guidance_scale": 1.0,
+    "remove_invalid_values": False,
+    "renormalize_logits": False,
+    **dict.fromkeys(
+        (
+            "assistant_model", "prompt_lookup_num_tokens", "bad_words_ids", "force_words_ids", "suppress_tokens",
+            "begin_suppress_tokens", "forced_bos_token_id", "forced_eos_token_id", "constraints", "sequence_bias",
+            "exponential_decay_length_penalty", "penalty_alpha", "dola_layers", "stop_strings", "watermarking_config",
+            "logits_processor", "stopping_criteria", "prefix_allowed_tokens_fn", "streamer",
+        )
+    ),
+}  # fmt: skip
 #: The same -> what to type here.
 INSTEAD: Mapping[str, str] = {
-    "max_length": "type max_new_tokens, which does not count the prompt",
     "inputs": "type input_ids",
-    "generation_config": "type its settings one by one",
+    "assistant_model": "there is no assisted decoding: a RoBERTa decoder is small enough to be its own",
 }
+#: What clients pass along that no text depends on here.
+IDLE = frozenset({"tokenizer", "synced_gpus", "token_type_ids"})
+
+
+@dataclass(eq=False)
+class GenerateOutput(Output[Any]):
+    """What `generate(return_dict_in_generate=True)` gives.
+
+    Attributes:
+        sequences: (B, T + new) ids.
+        scores: of each step (B, V) logits of the next token in float64, as the choice was made among them: -inf for
+            what must not come. Given with `output_scores=True`.
+        past_key_values: the `Cache` behind the last step, where one was kept.
+    """
+
+    sequences: Any = None
+    scores: tuple[Any, ...] | None = None
+    past_key_values: Any = None
 
 
 @dataclass(frozen=True)
@@ -154,6 +188,10 @@ class Generating:
         use_cache: bool = True,
         encoder_hidden_states: Any = None,
         encoder_attention_mask: Any = None,
+        max_length: int | None = None,
+        generation_config: Any = None,
+        return_dict_in_generate: bool = False,
+        output_scores: bool = False,
         **others: Any,
     ) -> Any:
         """Continue each row of ids, token by token, until all have ended or `max_new_tokens` have been added.
@@ -179,10 +217,15 @@ class Generating:
             use_cache: keep keys and values, so that each step computes one token only.
             encoder_hidden_states: (B, E, D), for cross-attention.
             encoder_attention_mask: (B, E).
+            max_length: in place of `max_new_tokens`: of the prompt and what is added.
+            generation_config: settings under these names, of transformers' `GenerationConfig` or a mapping: those that
+                are not given by themselves are taken from it.
+            return_dict_in_generate: a record, `GenerateOutput`, in place of the ids.
+            output_scores: keep in it the logits of each step.
             **others: settings that HF has besides, such as `num_beams`, as long as they ask for nothing: `num_beams=1`.
 
         Returns:
-            (B, T + new) ids in the engine's own arrays; the prompt is in front.
+            (B, T + new) ids in the engine's own arrays; the prompt is in front. Or the record.
 
         Raises:
             ValueError: no decoder, an empty or right-padded prompt, more tokens than the model has positions, or a
@@ -202,10 +245,18 @@ class Generating:
         """
         model: Any = self
         config: RobertaConfig = model.config
+        if generation_config is not None:
+            given = {name: value for name, value in locals().items() if name in SETTINGS}
+            chosen = {**_settings(generation_config), **{n: v for n, v in given.items() if v != SETTINGS[n]}, **others}
+            source = {"encoder_hidden_states": encoder_hidden_states, "encoder_attention_mask": encoder_attention_mask}
+            return model.generate(input_ids, attention_mask, **source, **chosen)
         _require_known(others)
         _require_values(model)
         choice = Choice(do_sample, temperature, top_k, top_p)
-        ids = _prompt(arguments.visible("input_ids", input_ids), config, max_new_tokens)  # B T
+        ids = arguments.visible("input_ids", input_ids)  # B T
+        if max_length is not None and getattr(ids, "ndim", 0) == 2:
+            max_new_tokens = _room(max_length, ids.shape[1])
+        ids = _prompt(ids, config, max_new_tokens)  # B T
         mask = _prompt_mask(arguments.visible("attention_mask", attention_mask), ids, config)  # B T
         ends = _ends(eos_token_id, config)
         padding = config.pad_token_id if pad_token_id is None else _token("pad_token_id", pad_token_id, config)
@@ -214,16 +265,31 @@ class Generating:
         past = _empty_cache(model, len(ids), ids.shape[1] + max_new_tokens) if use_cache else None
         steps = _Steps(model, past, use_cache, source)
         has_ended = np.zeros(len(ids), bool)  # B
+        scores: list[Array] = []
         with model.inference():
             for drawn in draws:
                 if has_ended.all():
                     break
-                chosen = choice.next_tokens(steps.logits(ids, mask), drawn)  # B
+                logits = steps.logits(ids, mask)  # B V
+                if output_scores:
+                    scores.append(logits)
+                chosen = choice.next_tokens(logits, drawn)  # B
                 token = np.where(has_ended, padding, chosen)  # B
                 ids = np.concatenate([ids, token[:, None]], axis=1)  # B T+1
                 mask = np.concatenate([mask, ~has_ended[:, None]], axis=1)  # B T+1
                 has_ended |= np.isin(token, ends)  # B
-        return model.engine.to_native(ids, model.like())
+        sequences = model.engine.to_native(ids, model.like())
+        if not return_dict_in_generate:
+            return sequences
+        return GenerateOutput(sequences, tuple(scores) if output_scores else None, steps.past)
+
+
+#: The settings that a `generation_config` may have for `generate` -> their defaults.
+SETTINGS: Mapping[str, Any] = {
+    name: parameter.default
+    for name, parameter in inspect.signature(Generating.generate).parameters.items()
+    if parameter.kind is parameter.KEYWORD_ONLY and not name.startswith("encoder_") and name != "generation_config"
+}
 
 
 class _Steps:
@@ -266,9 +332,30 @@ def _fail(name: str, required: str, got: object, remedy: str = "") -> ValueError
     return ValueError(f"generate: {name}: expected {required}, got {shown}" + (f"; {remedy}" if remedy else ""))
 
 
+def _settings(generation_config: Any) -> dict[str, Any]:
+    """What a `GenerationConfig` or a mapping asks for: its settings that are not None, without its bookkeeping."""
+    read = getattr(generation_config, "to_dict", lambda: generation_config)()
+    if not isinstance(read, Mapping):
+        raise _fail("generation_config", "a GenerationConfig or a mapping", generation_config)
+    named = {name: value for name, value in cast("Mapping[str, Any]", read).items() if value is not None}
+    known = {name: value for name, value in named.items() if name in SETTINGS or name in NEUTRAL}
+    if "max_new_tokens" in known:
+        known.pop("max_length", None)
+    return known
+
+
+def _room(max_length: Any, prompt_length: int) -> int:
+    """How many tokens may be added to a prompt, if there are to be so many in all."""
+    if not _is_integer(max_length) or max_length <= prompt_length:
+        raise _fail("max_length", f"an integer above the {prompt_length} tokens of the prompt", max_length)
+    return int(max_length) - prompt_length
+
+
 def _require_known(others: Mapping[str, Any]) -> None:
     """Of what only HF has, what asks for nothing."""
     for name, value in others.items():
+        if name in IDLE or (isinstance(value, Sized) and not len(value) and name in NEUTRAL):
+            continue
         if name in NEUTRAL and (value is None or value == NEUTRAL[name]):
             continue
         there = [

@@ -306,7 +306,9 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             TypeError: a size that is no integer.
             ValueError: a size that would cut off a special id.
         """
-        size = surgery.rounded_up(self.config.vocab_size if new_num_tokens is None else new_num_tokens, pad_to_multiple_of)
+        size = surgery.rounded_up(
+            self.config.vocab_size if new_num_tokens is None else new_num_tokens, pad_to_multiple_of
+        )
         config, state = surgery.resized(
             self.config, self.state_dict_numpy(), self.table, size, seed, mean_resizing=mean_resizing
         )

@@ -106,9 +106,16 @@ def require_saving(options: Mapping[str, Any]) -> None:
             raise ValueError(message)
 
 
-#: What HF's `from_pretrained` takes besides, and what has no meaning here: nothing is run from a checkpoint, all weights
+#: What HF's `from_pretrained` takes besides, and what has no meaning here: nothing is run from a checkpoint, weights
 #: are read in place, and the attention kernel is chosen by what a call asks for.
-UNREAD = ("low_cpu_mem_usage", "trust_remote_code", "attn_implementation", "use_safetensors", "_fast_init", "weights_only")
+UNREAD = (
+    "low_cpu_mem_usage",
+    "trust_remote_code",
+    "attn_implementation",
+    "use_safetensors",
+    "_fast_init",
+    "weights_only",
+)
 
 
 def without_unread(given: dict[str, Any], device: Any) -> Any:

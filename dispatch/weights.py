@@ -62,7 +62,9 @@ class Weights:
         """
         table, where = self.table, "load_state_dict_numpy"
         lenient = "To leave what it lacks as it is, and pass over what is of no use: strict=False"
-        found, report = matching.admit(state, table, self.head, self.dtype_name, where=where, strict=strict, lenient=lenient)
+        found, report = matching.admit(
+            state, table, self.head, self.dtype_name, where=where, strict=strict, lenient=lenient
+        )
         ties = {name: p.tied_to for name, p in table.items() if p.tied_to in found}
         whole = {**found, **{name: found[source] for name, source in ties.items()}}
         self.engine.load_state_dict_numpy(self, whole, self.dtype_name)

@@ -44,6 +44,9 @@ PEERS = {
     "flint": "python-flint",
     "onnxruntime": '"roberta[audit]"',
     "ctranslate2": '"roberta[audit]"',
+    "accelerate": '"roberta[clients]"',
+    "peft": '"roberta[clients]"',
+    "torchinfo": '"roberta[clients]"',
 }
 
 
@@ -74,6 +77,9 @@ NEEDS = {
     "onnx": "onnxruntime",
     "onnxruntime": "onnxruntime",
     "ctranslate2": "ctranslate2",
+    "accelerate": "accelerate",
+    "peft": "peft",
+    "torchinfo": "torchinfo",
 }
 #: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
 MARKED = {

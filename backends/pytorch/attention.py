@@ -86,7 +86,7 @@ def masked_heads(probs: Tensor, head_mask: Tensor | None) -> Tensor:
 
 
 class Heads(Part):
-    """concat_h(softmax((q k' + relative) / sqrt(K)) v), with q = x W_q' + b_q: what stands at `self` in a checkpoint."""
+    """concat_h(softmax((q k' + relative) / sqrt(K)) v), with q = x W_q' + b_q: at `self` in a checkpoint."""
 
     def __init__(self, config: RobertaConfig, width: int, is_relative: bool) -> None:
         super().__init__()

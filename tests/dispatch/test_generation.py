@@ -337,7 +337,7 @@ def test_what_cannot_be_continued_is_refused_with_the_way_out(
     ("changes", "said"),
     [
         ({"num_beams": 4}, "unknown setting num_beams=4; there are input_ids, .*seed.*; only num_beams=1 is possible"),
-        ({"max_length": 9}, "max_length=9; .*type max_new_tokens, which does not count the prompt"),
+        ({"assistant_model": 9}, "assistant_model=9; .*there is no assisted decoding"),
         ({"topk": 3}, "topk=3; .*did you mean 'top_k'?"),
         ({"zzz": None}, "zzz=None; .*leave it out"),
         ({"input_ids": "Emma"}, r"input_ids: .*tokenizer\(text, return_tensors="),
@@ -442,3 +442,32 @@ def test_text_is_that_of_transformers_where_it_is_given_the_right_positions(
             ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], 1)
     assert text(model.generate(PROMPT, **ENDLESS)) == ids.tolist()
     assert isinstance(model, roberta.RobertaForCausalLM)
+
+
+# -- what comes with HF's words ----------------------------------------------------------------------------------------
+
+
+def test_a_generation_config_is_read_and_what_is_given_wins(make_decoder: Any) -> None:
+    decoder = make_decoder("numpy")
+    plain = decoder.generate([[0, 5, 6]], max_new_tokens=4, eos_token_id=())
+    for config in ({"max_new_tokens": 4, "num_beams": 1, "temperature": None}, {"max_length": 7}):
+        assert np.array_equal(decoder.generate([[0, 5, 6]], generation_config=config, eos_token_id=()), plain)
+    both = decoder.generate([[0, 5, 6]], max_new_tokens=2, generation_config={"max_new_tokens": 4}, eos_token_id=())
+    assert np.array_equal(both, plain[:, :5])
+    with pytest.raises(TypeError, match="num_beams=3"):
+        decoder.generate([[0, 5, 6]], generation_config={"num_beams": 3})
+    with pytest.raises(ValueError, match="generation_config: expected a GenerationConfig or a mapping, got 5"):
+        decoder.generate([[0, 5, 6]], generation_config=5)
+    with pytest.raises(ValueError, match="max_length: expected an integer above the 3 tokens of the prompt, got 3"):
+        decoder.generate([[0, 5, 6]], max_length=3)
+
+
+def test_the_record_has_the_logits_that_the_choice_was_made_among(make_decoder: Any) -> None:
+    decoder, options = make_decoder("numpy"), {"max_new_tokens": 3, "eos_token_id": ()}
+    found = decoder.generate([[0, 5, 6]], return_dict_in_generate=True, output_scores=True, **options)
+    assert np.array_equal(found.sequences, decoder.generate([[0, 5, 6]], **options))
+    assert [int(step.argmax()) for step in found.scores] == found["sequences"][0, 3:].tolist()
+    assert found.past_key_values.length == 5
+    assert list(decoder.generate([[0, 5, 6]], return_dict_in_generate=True, use_cache=False, **options)) == [
+        "sequences"
+    ]

@@ -1,0 +1,54 @@
+"""docs/clients.md is made of the docstrings of these tests: `python tests/clients/test_page.py` writes it anew."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+FOLDER = Path(__file__).parent
+PAGE = FOLDER.parent.parent / "docs" / "clients.md"
+#: File -> what its clients are clients of.
+FILES = {"test_pytorch": "PyTorch", "test_keras": "Keras", "test_flax": "Flax", "test_tokenizers": "the tokenizers"}
+OPENING = """# Clients
+
+What other people's libraries do with a model or a tokenizer of this package, each as its own quick start has it. Every
+line is a test in `tests/clients`, which runs with the releases that the extra `clients` names; this page is made of
+their docstrings.
+"""
+CLOSING = """
+## What does not work, and what to do
+
+| client | why | instead |
+|---|---|---|
+| transformers' own `Trainer`, saving | it asks for its base class before it writes config.json, and refuses tied weights | `from roberta.clients.transformers import Trainer`; of another trainer, `class Mine(SavesCheckpoints, TheirTrainer)` |
+| `torchinfo.summary(model, input_data=inputs)` | it takes tensors, tuples and dicts; our records are none | `input_data={**inputs, "return_dict": False}` |
+| PEFT's prefix tuning of an encoder | it hands keys and values to heads that have no such argument | prompt tuning, or LoRA |
+| pipelines log "The model 'Torch…' is not supported" | they know their own class names only | nothing: the results are those of transformers' class |
+| assisted decoding (`assistant_model=`) | not built | `generate` with the model alone |
+"""  # noqa: E501
+
+
+def page() -> str:
+    """The page, as the tests have it."""
+    parts = [OPENING]
+    for stem, name in FILES.items():
+        path = FOLDER / f"{stem}.py"
+        if path.exists():
+            parts.append(f"\n## Of {name}\n\n| client | tested in |\n|---|---|\n")
+            parts += [f"| {line} | `{test}` |\n" for test, line in clients(path)]
+    return "".join([*parts, CLOSING])
+
+
+def clients(path: Path) -> list[tuple[str, str]]:
+    """Test -> the first line of its docstring."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    tests = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
+    return [(node.name, (ast.get_docstring(node) or "").partition("\n")[0]) for node in tests]
+
+
+def test_the_page_says_what_the_tests_do() -> None:
+    assert PAGE.read_text(encoding="utf-8") == page()
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
