@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 from ..reference.inputs import LABELS, Inputs
 from ..reference.outputs import Output
-from . import arguments, checks, registry
+from . import arguments, checks
 
 
 def called(
@@ -52,7 +53,7 @@ class Body:
     """A head's body as a model that can be called: what `called` asks of one."""
 
     body: Any
-    backend: str
+    engine: ModuleType
     head: str = "model"
     checks_inputs: bool = True
 
@@ -61,16 +62,18 @@ class Body:
         """The head's."""
         return self.body.config
 
-    @property
-    def engine(self) -> Any:
-        """The engine's package."""
-        return registry.load(self.backend)
-
     def like(self) -> Any:
         """What arrays made for it are like."""
         return self.body
 
 
-def body_called(backend: str, body: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
-    """What `model.roberta(...)` answers: as the bare model is called, so it is checked, converted and answered."""
-    return called(Body(body, backend), args, kwargs, lambda inputs, _: body.run(inputs))
+def body_called(owner: type[Any], body: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Any:
+    """What `model.roberta(...)` answers: as the bare model is called, so it is checked, converted and answered.
+
+    Args:
+        owner: the class of the model, which knows the engine.
+        body: what computes.
+        args: of the call.
+        kwargs: of the call.
+    """
+    return called(Body(body, owner.engine), args, kwargs, lambda inputs, _: body.run(inputs))

@@ -26,6 +26,7 @@ class InferenceModel:
         runner: the engine's `Inference`: laid-out weights, and `run`.
         face: of which of the seven names it is an instance.
         dtype_name: in which it computes; `dtype` says it as the framework's users have it.
+        engine: the engine's package.
         training: False: dropout is off.
     """
 
@@ -41,6 +42,8 @@ class InferenceModel:
         self.dtype_name = dtype
         for name in TAKEN:
             setattr(self, name, getattr(model, name))
+        self.options = dict(self.options)  # Keras has made another kind of its models'
+        self.engine = model.engine
         with model.inference():
             self.runner = self.engine.Inference(model, dtype)
 
@@ -49,11 +52,6 @@ class InferenceModel:
         """In which it computes: "float32", and torch.float32 on PyTorch."""
         own = getattr(self.engine, "own_dtype", str)
         return own(self.dtype_name)
-
-    @property
-    def engine(self) -> Any:
-        """The engine's package."""
-        return registry.load(self.backend)
 
     @property
     def __signature__(self) -> inspect.Signature:
@@ -143,9 +141,13 @@ class InferenceModel:
             raise AttributeError(name)
         raise self._refused(name)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Modules cannot be pickled."""
+        return {name: value for name, value in vars(self).items() if name != "engine"}
+
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Of a copy, the runner is watching the copy of the model."""
-        vars(self).update(state)
+        vars(self).update(state, engine=registry.load(state["backend"]))
         if self.model is not None and hasattr(self.runner, "watch"):
             self.runner.watch(self.model)
 

@@ -167,7 +167,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
         body = getattr(self, "roberta", None)
         if hasattr(body, "entry"):  # of engines whose users call a body as they call a model
-            body.entry = partial(body_called, self.backend)  # pyright: ignore[reportOptionalMemberAccess]
+            body.entry = partial(body_called, type(self))  # pyright: ignore[reportOptionalMemberAccess]
         self.options = options
         lacking = {name: parameter for name, parameter in table.items() if (parameter.tied_to or name) not in state}
         drawn = initial_values(lacking, config, seed)

@@ -55,7 +55,7 @@ def as_config(config: object, name: str) -> RobertaConfig:
         return config
     kind = type(config)
     if getattr(kind, "model_type", None) == "roberta" and hasattr(config, "to_dict"):
-        return RobertaConfig.from_dict(config.to_dict())  # pyright: ignore[reportAttributeAccessIssue]
+        return RobertaConfig.from_dict(cast("Any", config).to_dict())
     remedy = f"To load a checkpoint: {name}.from_pretrained(folder)"
     if isinstance(config, Mapping):
         remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"
@@ -129,14 +129,14 @@ def without_unread(given: dict[str, Any], device: Any) -> Any:
     """
     for name in UNREAD:
         given.pop(name, None)
-    places = given.pop("device_map", None)
+    places: Any = given.pop("device_map", None)
     if isinstance(places, Mapping) and set(cast("Mapping[str, Any]", places)) == {""}:
-        places = places[""]
+        places = cast("Mapping[str, Any]", places)[""]
     if isinstance(places, Mapping):
         message = f"device_map: required one device for the whole model, got {places!r:.80}"
         remedy = 'type device="cuda:0"; to spread it, load it and call accelerate.dispatch_model(model, device_map)'
         raise ValueError(f"{message}; {remedy}")
-    return device if places is None or places == "auto" else places
+    return device if places in (None, "auto") else places
 
 
 def require_overrides(given: Mapping[str, Any], name: str, own: Iterable[str]) -> None:

@@ -29,6 +29,7 @@ class Parts(NamedTuple):
         logits: the head's layers, (…, D) -> (…, V) or (…, L); of the bare model None.
         pooler: (B, D) -> (B, D), of the bare model; None where it has none.
         lowest: the lowest number of the dtype.
+        reshape: values, shape -> the same in another shape.
     """
 
     whole: Callable[[Any, float], Any]
@@ -36,6 +37,7 @@ class Parts(NamedTuple):
     logits: Callable[[Any], Any] | None
     pooler: Callable[[Any], Any] | None
     lowest: float
+    reshape: Callable[[Any, tuple[int, int]], Any] = lambda values, shape: values.reshape(shape)
 
 
 def answer(head: str, x: Any, states: list[Any], flat: Flat, inputs: Inputs, parts: Parts) -> Output:
@@ -61,7 +63,7 @@ def answer(head: str, x: Any, states: list[Any], flat: Flat, inputs: Inputs, par
         return outputs.QuestionAnsweringModelOutput(start_logits=starts, end_logits=ends, hidden_states=hidden)
     if head in FIRST:
         logits = compute(x if flat.wanted is not None else parts.whole(x, 0.0)[:, 0])  # B L
-        logits = logits.reshape(inputs.tokens.shape[:2]) if head == "multiple_choice" else logits  # B C
+        logits = parts.reshape(logits, inputs.tokens.shape[:2]) if head == "multiple_choice" else logits  # B C
     elif inputs.positions is not None:
         at = x if flat.wanted is not None else parts.at_positions(parts.whole(x, 0.0), inputs.positions)  # W D
         logits = compute(at)  # W V

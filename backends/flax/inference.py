@@ -23,26 +23,13 @@ from ...reference.embeddings import resolve_position_ids
 from ...reference.inputs import Inputs
 from ...reference.outputs import Output
 from ..arrays.answers import Parts, answer
+from ..arrays.buckets import Places, bucket, filled, places
 from ..arrays.flat import Flat, flat_batch
 from . import heads
 from .layers import ACTIVATIONS, PRECISION, Linear, at_least_single, gelu, layer_norm, linear, rows
 from .weights import is_tracing
 
-#: Sizes above this are rounded up to a multiple of it; those below to a power of two.
-BUCKET = 64
 Tree = dict[str, Any]
-
-
-def bucket(size: int) -> int:
-    """The size of a program that has room for so many.
-
-    Example:
-        >>> [bucket(size) for size in (0, 9, 17, 64, 65, 485)]
-        [8, 16, 32, 64, 128, 512]
-    """
-    if size > BUCKET:
-        return -(-size // BUCKET) * BUCKET
-    return max(8, 1 << (max(size, 1) - 1).bit_length())
 
 
 class Settings(NamedTuple):
@@ -55,44 +42,27 @@ class Settings(NamedTuple):
     is_absolute: bool
 
 
-class Places(NamedTuple):
-    """Where tokens are, for a program: in the flat order, and in rows, for attention.
-
-    Attributes:
-        rows: (B, S) the flat places of each row's tokens; n where there is none.
-        flat: (n,) b * S + s, where each flat token is in the rows.
-        is_key: (B, S) booleans.
-        is_uniform: (B,) booleans: the row looks at all of its tokens alike.
-        wanted: (w,) flat places whose vectors are wanted of the last layer; None for all.
-    """
-
-    rows: Any
-    flat: Any
-    is_key: Any
-    is_uniform: Any
-    wanted: Any
-
-
-def attention(x: Array, p: Tree, places: Places, settings: Settings, *, is_last: bool) -> Array:
+def attention(x: Array, p: Tree, at: Places, settings: Settings, *, is_last: bool) -> Array:
     """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o): (n, D) -> (n, D), or (w, D) of what is wanted."""
     K = settings.head_size
     whole = linear(x, *p["projections"])  # n 3HK
     whole = whole.reshape(len(x), 3, whole.shape[1] // (3 * K), K)  # n 3 H K
-    padded = whole.at[places.rows].get(mode="fill", fill_value=0)  # B S 3 H K
+    padded = whole.at[at.rows].get(mode="fill", fill_value=0)  # B S 3 H K
     query, key, value = padded.transpose(2, 0, 3, 1, 4)  # B H S K
-    query = jnp.where(places.is_uniform[:, None, None, None], 0, query)  # B H S K
+    query = jnp.where(at.is_uniform[:, None, None, None], 0, query)  # B H S K
     scores = jnp.matmul(query, key.swapaxes(-1, -2), precision=PRECISION) / sqrt(K)  # B H S S
-    scores = at_least_single(jnp.where(places.is_key[:, None, None], scores, jnp.finfo(scores.dtype).min))  # B H S S
+    scores = at_least_single(jnp.where(at.is_key[:, None, None], scores, jnp.finfo(scores.dtype).min))  # B H S S
     weights = jnp.exp(scores - scores.max(-1, keepdims=True))  # B H S S
     total = weights.sum(-1, keepdims=True)  # B H S 1
     if scores.dtype != x.dtype:  # a sum that is divided afterwards may be too large for half precision
         weights, total = (weights / total).astype(x.dtype), jnp.ones((), x.dtype)  # B H S S
     mixed = jnp.matmul(weights, value, precision=PRECISION) / total  # B H S K
     merged = mixed.swapaxes(1, 2).reshape(-1, whole.shape[2] * K)  # BS HK
-    at = places.flat
-    if is_last and places.wanted is not None:
-        x, at = x[places.wanted], at[places.wanted]  # w D, w
-    return layer_norm(x + linear(merged[at], *p["attended"]), *p["attended_norm"], eps=settings.layer_norm_eps)  # w D
+    order = at.flat
+    if is_last and at.wanted is not None:
+        x, order = x[at.wanted], order[at.wanted]  # w D, w
+    total = x + linear(merged[order], *p["attended"])  # w D
+    return layer_norm(total, *p["attended_norm"], eps=settings.layer_norm_eps)  # w D
 
 
 def feed_forward(x: Array, p: Tree, settings: Settings) -> Array:
@@ -103,7 +73,7 @@ def feed_forward(x: Array, p: Tree, settings: Settings) -> Array:
 
 @partial(jax.jit, static_argnames=("settings", "wants_states"))
 def body(
-    p: Tree, word: Array, types: Array, positions: Array, places: Places, settings: Settings, *, wants_states: bool
+    p: Tree, word: Array, types: Array, positions: Array, at: Places, settings: Settings, *, wants_states: bool
 ) -> tuple[Array, list[Array]]:
     """Embeddings and all layers: the last vectors, and those before where they are wanted.
 
@@ -112,7 +82,7 @@ def body(
         word: (n,) ids, or (n, D) vectors.
         types: (n,) token types.
         positions: (n,) position ids.
-        places: where the tokens are.
+        at: where the tokens are.
         settings: of the configuration.
         wants_states: whether to return the vectors of all layers.
     """
@@ -123,10 +93,10 @@ def body(
     x = layer_norm(total, *p["norm"], eps=settings.layer_norm_eps)  # n D
     states, N = [x], len(p["layers"])
     for i, own in enumerate(p["layers"]):
-        x = feed_forward(attention(x, own, places, settings, is_last=i == N - 1), own, settings)  # n D, or w D
+        x = feed_forward(attention(x, own, at, settings, is_last=i == N - 1), own, settings)  # n D, or w D
         states.append(x)
-    if not N and places.wanted is not None:
-        x = x[places.wanted]  # w D
+    if not N and at.wanted is not None:
+        x = x[at.wanted]  # w D
     return x, states if wants_states else []
 
 
@@ -208,7 +178,7 @@ class Inference:
         has_pooler = self.head == "model" and "pooler" in self.parameters
         flat = flat_batch(self.head, batch, batch.attention_mask, has_pooler=has_pooler, every_token=has_labels)
         x, states = self.encoded(batch, flat)  # n D, or w D
-        at = jnp.asarray(_filled(flat.places, bucket(len(flat.places)), flat.shape[0] * flat.shape[1]))  # n
+        at = jnp.asarray(filled(flat.places, bucket(len(flat.places)), flat.shape[0] * flat.shape[1]))  # n
         lowest, count = float(jnp.finfo(x.dtype).min), None if flat.wanted is None else len(flat.wanted)
         parts = Parts(
             lambda values, empty: padded(values, at, empty, shape=flat.shape),
@@ -225,45 +195,29 @@ class Inference:
         shape = inputs.tokens.shape[:2]  # B T
 
         def chosen(values: Any) -> Any:
-            return jnp.asarray(_filled(np.broadcast_to(values, shape).reshape(-1)[flat.places], n, 0))  # n
+            return jnp.asarray(filled(np.broadcast_to(values, shape).reshape(-1)[flat.places], n, 0))  # n
 
         if inputs.inputs_embeds is None:
             word = chosen(inputs.input_ids)  # n
         else:
             vectors = inputs.inputs_embeds.reshape(-1, inputs.inputs_embeds.shape[-1])[flat.places]  # n D
-            word = jnp.asarray(_filled(vectors, n, 0), self.compute_dtype)  # n D
+            word = jnp.asarray(filled(vectors, n, 0), self.compute_dtype)  # n D
         types = chosen(0 if inputs.token_type_ids is None else inputs.token_type_ids)  # n
         positions = chosen(resolve_position_ids(inputs, self.config))  # n
-        places = _places(flat, n)
+        at = _places(flat, n)
         wants_states = inputs.output_hidden_states
-        self._shapes.add(
-            (word.shape, places.rows.shape, None if places.wanted is None else len(places.wanted), wants_states)
-        )
-        return body(self.parameters, word, types, positions, places, settings=self.settings, wants_states=wants_states)
+        self._shapes.add((word.shape, at.rows.shape, None if at.wanted is None else len(at.wanted), wants_states))
+        return body(self.parameters, word, types, positions, at, settings=self.settings, wants_states=wants_states)
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
-def _filled(values: Any, size: int, empty: int) -> Any:
-    """As many as the bucket has."""
-    room = [(0, size - len(values)), *[(0, 0)] * (values.ndim - 1)]
-    return np.pad(values, room, constant_values=empty)
-
-
 def _places(flat: Flat, n: int) -> Places:
     """Where the tokens are, in sizes of buckets."""
-    counts, B = flat.counts, flat.shape[0]
-    S, R = bucket(int(counts.max(initial=0))), max(B, 1)  # a batch of nothing is computed as a row of nothing
-    row = np.repeat(np.arange(B), counts)  # n
-    place = np.arange(len(row)) - flat.starts[row]  # n
-    table = np.full((R, S), n)  # B S
-    table[row, place] = np.arange(len(row))
-    is_key = np.arange(S) < _filled(flat.key_counts, R, 0)[:, None]  # B S
-    wanted = None if flat.wanted is None else jnp.asarray(_filled(flat.wanted, bucket(len(flat.wanted)), 0))  # w
-    at, is_uniform = _filled(row * S + place, n, 0), _filled(flat.is_uniform, R, 0)  # n, B
-    by_row, in_flat, keys, uniform = map(jnp.asarray, (table, at, is_key, is_uniform))
-    return Places(by_row, in_flat, keys, uniform, wanted)
+    S = bucket(int(flat.counts.max(initial=0)))
+    found = places(flat, n, S, bucket(0 if flat.wanted is None else len(flat.wanted)), fill=n)
+    return Places(*(None if part is None else jnp.asarray(part) for part in found))
 
 
 def _laid_out(model: Any) -> Tree:

@@ -100,7 +100,7 @@ def alone(config: RobertaConfig, attention_mask: Tensor | None = None) -> Contex
 def _layer_output(parts: tuple[Tensor, ...], inputs: Inputs) -> LayerOutput:
     """What a layer's tuple holds, by name."""
     is_crossed = len(parts) - 1 == 2 * (inputs.output_attentions + 2 * inputs.use_cache)
-    probs = parts[1 : 2 + is_crossed] if inputs.output_attentions else (None, None)
+    probs: Any = parts[1 : 2 + is_crossed] if inputs.output_attentions else (None, None)
     cached = parts[len(parts) - 2 * (1 + is_crossed) :] if inputs.use_cache else (None,) * 4
     crossed = Attended(None, probs[1], *cached[2:]) if is_crossed and len(parts) > 1 else None
     return LayerOutput(parts[0], Attended(None, probs[0], *cached[:2]), crossed)
@@ -141,10 +141,10 @@ class Encoder(Part):
         inputs = context.inputs
         states: list[Tensor] = [x]
         outputs: list[LayerOutput] = []
-        recomputes = self.checkpoint is not None and self.training and tap is silent
+        checkpoint = self.checkpoint if self.training and tap is silent else None
         for i, layer in enumerate(self.layer):
-            if recomputes:
-                parts = self.checkpoint(partial(layer, context=context.of_layer(i)), x)
+            if checkpoint is not None:
+                parts = checkpoint(partial(layer, context=context.of_layer(i)), x)
             else:
                 parts = self.hear(layer, scope(tap, f"layer.{i}"), x, context=context.of_layer(i))
             result = _layer_output(parts, inputs)

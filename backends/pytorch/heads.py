@@ -155,7 +155,8 @@ class MultipleChoice(Head):
         """`Inputs` -> `MultipleChoiceModelOutput`."""
         B, C = inputs.tokens.shape[:2]
         result = self.hear(self.roberta, scope(tap, "roberta"), inputs=inputs.flattened())
-        pooled = self.hear(self.roberta.pooler, scope(tap, "roberta.pooler"), result.last_hidden_state)  # BC D
+        pooler, x = self.roberta.pooler, result.last_hidden_state  # BC T D
+        pooled = self.hear(pooler, scope(tap, "roberta.pooler"), x)  # BC D  # pyright: ignore[reportArgumentType]
         logits = tap("classifier.logits", self.classifier(self.dropout(pooled)))  # BC 1
         return MultipleChoiceModelOutput(
             logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions

@@ -101,7 +101,8 @@ def to_native(value: Any, model: nn.Module) -> Tensor:
 
 def to_numpy(value: Tensor) -> Any:
     """A tensor as an array on the host; a copy, so that later training steps do not change it."""
-    value = value.full_tensor() if hasattr(value, "full_tensor") else value  # its shards, of all processes
+    gathered: Any = getattr(value, "full_tensor", None)  # of shards, which all processes have
+    value = value if gathered is None else gathered()
     value = value.detach().to("cpu", copy=True)
     return (value.float() if value.dtype == torch.bfloat16 else value).numpy()
 
@@ -120,7 +121,8 @@ def is_tracing() -> bool:
     """Whether values are unknown because a compiler, or a transform of `torch.func`, looks at the program."""
     if torch.compiler.is_compiling() or torch.jit.is_tracing():  # pyright: ignore[reportPrivateImportUsage]
         return True
-    return torch._C._functorch.peek_interpreter_stack() is not None
+    functorch: Any = getattr(torch._C, "_functorch")  # noqa: B009  # no checker knows it
+    return functorch.peek_interpreter_stack() is not None
 
 
 def has_values(value: Any) -> bool:

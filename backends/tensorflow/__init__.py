@@ -30,6 +30,7 @@ from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
 from .heads import HEADS
+from .inference import Inference
 from .layers import Tensor as Array
 from .losses import LOSSES
 from .weights import (
@@ -54,6 +55,7 @@ __all__ = [
     "HEADS",
     "LOSSES",
     "Array",
+    "Inference",
     "adopt_state_dict_numpy",
     "device_of",
     "devices",

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import roberta
 from flax import nnx
-from roberta.backends.flax.inference import bucket
+from roberta.backends.arrays.buckets import bucket
 from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.probes.real_tokens import judged
