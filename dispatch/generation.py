@@ -307,12 +307,19 @@ class _Steps:
         new = ids[:, self.seen :]  # B T or B 1
         room = 0 if self.past is None else self.past.key_count(new.shape[1]) - mask.shape[1]
         shown = np.pad(mask, ((0, 0), (0, room)), constant_values=True).astype(np.int64)  # B S
-        given = {"input_ids": new, "attention_mask": shown, "past_key_values": self.past, **self.source}
+        last = np.stack([np.arange(len(new)), np.full(len(new), new.shape[1] - 1)], -1)  # B 2
+        given = {
+            "input_ids": new,
+            "attention_mask": shown,
+            "past_key_values": self.past,
+            "positions": last,
+            **self.source,
+        }
         output = self.model(**given, use_cache=self.use_cache, return_dict=True)
         if self.use_cache:
             self.past, self.seen = output.past_key_values, ids.shape[1]
             self.source["encoder_hidden_states"] = None  # its keys and values are in the cache
-        logits = np.array(self.model.engine.to_numpy(output.logits[:, -1]), np.float64)  # B V
+        logits = np.array(self.model.engine.to_numpy(output.logits), np.float64)  # B V
         if not np.isfinite(logits).all():
             raise _fail("logits", "finite numbers", "NaN or infinity", "look at the weights of the model")
         logits[:, self.model.config.pad_token_id] = -np.inf

@@ -69,7 +69,16 @@ class InferenceModel:
         return self.runner.nbytes
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """As `model` is called."""
+        """As `model` is called.
+
+        Raises:
+            ValueError: a gradient is wanted.
+        """
+        wants_gradient = getattr(self.engine, "wants_gradient", None)
+        for name, value in {**dict(enumerate(args)), **kwargs}.items():
+            if wants_gradient is not None and wants_gradient(value):
+                message = "what for_inference gave computes no gradients; call the model it was made of"
+                raise ValueError(f"{name}: {message}")
         with getattr(self.engine, "no_gradients", nullcontext)():
             return called(self, args, kwargs, self._run)
 

@@ -66,6 +66,7 @@ OPTIONAL_VERBS = {
     "adopt_state_dict_numpy",
     "has_values",
     "own_dtype",
+    "wants_gradient",
     "REMEDIES",
     "added_shapes",
     "freeze",

@@ -126,6 +126,7 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             **_ADDED,
             "no_gradients": "PyTorch records them unless told",
             "has_values": "tensors of the meta device have none",
+            "wants_gradient": "PyTorch's tensors say it",
             "own_dtype": "PyTorch's users have no names for it",
         },
     },

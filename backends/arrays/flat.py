@@ -53,6 +53,17 @@ class Flat(NamedTuple):
         return whole.reshape(B, T, *values.shape[1:])
 
 
+def every_token(shape: tuple[int, int]) -> Flat:
+    """All tokens of a batch (B, T), padding and all, in their order.
+
+    Example:
+        >>> every_token((2, 3)).starts
+        array([0, 3, 6])
+    """
+    B, T = shape
+    return Flat((B, T), np.arange(B * T), np.arange(B + 1) * T, np.full(B, T), np.zeros(B, bool), None)
+
+
 def flat_batch(head: str, inputs: Inputs, mask: Any, *, has_pooler: bool = False, every_token: bool = False) -> Flat:
     """The tokens that a head's answer depends on.
 

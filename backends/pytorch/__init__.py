@@ -33,6 +33,7 @@ from .weights import (
     state_dict_numpy,
     to_native,
     to_numpy,
+    wants_gradient,
 )
 
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "state_dict_numpy",
     "to_native",
     "to_numpy",
+    "wants_gradient",
 ]
 
 #: The method that the framework calls.

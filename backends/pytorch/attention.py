@@ -85,6 +85,20 @@ def masked_heads(probs: Tensor, head_mask: Tensor | None) -> Tensor:
     return probs if head_mask is None else probs * head_mask
 
 
+def fused(query: Tensor, key: Tensor, value: Tensor, is_attended: Tensor | None, drop_rate: float = 0.0) -> Tensor:
+    """softmax(q k' / sqrt(K)) v by one fused kernel: (B, H, T, K).
+
+    What a row that may look at nobody becomes depends on the kernel (zeros, NaN, or the softmax of its scores, where
+    half precision is summed in single). Here such a row is let through and then given the mean of all values.
+    """
+    if is_attended is None:
+        return F.scaled_dot_product_attention(query, key, value, dropout_p=drop_rate)  # B H T K
+    looks_at_nobody = ~is_attended.any(-1, keepdim=True)  # B 1 T 1
+    mask = is_attended | looks_at_nobody  # B 1 T S
+    mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=drop_rate)  # B H T K
+    return torch.where(looks_at_nobody, value.mean(2, keepdim=True), mixed)  # B H T K
+
+
 class Heads(Part):
     """concat_h(softmax((q k' + relative) / sqrt(K)) v), with q = x W_q' + b_q: at `self` in a checkpoint."""
 
@@ -105,28 +119,14 @@ class Heads(Part):
         is_explicit = context.inputs.output_attentions or context.head_mask is not None
         is_explicit = is_explicit or is_asked_for(tap, "scores", "probs")
         if not is_explicit and self.distance_embedding is None:
-            merged = tap("context", merge_heads(self.fused(query, key, value, context)))  # B T HK
-            return Attended(merged, None, key, value)
+            rate = self.dropout.p if self.training else 0.0
+            mixed = fused(query, key, value, context.is_attended, rate)  # B H T K
+            return Attended(tap("context", merge_heads(mixed)), None, key, value)
         relative = relative_scores(query, key, self.distance_embedding, self.config)  # B H T S
         scores = tap("scores", (query @ key.transpose(-1, -2) + relative) / sqrt(self.config.head_size))  # B H T S
         probs = tap("probs", masked_softmax(scores, context.is_attended))  # B H T S
         probs = masked_heads(self.dropout(probs), context.head_mask)  # B H T S
         return Attended(tap("context", merge_heads(probs @ value)), probs, key, value)
-
-    def fused(self, query: Tensor, key: Tensor, value: Tensor, context: Context) -> Tensor:
-        """The same by one fused kernel: (B, H, T, K).
-
-        What a row that may look at nobody becomes depends on the kernel (zeros, NaN, or the softmax of its scores,
-        where half precision is summed in single). Here such a row is let through and then given the mean of all values.
-        """
-        rate = self.dropout.p if self.training else 0.0
-        attended = context.is_attended
-        if attended is None:
-            return F.scaled_dot_product_attention(query, key, value, dropout_p=rate)  # B H T K
-        looks_at_nobody = ~attended.any(-1, keepdim=True)  # B 1 T 1
-        mask = attended | looks_at_nobody  # B 1 T S
-        mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, dropout_p=rate)  # B H T K
-        return torch.where(looks_at_nobody, value.mean(2, keepdim=True), mixed)  # B H T K
 
     def keys_and_values(self, x: Tensor, tap: Tap = silent) -> tuple[Tensor, Tensor]:
         """What the tokens x (B, S, D) offer to those that look at them: key and value, each (B, H, S, K)."""

@@ -20,11 +20,12 @@ from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs
 from ...reference.outputs import Output
 from ..arrays.answers import Parts, answer
-from ..arrays.flat import Flat, flat_batch
+from ..arrays.flat import Flat, every_token, flat_batch
 from . import heads
 from .embeddings import resolve_position_ids
 from .frozen import Watch, require_known
 from .layers import ACTIVATIONS
+from .padded import padded_body
 from .products import Dense, dense
 from .weights import is_tracing
 
@@ -110,6 +111,37 @@ class Embeddings:
         return self.word.nbytes + self.token_type.nbytes + self.position.nbytes + self.norm.nbytes
 
 
+class Attention:
+    """Query, key and value, and what follows them; the query apart, if it may be for few tokens, or of others."""
+
+    def __init__(self, module: Any, dtype: torch.dtype, config: RobertaConfig, *, is_apart: bool) -> None:
+        own = module.self
+        projections = [(part.weight.to(dtype), _bias(part, dtype)) for part in (own.query, own.key, own.value)]
+        groups = [projections[:1], projections[1:]] if is_apart else [projections]
+        self.projections = [dense(*map(torch.cat, zip(*group, strict=True))) for group in groups]
+        self.attended = _dense(module.output.dense, dtype)
+        self.norm = Norm(module.output.LayerNorm, dtype)
+        self.width = (len(own.query.weight) // config.head_size, config.head_size)  # H K: some heads may be pruned
+
+    def queries(self, x: Tensor) -> Tensor:
+        """(m, D) -> (m, H, K), where they are apart."""
+        return self.projections[0](x).view(len(x), *self.width)
+
+    def keys_and_values(self, x: Tensor) -> tuple[Tensor, ...]:
+        """(n, D) -> key and value, or query, key and value where these are together: (n, H, K) each."""
+        count = 4 - len(self.projections)
+        return self.projections[-1](x).view(len(x), count, *self.width).unbind(1)
+
+    def ended(self, mixed: Tensor, x: Tensor) -> Tensor:
+        """LayerNorm(x + W_o mixed + b_o): (m, HK), (m, D) -> (m, D)."""
+        return self.norm(self.attended.plus(mixed, x))
+
+    @property
+    def nbytes(self) -> int:
+        """What it holds."""
+        return sum(part.nbytes for part in (*self.projections, self.attended, self.norm))
+
+
 class Layer:
     """Self-attention and feed-forward: (n, D) -> (n, D), or (w, D) of the tokens that are wanted.
 
@@ -117,29 +149,22 @@ class Layer:
     """
 
     def __init__(self, module: Any, dtype: torch.dtype, config: RobertaConfig, is_last: bool) -> None:
-        own = module.attention.self
-        projections = [(part.weight.to(dtype), _bias(part, dtype)) for part in (own.query, own.key, own.value)]
-        groups = [projections[:1], projections[1:]] if is_last else [projections]
-        self.projections = [dense(*map(torch.cat, zip(*group, strict=True))) for group in groups]
-        self.attended = _dense(module.attention.output.dense, dtype)
-        self.attended_norm = Norm(module.attention.output.LayerNorm, dtype)
+        self.self_attention = Attention(module.attention, dtype, config, is_apart=is_last)
+        self.cross_attention: Attention | None = None
+        if config.add_cross_attention:
+            self.cross_attention = Attention(module.crossattention, dtype, config, is_apart=True)
         self.intermediate = _dense(module.intermediate.dense, dtype)
         self.output = _dense(module.output.dense, dtype)
         self.output_norm = Norm(module.output.LayerNorm, dtype)
-        self.head_size, self.hidden_act = config.head_size, config.hidden_act
-        self.head_count = len(own.query.weight) // config.head_size  # some may be pruned
+        self.hidden_act = config.hidden_act
 
     def attention(self, x: Tensor, runs: list[Run], wanted: Wanted | None) -> Tensor:
         """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o)."""
-        asking = x if wanted is None else x[wanted.order]  # m D
-        width = (self.head_count, self.head_size)
-        if len(self.projections) == 1:
-            query, key, value = self.projections[0](x).view(len(x), 3, *width).unbind(1)  # n H K
-        else:
-            query = self.projections[0](asking).view(len(asking), *width)  # m H K
-            key, value = self.projections[1](x).view(len(x), 2, *width).unbind(1)  # n H K
+        own, asking = self.self_attention, x if wanted is None else x[wanted.order]  # m D
+        *query, key, value = own.keys_and_values(x)  # n H K
+        query = query[0] if query else own.queries(asking)  # m H K
         mixed = _mixed(query, key, value, runs if wanted is None else wanted.runs)  # m HK
-        return self.attended_norm(self.attended.plus(mixed, asking))  # m D
+        return own.ended(mixed, asking)  # m D
 
     def feed_forward(self, x: Tensor) -> Tensor:
         """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2)."""
@@ -157,8 +182,8 @@ class Layer:
     @property
     def nbytes(self) -> int:
         """What it holds."""
-        parts = (*self.projections, self.attended, self.intermediate, self.output, self.attended_norm, self.output_norm)
-        return sum(part.nbytes for part in parts)
+        parts = (self.self_attention, self.cross_attention, self.intermediate, self.output, self.output_norm)
+        return sum(part.nbytes for part in parts if part is not None)
 
 
 class Inference:
@@ -210,23 +235,14 @@ class Inference:
 
         Raises:
             RuntimeError: the weights of the model have changed since.
-            ValueError: gradients are wanted.
         """
         changed = self._watch.changed() if self._watch and not is_tracing() else ""
         if changed:
             what = f"the model's weights have changed since for_inference() was called ({changed})"
             raise RuntimeError(f"{what}; call it again")
-        embeds = inputs.inputs_embeds
-        if embeds is not None and embeds.requires_grad and not is_tracing():
-            message = "inputs_embeds: what for_inference gave computes no gradients; call the model it was made of"
-            raise ValueError(message)
-        mask = inputs.attention_mask
-        rank = 3 if self.head == "multiple_choice" else 2
         asked = {
             "attention probabilities": inputs.output_attentions,
             "a head mask": inputs.head_mask is not None,
-            "a mask that says who sees whom": mask is not None and mask.ndim > rank,
-            "a decoder": self.config.is_decoder,
             "relative positions": self.config.position_embedding_type != "absolute",
             "values that a compiler leaves open": is_tracing(),
         }
@@ -239,6 +255,8 @@ class Inference:
 
     def _run(self, inputs: Inputs, has_labels: bool) -> Output:
         rows = inputs.flattened() if self.head == "multiple_choice" else inputs
+        if self.config.is_decoder or (rows.attention_mask is not None and rows.attention_mask.ndim == 3):
+            return self._run_padded(inputs, rows)
         mask = None if rows.attention_mask is None else rows.attention_mask.cpu().numpy()
         on_host = replace(rows, positions=None if rows.positions is None else rows.positions.cpu().numpy())
         has_pooler = self.head == "model" and self.pooler is not None
@@ -254,6 +272,21 @@ class Inference:
         pooler = self.pooled if has_pooler else None
         lowest = torch.finfo(self.dtype).min
         return answer(self.head, x, states, flat, inputs, Parts(whole, heads.at_positions, self.logits, pooler, lowest))
+
+    def _run_padded(self, inputs: Inputs, rows: Inputs) -> Output:
+        """Of who sees whom, and of caches, the flat order knows nothing: the batch as it is, padding and all."""
+        result = padded_body(self, rows)
+        flat = every_token(result.last_hidden_state.shape[:2])
+
+        def whole(values: Tensor, empty: float) -> Tensor:
+            return values.view(*flat.shape, *values.shape[1:])  # B T …
+
+        states = [state.flatten(0, 1) for state in result.hidden_states or ()]  # BT D
+        pooler = self.pooled if self.head == "model" and self.pooler is not None else None
+        parts = Parts(whole, heads.at_positions, self.logits, pooler, torch.finfo(self.dtype).min)
+        x = result.last_hidden_state.flatten(0, 1)  # BT D
+        output = answer(self.head, x, states, flat, inputs, parts)
+        return replace(output, past_key_values=result.past_key_values) if inputs.use_cache else output
 
     def body(self, inputs: Inputs, flat: Flat, places: Tensor) -> tuple[Tensor, list[Tensor]]:
         """Embeddings and all layers: the last vectors, and those before."""

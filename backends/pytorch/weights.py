@@ -130,6 +130,11 @@ def has_values(value: Any) -> bool:
     return not isinstance(value, Tensor) or not (value.is_meta or isinstance(value, FakeTensor))
 
 
+def wants_gradient(value: Any) -> bool:
+    """Whether somebody will ask for the derivative by this tensor."""
+    return isinstance(value, Tensor) and value.requires_grad and torch.is_grad_enabled() and not is_tracing()
+
+
 def devices() -> list[str]:
     """The devices that a model can be moved to."""
     accelerators = [f"cuda:{index}" for index in range(torch.cuda.device_count())]

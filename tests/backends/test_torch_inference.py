@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
@@ -33,9 +34,9 @@ def model() -> Any:
     return made()
 
 
-def require(found: Any, dtype: str = "float32") -> None:
-    limits, _ = budgets(made().to_backend("numpy", "float64"), INPUTS, dtype)
-    limits = {n: b.judging(judged(n, b.truth.shape, INPUTS, "masked_lm")) for n, b in limits.items()}
+def require(found: Any, dtype: str = "float32", inputs: Any = INPUTS, spec: Any = None) -> None:
+    limits, _ = budgets(spec or made().to_backend("numpy", "float64"), inputs, dtype)
+    limits = {n: b.judging(judged(n, b.truth.shape, inputs, "masked_lm")) for n, b in limits.items()}
     for comparison in compare_outputs(flat_outputs(found), limits):
         assert comparison.passed, str(comparison)
 
@@ -308,3 +309,47 @@ def test_a_row_alone_is_the_same_as_in_the_batch_within_the_budget(model: Any) -
         is_real = INPUTS["attention_mask"][b] == 1
         error = np.abs(alone - budget.truth[b])[is_real]
         assert (error <= budget.limit[b][is_real]).all()
+
+
+# -- decoders ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["alone", "with an encoder"])
+def test_decoders_and_their_caches(kind: str, make_config: Any, make_model: Any) -> None:
+    crossed = {"add_cross_attention": True} if kind == "with an encoder" else {}
+    model = make_model("causal_lm", make_config(is_decoder=True, **crossed), "torch")
+    spec, twin, rng = (
+        model.to_backend("numpy", "float64"),
+        model.for_inference(keep_weights=False),
+        np.random.default_rng(3),
+    )
+    ids = rng.integers(2, 53, (3, 7))
+    mask = np.ones((3, 7), int)
+    mask[1, :3] = 0
+    source = {"encoder_hidden_states": rng.standard_normal((3, 5, 21))} if crossed else {}
+    call = {"input_ids": ids[:, :4], "attention_mask": mask[:, :4], "use_cache": True, **source}
+    first, expected = twin(**call), spec(**call)
+    require(first, inputs=call, spec=spec)
+    step = {"input_ids": ids[:, 4:], "attention_mask": mask, **source}
+    # what comes from the first call was judged there
+    found = dataclasses.replace(twin(**step, past_key_values=first.past_key_values), past_key_values=None)
+    require(found, inputs={**step, "past_key_values": expected.past_key_values, "use_cache": False}, spec=spec)
+
+
+def test_a_twin_writes_the_same_text(make_config: Any, make_model: Any) -> None:
+    model = make_model("causal_lm", make_config(is_decoder=True), "torch")
+    ids = [[1, 1, 5, 6], [7, 8, 9, 10]]
+    for options in ({}, {"use_cache": False}, {"do_sample": True, "seed": 3}):
+        given = {"max_new_tokens": 9, "eos_token_id": (), **options}
+        assert torch.equal(model.for_inference().generate(ids, **given), model.generate(ids, **given))
+
+
+def test_masks_of_three_axes(model: Any) -> None:
+    ids = INPUTS["input_ids"]
+    B, T = ids.shape
+    mask = np.tril(np.ones((B, T, T), int))
+    mask[0, 0] = 0
+    require(
+        model.for_inference(keep_weights=False)(ids, attention_mask=mask),
+        inputs={"input_ids": ids, "attention_mask": mask},
+    )
