@@ -1,11 +1,15 @@
-"""The inference forms against transformers' PyTorch class, in turns: full, ragged, a short text, masked tokens only.
+"""The inference forms against their peers, in turns: full, ragged, a short text, masked tokens only.
 
-    python benchmarks/inference.py [--engines torch,numba] [--layers 12] [--threads 2] [--runs 9]
+    python benchmarks/inference.py [--engines torch,numba,flax,tensorflow] [--layers 12] [--threads 2] [--runs 9]
+    python benchmarks/inference.py --engines torch --dtype bfloat16
 
-The size of roberta-base, random weights, float32; each engine in a process of its own. "peak" is the time that the
-matrix products would take at the processor's rate of multiply-adds, as a kernel in the first cache reaches it in the
-same process. What is timed has been held against the peer first: within 1e-4 of the largest number, so that what is
-timed is the same computation; whether it is right, `roberta parity` says.
+The size of roberta-base, random weights, float32 unless told; each engine in a process of its own, in which it and its
+peers take turns: transformers' class on the same framework (PyTorch's with sdpa, Flax's under `jit`, TensorFlow's under
+`tf.function`), and for PyTorch and Numba, where they are installed, ONNX Runtime and CTranslate2 with the same weights.
+"peak" is the time that the matrix products would take at the processor's rate of multiply-adds: the best of a kernel in
+the first cache and of a large product, in the same process. What is timed has been held against transformers first:
+within 1e-4 of the largest number (in bfloat16 0.1), so that what is timed is the same computation; whether it is right,
+`roberta parity` says.
 """
 
 from __future__ import annotations
@@ -18,13 +22,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
-from typing import Annotated, Any
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from speed import PAUSE, THREADS, pin
+from speed import PAUSE, THREADS, Job, load_keras_peer, load_peer, pin
 
 LENGTHS = (12, 20, 33, 48, 64, 80, 100, 128)
 CASES = ("full", "ragged", "short", "masked")
@@ -76,110 +83,305 @@ def peak(seconds: float = 1.0) -> float:
         start = time.perf_counter()
         run(left, right, zeros, out, repeats)
         best = max(best, threads * repeats * depth * ROWS * width / (time.perf_counter() - start))
+    wide = np.ones((1536, 1536), "f4")
+    for _ in range(5):
+        start = time.perf_counter()
+        wide @ wide
+        best = max(best, len(wide) ** 3 / (time.perf_counter() - start))
     return best
 
 
-def measure(engine: str, folder: str, threads: int, runs: int) -> dict[str, Any]:
-    """In a child: load, lay out, and time each case in turns with the peer."""
+class Work(NamedTuple):
+    """What a child process is told."""
+
+    engine: str
+    folder: str
+    threads: int
+    runs: int
+    dtype: str
+
+
+#: (ids, mask, positions) -> the last vectors, or the logits at positions; None for what the runtime cannot be asked.
+Compute = Callable[[Any, Any, Any], Any]
+
+
+def measure(work: Work) -> dict[str, Any]:
+    """In a child: load, lay out, and time each case in turns with the peers."""
     import numpy as np
     import roberta
-    import torch
-    import transformers
 
-    torch.set_num_threads(threads)
-    transformers.logging.set_verbosity_error()
-    roberta.RobertaForMaskedLM.on(engine)  # imports are not counted
-    peer = transformers.RobertaForMaskedLM.from_pretrained(folder).eval()
+    roberta.RobertaForMaskedLM.on(work.engine)  # imports are not counted
+    peers = PEERS.get(work.engine, torch_peers)(work)
     start = time.perf_counter()
-    model = roberta.RobertaForMaskedLM.from_pretrained(folder, backend=engine)
+    model = roberta.RobertaForMaskedLM.from_pretrained(work.folder, backend=work.engine)
     loaded = time.perf_counter()
-    twin = model.for_inference()
-    body = roberta.RobertaModel.from_pretrained(folder, backend=engine, add_pooling_layer=False).for_inference()
+    twin = model.for_inference(work.dtype)
     seconds = {"load": loaded - start, "for_inference": time.perf_counter() - loaded}
+    body = roberta.RobertaModel.from_pretrained(work.folder, backend=work.engine, add_pooling_layer=False)
+    calls = {"ours": ours_of(work.engine, twin, body.for_inference(work.dtype)), **peers}
     found: dict[str, Any] = {"seconds": seconds, "bytes": twin.nbytes, "peak": peak(), "cases": {}}
-
-    def theirs(ids: Any, mask: Any, positions: Any) -> Any:
-        with torch.inference_mode():
-            given = {"input_ids": torch.from_numpy(ids)} | ({} if mask is None else {"attention_mask": mask})
-            given = {name: torch.as_tensor(value) for name, value in given.items()}
-            return (peer.roberta if positions is None else peer)(**given)[0]
-
-    def ours(ids: Any, mask: Any, positions: Any) -> Any:
-        given = {"input_ids": ids, "attention_mask": mask, "positions": positions}
-        given = {name: value for name, value in given.items() if value is not None}
-        if engine == "torch":
-            given = {name: torch.from_numpy(value) for name, value in given.items()}
-        return (body if positions is None else twin)(**given)[0]
-
+    allowed = 1e-4 if work.dtype == "float32" else 0.1
     for case in CASES:
         given = inputs_of(case, model.config.vocab_size)
-        own, other = np.asarray(ours(*given)), theirs(*given).numpy()
-        ids, mask, positions = given
-        other = other if positions is None else other[tuple(positions.T)]
-        where = np.ones(ids.shape, bool) if mask is None else mask == 1
-        error = np.abs(own - other) if positions is not None else np.abs(own - other)[where]
-        if not error.max() <= 1e-4 * np.abs(other).max():
-            raise SystemExit(f"{case}: off by {error.max():.2g}")
-        times: list[list[float]] = [[], []]
-        for _ in range(runs):
-            for call, taken in zip((ours, theirs), times, strict=True):
+        answers = {name: call(*given) for name, call in calls.items()}
+        where = ... if given[1] is None else given[1] == 1
+        first = np.asarray(answers["transformers"], np.float32)[where]
+        for name, answer in answers.items():
+            if (
+                answer is not None
+                and not np.abs(np.asarray(answer, np.float32)[where] - first).max() <= allowed * np.abs(first).max()
+            ):
+                raise SystemExit(f"{case}: {name} is off by {np.abs(np.asarray(answer)[where] - first).max():.2g}")
+        times: dict[str, list[float]] = {name: [] for name, answer in answers.items() if answer is not None}
+        for _ in range(work.runs):
+            for name, taken in times.items():
                 time.sleep(PAUSE)
                 begun = time.perf_counter()
-                call(*given)
+                calls[name](*given)
                 taken.append(time.perf_counter() - begun)
-        found["cases"][case] = [*times, multiply_adds(model.config, *given)]
+        found["cases"][case] = [times, multiply_adds(model.config, *given)]
     found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return found
 
 
+def ours_of(engine: str, twin: Any, body: Any) -> Compute:
+    """Our own call, of the framework's own arrays."""
+    made = native(engine)
+
+    def call(ids: Any, mask: Any, positions: Any) -> Any:
+        given = {"input_ids": ids, "attention_mask": mask, "positions": positions}
+        given = {name: made(value) for name, value in given.items() if value is not None}
+        return on_host((body if positions is None else twin)(**given)[0])
+
+    return call
+
+
+def native(engine: str) -> Callable[[Any], Any]:
+    """An array as the framework's own."""
+    if engine == "torch":
+        import torch
+
+        return torch.from_numpy
+    if engine == "tensorflow":
+        import tensorflow as tf
+
+        return tf.constant
+    if engine == "flax":
+        import jax.numpy as jnp
+
+        return jnp.asarray
+    return lambda value: value
+
+
+def on_host(value: Any) -> Any:
+    """The answer, once it is there, as an array."""
+    import numpy as np
+
+    value = value.float() if "bfloat16" in str(value.dtype) and hasattr(value, "float") else value
+    return np.asarray(value)
+
+
+# -- peers -------------------------------------------------------------------------------------------------------------
+
+
+def job_of(work: Work, head: str) -> Job:
+    return Job(work.engine, "", work.folder, head, work.threads, work.runs)
+
+
+def torch_peers(work: Work) -> dict[str, Compute]:
+    """transformers' PyTorch class, ONNX Runtime with its exported graph, and CTranslate2 with its weights."""
+    import torch
+
+    torch.set_num_threads(work.threads)
+    peer = load_peer("", job_of(work, "masked_lm")).eval().to(getattr(torch, work.dtype))
+
+    def call(ids: Any, mask: Any, positions: Any) -> Any:
+        with torch.inference_mode():
+            given = {"input_ids": torch.from_numpy(ids)}
+            given |= {} if mask is None else {"attention_mask": torch.from_numpy(mask)}
+            whole = (peer.roberta if positions is None else peer)(**given)[0]
+            return on_host(whole if positions is None else whole[tuple(positions.T)])
+
+    found: dict[str, Compute] = {"transformers": call}
+    if work.dtype == "float32" and find_spec("onnxruntime"):
+        found["onnxruntime"] = with_onnxruntime(work, peer.roberta)
+    if work.dtype == "float32" and find_spec("ctranslate2"):
+        found["ctranslate2"] = with_ctranslate2(work)
+    return found
+
+
+def with_onnxruntime(work: Work, body: Any) -> Compute:
+    """The body as PyTorch's exporter writes it, run with as many threads."""
+    import onnxruntime
+    import torch
+
+    class Exported(torch.nn.Module):
+        """Inputs by position, the output alone."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = body
+
+        def forward(self, input_ids: Any, attention_mask: Any) -> Any:
+            return self.body(input_ids, attention_mask=attention_mask)[0]
+
+    path, axes = str(Path(work.folder) / "model.onnx"), {0: "B", 1: "T"}
+    example = torch.ones(2, 5, dtype=torch.int64)
+    torch.onnx.export(
+        Exported().eval(), (example, example), path, dynamo=False, opset_version=17, output_names=["output"],
+        input_names=["input_ids", "attention_mask"],
+        dynamic_axes={"input_ids": axes, "attention_mask": axes, "output": axes},
+    )  # fmt: skip
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = work.threads, 1
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+    def call(ids: Any, mask: Any, positions: Any) -> Any:
+        import numpy as np
+
+        if positions is not None:
+            return None
+        mask = np.ones_like(ids) if mask is None else mask
+        return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+
+    return call
+
+
+def with_ctranslate2(work: Work) -> Compute:
+    """Its encoder, which computes without padding, too."""
+    import ctranslate2
+    import numpy as np
+
+    source, target = Path(work.folder), Path(work.folder) / "ctranslate2"
+    size = json.loads((source / "config.json").read_text())["vocab_size"]
+    words = ["<s>", "<pad>", "</s>", "<unk>", *(f"w{index}" for index in range(size - 5)), "<mask>"]
+    (source / "vocab.json").write_text(json.dumps({word: index for index, word in enumerate(words)}))
+    (source / "merges.txt").write_text("#version: 0.2\n")
+    ctranslate2.converters.TransformersConverter(str(source)).convert(str(target), force=True)
+    encoder = ctranslate2.Encoder(str(target), intra_threads=work.threads, inter_threads=1)
+
+    def call(ids: Any, mask: Any, positions: Any) -> Any:
+        if positions is not None:
+            return None
+        lengths = [ids.shape[1]] * len(ids) if mask is None else mask.sum(-1).tolist()
+        tokens = ctranslate2.StorageView.from_array(ids.astype(np.int32))
+        counts = ctranslate2.StorageView.from_array(np.array(lengths, np.int32))
+        return np.array(encoder.forward_batch(tokens, counts).last_hidden_state)
+
+    return call
+
+
+def flax_peers(work: Work) -> dict[str, Compute]:
+    """transformers' Flax class, under `jit`."""
+    import jax
+    import jax.numpy as jnp
+
+    peer = load_peer("Flax", job_of(work, "masked_lm"), from_pt=True)
+    body = load_peer("Flax", job_of(work, "model"), from_pt=True, add_pooling_layer=False)
+    whole = jax.jit(lambda params, ids, mask: peer(ids, mask, params=params)[0])
+    vectors = jax.jit(lambda params, ids, mask: body(ids, mask, params=params)[0])
+
+    def call(ids: Any, mask: Any, positions: Any) -> Any:
+        given = jnp.asarray(ids), jnp.ones_like(ids) if mask is None else jnp.asarray(mask)
+        if positions is None:
+            return on_host(vectors(body.params, *given))
+        return on_host(whole(peer.params, *given))[tuple(positions.T)]
+
+    return {"transformers": call}
+
+
+def tensorflow_peers(work: Work) -> dict[str, Compute]:
+    """transformers' TensorFlow class, under `tf.function`."""
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(work.threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    peer = load_keras_peer(job_of(work, "masked_lm"))
+    whole = tf.function(lambda ids, mask: peer(ids, attention_mask=mask, training=False)[0])
+    vectors = tf.function(lambda ids, mask: peer.roberta(ids, attention_mask=mask, training=False)[0])
+
+    def call(ids: Any, mask: Any, positions: Any) -> Any:
+        given = tf.constant(ids), tf.ones_like(ids) if mask is None else tf.constant(mask)
+        if positions is None:
+            return vectors(*given).numpy()
+        return whole(*given).numpy()[tuple(positions.T)]
+
+    return {"transformers": call}
+
+
+PEERS: dict[str, Callable[[Work], dict[str, Compute]]] = {"flax": flax_peers, "tensorflow": tensorflow_peers}
+
+
+# -- in the parent -----------------------------------------------------------------------------------------------------
+
+
+def checkpoint(folder: str, layers: int) -> None:
+    """A random one of roberta-base's sizes."""
+    import roberta
+
+    config = roberta.RobertaConfig(
+        num_hidden_layers=layers, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
+    )
+    roberta.RobertaForMaskedLM(config, backend="numpy").save_pretrained(folder)
+
+
+def run_child(work: Work) -> dict[str, Any] | str:
+    """What a child has found, or the last line of why it has not."""
+    pinned = {**os.environ, **{name: str(work.threads) for name in THREADS}, "ROBERTA_INFERENCE_JOB": json.dumps(work)}
+    pinned |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1", "PYTHONWARNINGS": "ignore"}
+    command = [sys.executable, __file__]
+    result = subprocess.run(command, env=pinned, capture_output=True, text=True, check=False)  # noqa: S603  # this file
+    lines = (result.stderr if result.returncode else result.stdout).strip().splitlines()
+    return lines[-1] if result.returncode else json.loads(lines[-1])
+
+
 def main(
-    engines: Annotated[str, typer.Option(help="which, with commas between")] = "torch,numba",
+    engines: Annotated[str, typer.Option(help="which, with commas between")] = "torch,numba,flax,tensorflow",
     layers: int = 12,
     threads: int = 2,
     runs: Annotated[int, typer.Option(min=2, help="how often each is timed")] = 9,
+    dtype: Annotated[str, typer.Option(help="in which PyTorch computes, and its peer")] = "float32",
 ) -> None:
     """Time the inference forms."""
-    import roberta
-
     pin(threads)
-    peer = f"transformers {version('transformers')}, PyTorch {version('torch')}"
-    table = Table("engine", "case", "ms", "peer's ms", "ratio (quartiles)", "times peak", title=f"against {peer}")
+    names = ("transformers", "torch", "flax", "jax", "tensorflow", "onnxruntime", "ctranslate2")
+    title = ", ".join(f"{name} {version(name)}" for name in names if find_spec(name))
+    table = Table("engine", "case", "ms", "times peak", "peer", "ms", "ratio (quartiles)", title=f"{dtype}; {title}")
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as folder:
-        config = roberta.RobertaConfig(
-            num_hidden_layers=layers, max_position_embeddings=514, type_vocab_size=1, layer_norm_eps=1e-5
-        )
-        roberta.RobertaForMaskedLM(config, backend="numpy").save_pretrained(folder)
+        checkpoint(folder, layers)
         for engine in engines.split(","):
-            job = json.dumps([engine, folder, threads, runs])
-            pinned = {**os.environ, **{name: str(threads) for name in THREADS}, "ROBERTA_INFERENCE_JOB": job}
-            command = [sys.executable, __file__]
-            result = subprocess.run(command, env=pinned, capture_output=True, text=True, check=False)  # noqa: S603
-            if result.returncode:
-                console.print(engine, result.stderr.strip().splitlines()[-1])
-                continue
-            show(table, engine, json.loads(result.stdout.strip().splitlines()[-1]), console)
+            found = run_child(Work(engine, folder, threads, runs, dtype))
+            if isinstance(found, str):
+                console.print(f"{engine}: {found}")
+            else:
+                show(table, engine, found, console)
     console.print(table)
 
 
 def show(table: Table, engine: str, found: dict[str, Any], console: Console) -> None:
-    """Add an engine's rows."""
-    for case, (own, other, count) in found["cases"].items():
-        low, middle, high = statistics.quantiles([theirs / ours for ours, theirs in zip(own, other, strict=True)], n=4)
-        times = [f"{1e3 * statistics.median(seconds):.1f}" for seconds in (own, other)]
-        above = statistics.median(own) / (count / found["peak"])
-        table.add_row(engine, case, *times, f"{middle:.2f} ({low:.2f} to {high:.2f})", f"{above:.2f}")
+    """Add an engine's rows: medians, and the ratio of each turn with its quartiles."""
+    for case, (times, count) in found["cases"].items():
+        own = times.pop("ours")
+        left = (engine, case, f"{1e3 * statistics.median(own):.1f}")
+        above = f"{statistics.median(own) / (count / found['peak']):.2f}"
+        for peer, other in times.items():
+            ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
+            low, middle, high = statistics.quantiles(ratios, n=4)
+            took = f"{1e3 * statistics.median(other):.1f}"
+            table.add_row(*left, above, peer, took, f"{middle:.2f} ({low:.2f} to {high:.2f})")
+            left, above = ("", "", ""), ""
     seconds, rate = found["seconds"], 2e-9 * found["peak"]
     console.print(
-        f"{engine}: loaded in {seconds['load']:.2f} s, two laid out in {seconds['for_inference']:.2f} s, "
+        f"{engine}: loaded in {seconds['load']:.2f} s, laid out in {seconds['for_inference']:.2f} s, "
         f"{found['bytes'] / 1e6:.0f} MB; peak of the processor {rate:.0f} GFLOP/s"
     )
 
 
 if __name__ == "__main__":
     if "ROBERTA_INFERENCE_JOB" in os.environ:
-        own_engine, own_folder, own_threads, own_runs = json.loads(os.environ["ROBERTA_INFERENCE_JOB"])
-        pin(own_threads)
-        print(json.dumps(measure(own_engine, own_folder, own_threads, own_runs)))
+        own_work = Work(*json.loads(os.environ["ROBERTA_INFERENCE_JOB"]))
+        pin(own_work.threads)
+        print(json.dumps(measure(own_work)))
     else:
         typer.run(main)
