@@ -167,13 +167,17 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             ),
             **dict.fromkeys(("is_shown_and_visible", "Terms", "terms", "mixed"), "equations that are compiled alone"),
         },
-        "encoder": _CHUNKS,
+        "encoder": {**_CHUNKS, "recomputed": "saves memory in training"},
         "heads": {
             **_MODULE,
             **_TABLE,
             **dict.fromkeys(("base_model", "options"), "what NNX wants to know of a module"),
             **dict.fromkeys(("training", "train", "eval"), "PyTorch's words for NNX's modes"),
             **dict.fromkeys(("compute_dtype", "compute_in"), "NNX's second dtype"),
+            **dict.fromkeys(
+                ("is_gradient_checkpointing", "gradient_checkpointing_enable", "gradient_checkpointing_disable"),
+                "less memory in training",
+            ),
             "init_cache": "a cache of fixed size",
         },
         "weights": {

@@ -70,8 +70,19 @@ class Pooler(nnx.Module):
         return tap("output", jnp.tanh(dense))  # B D
 
 
+def recomputed(layer: Layer, x: Array, context: Context) -> LayerOutput:
+    """A layer of which its input is kept, and the rest computed again in the backward pass, with the same dropout."""
+    return nnx.remat(lambda layer, x: layer(x, context))(layer, x)
+
+
 class Body(nnx.Module):
-    """Embeddings and all layers: what every head stands on."""
+    """Embeddings and all layers: what every head stands on.
+
+    Attributes:
+        recomputes: whether layers are `recomputed`.
+    """
+
+    recomputes: bool = False
 
     def __init__(
         self, config: RobertaConfig, rngs: nnx.Rngs, dtype: str | None = None, has_pooler: bool = False
@@ -91,7 +102,10 @@ class Body(nnx.Module):
         states: list[Array] = [x]
         outputs: list[LayerOutput] = []
         for i, layer in enumerate(self.encoder["layer"]):
-            result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
+            if self.recomputes and tap is silent:
+                result = recomputed(layer, x, context.of_layer(i))
+            else:
+                result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
             x = result.output  # B T D
             states.append(x)
             outputs.append(result)

@@ -124,6 +124,24 @@ class Head(nnx.Module):
         return self.train(False)
 
     @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+        return self.base_model.recomputes
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Keep of each layer its input only, and compute the rest again in the backward pass: `nnx.remat` over layers.
+
+        The gradients are the same, dropout included. Say it before a function is compiled with the model.
+
+        Source: Chen et al. (2016), arXiv:1604.06174.
+        """
+        self.base_model.recomputes = True
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep all activations."""
+        self.base_model.recomputes = False
+
+    @property
     def compute_dtype(self) -> str:
         """The dtype of everything but the parameters, such as "bfloat16"."""
         return self.computes_in or self.get_input_embeddings().weight.dtype.name
