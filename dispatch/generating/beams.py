@@ -95,12 +95,12 @@ def searched(steps: Steps, prompt: Prompt, plan: Plan) -> Found:
     """
     settings, mask = plan.settings, prompt.mask  # R S
     K = settings.num_beams
-    B = len(prompt.ids) // K
+    B, T = len(prompt.ids) // K, prompt.ids.shape[1]
     found = Found(prompt.ids)
     ended = [Ended(settings, plan.most_new) for _ in range(B)]
     alike = np.where(np.arange(K) == 0, 0.0, NEVER)  # K: at first all are the prompt, of which one is enough
-    running = Running(prompt.ids.reshape(B, K, -1), np.tile(alike, (B, 1)), np.zeros((B, K, 0), np.int64))
-    for new_count in range(1, plan.most_new + 1):
+    running = Running(prompt.ids.reshape(B, K, T), np.tile(alike, (B, 1)), np.zeros((B, K, 0), np.int64))
+    for new_count in range(1, plan.most_new + 1 if B else 0):
         ids = running.ids.reshape(B * K, -1)  # R T
         logits = steps.logits(ids, mask)  # R V
         scores = plan.ruled(log_softmax(logits), ids)  # R V

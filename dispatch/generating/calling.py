@@ -97,7 +97,7 @@ class Stream:
         """The prompt (R, T), or the next token of each row (R,): tensors on PyTorch, NumPy arrays elsewhere."""
         if self.streamer is not None:
             native = self.model.engine.to_native(ids, self.model.like())
-            self.streamer.put(native.cpu() if hasattr(native, "cpu") else ids)
+            self.streamer.put(native.cpu() if hasattr(native, "detach") else ids)
 
     def end(self) -> None:
         """Nothing more comes."""

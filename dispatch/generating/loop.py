@@ -72,7 +72,7 @@ class Plan:
         is_stuck = is_open & (scores.max(-1) == -np.inf)  # R
         if is_stuck.any():
             remedy = "ask for fewer bans: bad_words_ids, suppress_tokens, no_repeat_ngram_size, …"
-            raise fail("scores", "a token that may come", f"none in row {int(np.argmax(is_stuck))}", remedy)
+            raise fail("scores", f"a token that may come in row {int(np.argmax(is_stuck))}", None, remedy)
 
 
 def continued(steps: Steps, prompt: Prompt, plan: Plan, stream: Stream) -> Found:

@@ -1,4 +1,4 @@
-"""What may be asked of `generate`: each setting by HF's name, its range, and what to do in place of what only HF has."""
+"""What may be asked of `generate`: settings by HF's names, their ranges, and what to do instead of what only HF has."""
 
 from __future__ import annotations
 

@@ -23,9 +23,10 @@ def with_tokens(settings: Settings, config: RobertaConfig) -> Settings:
         name: None if getattr(settings, name) is None else tokens(name, getattr(settings, name), config)
         for name in ("suppress_tokens", "begin_suppress_tokens", "forced_eos_token_id")
     }
+    begin = config.bos_token_id if settings.bos_token_id is None else settings.bos_token_id
     one = {
-        name: None if getattr(settings, name) is None else token(name, getattr(settings, name), config)
-        for name in ("forced_bos_token_id", "bos_token_id")
+        name: None if value is None else token(name, value, config)
+        for name, value in (("forced_bos_token_id", settings.forced_bos_token_id), ("bos_token_id", begin))
     }
     padding = config.pad_token_id if settings.pad_token_id is None else settings.pad_token_id
     # the config's may be None as well
