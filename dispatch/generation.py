@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from functools import partial
 from typing import Any, Unpack
 
 from .generating.beams import searched
@@ -129,7 +130,7 @@ class Generating:
             criteria(stopping_criteria, asked, tokenizer, start, model),
             most_new,
             streams(asked.seed, len(rows.ids), 1 if asked.num_beams > 1 else copies),
-            lambda array: model.engine.to_native(array, model.like()),
+            partial(_as_native, model),
         )
         stream = Stream(streamer, model)
         if streamer is not None and asked.num_beams > 1:
@@ -164,6 +165,10 @@ def _returned(found: Found, steps: Steps, past: Any, plan: Plan) -> Any:
     return GenerateBeamDecoderOnlyOutput[Any](
         **common, sequences_scores=totals, beam_indices=native(found.beam_indices)
     )
+
+
+def _as_native(model: Any, array: Any) -> Any:
+    return model.engine.to_native(array, model.like())
 
 
 def _one_of(input_ids: Any, inputs: Any) -> Any:

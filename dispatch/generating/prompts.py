@@ -66,7 +66,8 @@ def prompt_of(given: Mapping[str, Any], settings: Settings, model: Any) -> Promp
         remedy = "load it with is_decoder=True, and train it so: an encoder's weights look at what comes"
         raise fail("config", "a decoder (is_decoder=True)", "an encoder", remedy)
     arrays = {name: arguments.visible(name, value) for name, value in given.items()}
-    ids, embeds, mask = arrays["input_ids"], arrays["inputs_embeds"], arrays["attention_mask"]
+    ids: Any = arrays["input_ids"]
+    embeds, mask = arrays["inputs_embeds"], arrays["attention_mask"]
     if ids is None and embeds is None and settings.bos_token_id is not None:
         ids = np.array([[settings.bos_token_id]])
     _require_rows(ids, embeds, config)
@@ -79,7 +80,7 @@ def prompt_of(given: Mapping[str, Any], settings: Settings, model: Any) -> Promp
     types = arrays["token_type_ids"]
     if types is not None and types.shape != is_token.shape:
         raise fail("token_type_ids", f"(B, T) = {is_token.shape}", types.shape)
-    shown = _mask(mask, is_token)
+    shown, ids = _mask(mask, is_token), np.asarray(ids)
     past = arguments.as_cache(given["past_key_values"], is_token, model)
     source = {name: arrays[name] for name in ("encoder_hidden_states", "encoder_attention_mask")}
     prompt = Prompt(ids, shown, embeds, types, past, source)

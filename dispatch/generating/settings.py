@@ -6,6 +6,7 @@ import difflib
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
+from functools import partial
 from numbers import Real
 from typing import Any, Literal, Self, TypedDict, cast
 
@@ -136,12 +137,12 @@ class Settings:
     sequence_bias: Any = None
     suppress_tokens: Any = None
     begin_suppress_tokens: Any = None
-    forced_bos_token_id: int | None = None
+    forced_bos_token_id: Any = None
     forced_eos_token_id: Any = None
     exponential_decay_length_penalty: tuple[int, float] | None = None
     renormalize_logits: bool = False
     eos_token_id: Any = None
-    pad_token_id: int | None = None
+    pad_token_id: Any = None
     bos_token_id: int | None = None
     use_cache: bool = True
     return_dict_in_generate: bool = False
@@ -195,22 +196,24 @@ def is_integer(value: object) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and bool(np.isfinite(float(value)))
+def is_number(value: object) -> bool:
+    """Whether it is a finite number; True and False are none."""
+    return not isinstance(value, bool) and isinstance(value, Real) and bool(np.isfinite(float(value)))
 
 
-def _at_least(least: int) -> Callable[[Any], bool]:
-    return lambda value: is_integer(value) and value >= least
+def is_at_least(least: int, value: Any) -> bool:
+    """Whether it is a whole number that is not below another."""
+    return is_integer(value) and value >= least
 
 
 def _within(low: float, high: float, *, closed: str) -> Callable[[Any], bool]:
     """In an interval, whose ends belong to it as `closed` says: "[" the lower, "]" the upper."""
-    return lambda x: _is_number(x) and (low < x < high or (x == low and "[" in closed) or (x == high and "]" in closed))
+    return lambda x: is_number(x) and (low < x < high or (x == low and "[" in closed) or (x == high and "]" in closed))
 
 
 _Range = tuple[Callable[[Any], bool], str, str]
-_COUNT: _Range = (_at_least(1), "an integer of at least 1", "")
-_FROM_0: _Range = (_at_least(0), "an integer of at least 0", "")
+_COUNT: _Range = (partial(is_at_least, 1), "an integer of at least 1", "")
+_FROM_0: _Range = (partial(is_at_least, 0), "an integer of at least 0", "")
 _FLAG: _Range = (lambda value: isinstance(value, bool | np.bool_), "True or False", "")
 #: Setting -> whether a value is in its range, the range in words, and what to do.
 RANGES: Mapping[str, _Range] = {
@@ -223,14 +226,14 @@ RANGES: Mapping[str, _Range] = {
         "a number above 0",
         "for the most probable token, leave out do_sample",
     ),
-    "top_k": (_at_least(0), "an integer of at least 1, or None or 0 for all tokens", ""),
+    "top_k": (partial(is_at_least, 0), "an integer of at least 1, or None or 0 for all tokens", ""),
     "top_p": (_within(0.0, 1.0, closed="]"), "a sum of probabilities in (0, 1], or None", ""),
     "min_p": (_within(0.0, 1.0, closed="[]"), "a share of the largest probability in [0, 1], or None", ""),
     "typical_p": (_within(0.0, 1.0, closed="]"), "a sum of probabilities in (0, 1], or None", ""),
     "epsilon_cutoff": (_within(0.0, 1.0, closed="["), "a probability in [0, 1), or None", ""),
     "eta_cutoff": (_within(0.0, 1.0, closed="["), "a probability in [0, 1), or None", ""),
-    "seed": (_at_least(0), "an integer of at least 0, or None for another draw each time", ""),
-    "length_penalty": (_is_number, "a number", ""),
+    "seed": (partial(is_at_least, 0), "an integer of at least 0, or None for another draw each time", ""),
+    "length_penalty": (is_number, "a number", ""),
     "early_stopping": (lambda value: isinstance(value, bool) or value == "never", 'True, False or "never"', ""),
     "repetition_penalty": (_within(0.0, np.inf, closed=""), "a number above 0", "1.0 is no penalty"),
 }
@@ -341,8 +344,9 @@ def settings_of(asked: Mapping[str, Any], generation_config: Any, inputs: Iterab
     require_known({name: value for name, value in written.items() if value is not None})
     require_known(asked, inputs)
     given = {name: value for name, value in asked.items() if value is not None or name == "seed"}
-    known = {name: value for name, value in {**written, **given}.items() if name in DEFAULTS}
-    chosen = Settings(**{n: v for n, v in known.items() if v is not None or n == "seed"}).checked()
+    said: dict[str, Any] = {**written, **given}
+    known: dict[str, Any] = {n: v for n, v in said.items() if n in DEFAULTS and (v is not None or n == "seed")}
+    chosen = Settings(**known).checked()
     unheard = () if chosen.do_sample else OF_DRAWS
     idle = [name for name in unheard if name in given and given[name] != DEFAULTS[name]]
     if idle:
@@ -354,12 +358,10 @@ def _as_mapping(generation_config: Any) -> Mapping[str, Any]:
     """Setting -> value, of a mapping or of an object that has them as attributes."""
     if generation_config is None:
         return {}
-    if isinstance(generation_config, Mapping):
-        found: Mapping[str, Any] = cast("Mapping[str, Any]", generation_config)
-    elif hasattr(generation_config, "__dict__"):
-        found = vars(generation_config)
-    else:
+    is_mapping = isinstance(generation_config, Mapping)
+    found: Any = cast("Any", generation_config) if is_mapping else getattr(generation_config, "__dict__", None)
+    if found is None:
         required = "settings: a GenerationConfig or a mapping"
         message = f"generate: generation_config: expected {required}, got {generation_config!r:.60}"
         raise TypeError(message)
-    return {name: value for name, value in found.items() if not name.startswith("_")}
+    return {str(name): value for name, value in found.items() if not str(name).startswith("_")}

@@ -6,11 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, cast
 
-import numpy as np
-
 from ...reference.config import RobertaConfig
 from .. import arguments
-from .settings import Settings, fail, is_integer
+from .settings import Settings, fail, is_at_least, is_integer, is_number
 
 
 def with_tokens(settings: Settings, config: RobertaConfig) -> Settings:
@@ -59,13 +57,12 @@ def token(name: str, value: Any, config: RobertaConfig) -> int:
 def tokens(name: str, value: Any, config: RobertaConfig) -> list[int]:
     """One id, or several in any form."""
     chosen = arguments.visible(name, value).tolist() if hasattr(value, "dtype") else value
-    is_several = isinstance(chosen, Iterable) and not isinstance(chosen, str)
-    found: list[Any] = list(cast("Iterable[Any]", chosen)) if is_several else [chosen]
-    return [token(name, each, config) for each in found]
+    return [token(name, each, config) for each in _listed(chosen)]
 
 
 def _listed(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, Iterable) and not isinstance(value, str) else [value]
+    is_several = isinstance(value, Iterable) and not isinstance(value, str)
+    return list(cast("Iterable[Any]", value)) if is_several else [value]
 
 
 def _word(name: str, value: Any, config: RobertaConfig) -> tuple[int, ...]:
@@ -83,7 +80,7 @@ def _biases(value: Any, config: RobertaConfig) -> dict[tuple[int, ...], float] |
     """Sequence of tokens -> number, of a mapping or of pairs."""
     if value is None:
         return None
-    pairs: Any = value.items() if isinstance(value, Mapping) else value
+    pairs: Any = cast("Mapping[Any, Any]", value).items() if isinstance(value, Mapping) else value
     try:
         return {_word("sequence_bias", word, config): float(number) for word, number in pairs}
     except TypeError as error:
@@ -93,8 +90,7 @@ def _biases(value: Any, config: RobertaConfig) -> dict[tuple[int, ...], float] |
 def _decay(value: Any) -> tuple[int, float] | None:
     if value is None:
         return None
-    start, factor = value if isinstance(value, list | tuple) and len(value) == 2 else (None, None)
-    is_right = is_integer(start) and start >= 0 and isinstance(factor, int | float | np.number) and factor > 0
-    if not is_right:
+    parts = _listed(value)
+    if len(parts) != 2 or not is_at_least(0, parts[0]) or not (is_number(parts[1]) and parts[1] > 0):
         raise fail("exponential_decay_length_penalty", "(tokens of at least 0, a factor above 0)", value)
-    return int(cast("int", start)), float(cast("float", factor))
+    return int(parts[0]), float(parts[1])
