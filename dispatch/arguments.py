@@ -66,10 +66,17 @@ def native(name: str, value: Any, model: Any) -> Any:
 
 
 def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
-    """A cache in the engine's own arrays; HF's tuple becomes one whose real tokens are counted from the mask."""
+    """A cache in the engine's own arrays. HF's tuple, and a Cache of transformers, which may be empty, become one.
+
+    Their real tokens are counted from the mask.
+    """
     if past is None:
         return None
     engine = model.engine
+    if hasattr(past, "get_seq_length"):
+        past = _layers_of(past)
+        if not past:
+            return None
     _require_pairs(past)
     if hasattr(past, "grown") and not hasattr(model, "init_cache"):
         past = past.grown()  # of its empty slots this engine knows nothing
@@ -81,6 +88,20 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
     mask = visible("attention_mask", attention_mask)
     count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
     return Cache(layers, engine.to_native(count, model.like()))
+
+
+def _layers_of(past: Any) -> tuple[tuple[Any, ...], ...]:
+    """HF's tuple of a Cache of transformers: of its slots those that are taken; nothing of one that is empty."""
+    taken = int(past.get_seq_length())
+    own = getattr(past, "self_attention_cache", past)
+    crossed = getattr(past, "cross_attention_cache", None)
+    if not taken:
+        return ()
+    layers = [(layer.keys[:, :, :taken], layer.values[:, :, :taken]) for layer in own.layers]  # B H P K
+    sources = [(layer.keys, layer.values) for layer in crossed.layers] if crossed is not None else []  # B H E K
+    if len(sources) != len(layers) or any(keys is None for keys, _ in sources):
+        return tuple(layers)
+    return tuple((*layer, *source) for layer, source in zip(layers, sources, strict=True))
 
 
 def _require_pairs(past: Any) -> None:

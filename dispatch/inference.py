@@ -12,6 +12,7 @@ from ..reference.outputs import Output
 from . import registry
 from .calling import called
 from .faces import face_of
+from .generating.settings import Settings
 from .generation import Generating
 
 #: What it takes over from the model as it is.
@@ -110,6 +111,17 @@ class InferenceModel:
             message = f"{self.face.__name__} writes no text: generate is what RobertaForCausalLM has"
             raise AttributeError(message)
         return Generating.generate(self, *args, **kwargs)  # pyright: ignore[reportArgumentType]
+
+    def can_generate(self) -> bool:
+        """Whether it has `generate`."""
+        return self.head == "causal_lm"
+
+    @property
+    def generation_config(self) -> Any:
+        """What `generate` goes by where a call says nothing: the model's."""
+        if self.head != "causal_lm":
+            raise self._refused("generation_config")
+        return Settings() if self.model is None else self.model.generation_config
 
     @contextmanager
     def inference(self) -> Generator[Self]:

@@ -237,6 +237,11 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         recorder.missing = tuple(name for name in expected if name not in recorder)
         return recorder
 
+    @classmethod
+    def can_generate(cls) -> bool:
+        """Whether it has `generate`."""
+        return cls.head == "causal_lm"
+
     def like(self) -> Any:
         """What arrays made for this model are like: it has their dtype, and is where they are to be."""
         return self

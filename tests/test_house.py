@@ -35,7 +35,8 @@ FLOORS = {
     "backends/tensorflow": {"files", "reference", "backends/arrays"},
     "backends/flax": {"files", "reference", "backends/arrays"},
     # the native classes are named to type checkers, and looked up when one is wanted
-    "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives"},
+    "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives", "dispatch/generating"},
+    "dispatch/generating": {"reference", "dispatch"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
     # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
     # the instrument, and its rooms: each is a subject of its own, and they know each other

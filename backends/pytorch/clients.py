@@ -5,7 +5,6 @@ The mathematics needs none of it. `Clients` is a base of the heads and of the bo
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -86,27 +85,6 @@ class Clients:
         if self.config.tie_word_embeddings:
             lm_head.decoder.weight = self.base_model.embeddings.word_embeddings.weight
         lm_head.bias = lm_head.decoder.bias
-
-    @property
-    def generation_config(self) -> Any:
-        """transformers' `GenerationConfig` of this model, for its pipelines.
-
-        Raises:
-            AttributeError: transformers is not in use.
-        """
-        library: Any = sys.modules.get("transformers")
-        if library is None or not self.can_generate():
-            message = f"{type(self).__name__} has no generation_config: it is of transformers' pipelines"
-            raise AttributeError(message)
-        return library.GenerationConfig(
-            bos_token_id=self.config.bos_token_id,
-            eos_token_id=self.config.eos_token_id,
-            pad_token_id=self.config.pad_token_id,
-        )
-
-    def can_generate(self) -> bool:
-        """Whether it is a decoder that can write on."""
-        return hasattr(self, "generate") and self.config.is_decoder
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
         """How many bytes the parameters take, tied ones once; and the buffers."""

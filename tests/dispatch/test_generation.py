@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.generation import NEUTRAL, Choice, within_top_k, within_top_p
+from roberta.dispatch.generating import loop
+from roberta.dispatch.generating.sampling import cooled, drawn, narrowings, within_top_k, within_top_p
+from roberta.dispatch.generating.settings import NEUTRAL, Settings
 from roberta.reference.layers import softmax
 from scipy import stats
 
@@ -255,7 +257,7 @@ def test_a_row_is_drawn_alike_whatever_else_is_in_the_batch(backend: str, make_d
 
 def test_rows_draw_from_the_streams_that_the_docstring_names(make_decoder: Any, monkeypatch: Any) -> None:
     seen: list[Any] = []
-    monkeypatch.setattr(Choice, "next_tokens", lambda _, logits, draws: seen.append(draws) or logits.argmax(-1))
+    monkeypatch.setattr(loop, "drawn", lambda scores, draws: seen.append(draws) or scores.argmax(-1))
     make_decoder("numpy").generate(PROMPT, **ENDLESS, do_sample=True, seed=5)
     wanted = [np.random.default_rng([5, row]).random(9) for row in range(2)]
     assert np.array_equal(np.transpose(seen), wanted)
@@ -269,10 +271,13 @@ def test_without_a_seed_each_call_draws_anew(make_decoder: Any) -> None:
 def test_the_draw_has_the_probabilities_of_the_logits() -> None:
     rng = np.random.default_rng(0)
     logits = rng.standard_normal((1, 6))
-    for choice in (Choice(True), Choice(True, temperature=2.0), Choice(True, top_k=3), Choice(True, top_p=0.6)):
-        expected = softmax(within_top_p(within_top_k(logits / choice.temperature, choice.top_k), choice.top_p))[0]
-        drawn = choice.next_tokens(np.repeat(logits, 20_000, 0), rng.random(20_000))
-        counts = np.bincount(drawn, minlength=6)
+    for asked in ({}, {"temperature": 2.0}, {"top_k": 3}, {"top_p": 0.6}):
+        settings = Settings(do_sample=True, **asked)
+        expected = softmax(within_top_p(within_top_k(logits / settings.temperature, settings.top_k), settings.top_p))[0]
+        scores = np.repeat(logits, 20_000, 0)
+        for narrow in narrowings(settings, least=1):
+            scores = narrow(scores)
+        counts = np.bincount(drawn(scores, rng.random(20_000)), minlength=6)
         assert (counts[expected == 0] == 0).all()
         assert stats.chisquare(counts[expected > 0], 20_000 * expected[expected > 0]).pvalue > 1e-6
 
@@ -280,8 +285,7 @@ def test_the_draw_has_the_probabilities_of_the_logits() -> None:
 def test_the_edges_of_the_draw() -> None:
     logits = np.array([[-np.inf, 0.0, -np.inf, 0.0]])
     ends = [0.0, np.nextafter(0.5, 0), 0.5, np.nextafter(1.0, 0)]
-    assert [int(Choice(True).next_tokens(logits, np.array([u]))[0]) for u in ends] == [1, 1, 3, 3]
-    assert Choice().next_tokens(logits, np.zeros(1)).tolist() == [1], "of equal logits the lowest id"
+    assert [int(drawn(logits, np.array([u]))[0]) for u in ends] == [1, 1, 3, 3]
 
 
 def test_top_p_keeps_the_fewest_that_reach_it_and_always_one() -> None:
@@ -305,7 +309,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "too long": ({"max_new_tokens": 18}, ["at most 21 tokens in all", "prompt has 4", "got 18", "at most 17"]),
     "none": ({"max_new_tokens": 0}, ["max_new_tokens", "at least 1", "got 0"]),
     "temperature": ({"do_sample": True, "temperature": 0.0}, ["temperature", "above 0", "leave out do_sample"]),
-    "top_k": ({"do_sample": True, "top_k": 0}, ["top_k", "at least 1"]),
+    "top_k": ({"do_sample": True, "top_k": -1}, ["top_k", "at least 1"]),
     "top_p": ({"do_sample": True, "top_p": 1.5}, ["top_p", "(0, 1]", "got 1.5"]),
     "top_p of nothing": ({"do_sample": True, "top_p": 0.0}, ["top_p", "(0, 1]"]),
     "an end outside": ({"eos_token_id": 53}, ["eos_token_id", "[0, 53)", "got 53"]),
@@ -314,7 +318,7 @@ REFUSED: dict[str, tuple[dict[str, Any], list[str]]] = {
     "a mask of weights": ({"attention_mask": [[2, 1, 1, 1], [1, 1, 1, 1]]}, ["attention_mask", "ones", "2 at [0, 0]"]),
     "half a token": ({"max_new_tokens": 2.5}, ["max_new_tokens", "an integer", "got 2.5"]),
     "a number of tokens in words": ({"max_new_tokens": "3"}, ["max_new_tokens", "an integer", "got '3'"]),
-    "no temperature": ({"do_sample": True, "temperature": None}, ["temperature", "a number", "got None"]),
+    "temperature in words": ({"do_sample": True, "temperature": "hot"}, ["temperature", "a number", "got 'hot'"]),
     "half of a top_k": ({"do_sample": True, "top_k": 2.5}, ["top_k", "an integer", "got 2.5"]),
     "top_p in words": ({"do_sample": True, "top_p": "all"}, ["top_p", "got 'all'"]),
     "a seed below 0": ({"seed": -1}, ["seed", "an integer of at least 0", "got -1"]),
@@ -336,8 +340,10 @@ def test_what_cannot_be_continued_is_refused_with_the_way_out(
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
-        ({"num_beams": 4}, "unknown setting num_beams=4; there are input_ids, .*seed.*; only num_beams=1 is possible"),
-        ({"assistant_model": 9}, "assistant_model=9; .*there is no assisted decoding"),
+        (
+            {"num_beam_groups": 4},
+            "unknown setting num_beam_groups=4; there are input_ids, .*seed.*; .*only num_beam_groups=1 is possible",
+        ),
         ({"topk": 3}, "topk=3; .*did you mean 'top_k'?"),
         ({"zzz": None}, "zzz=None; .*leave it out"),
         ({"input_ids": "Emma"}, r"input_ids: .*tokenizer\(text, return_tensors="),
@@ -353,7 +359,7 @@ def test_settings_that_are_not_there_and_texts_are_refused(
 
 def test_settings_that_ask_for_nothing_are_taken(make_decoder: Any) -> None:
     model = make_decoder("numpy")
-    for neutral in (NEUTRAL, dict.fromkeys(NEUTRAL)):
+    for neutral in ({name: (*values, None)[0] for name, values in NEUTRAL.items()}, dict.fromkeys(NEUTRAL)):
         assert text(model.generate(PROMPT, **ENDLESS, **neutral)) == text(model.generate(PROMPT, **ENDLESS))
 
 
@@ -392,10 +398,8 @@ def test_room_for_all_tokens_is_taken_once_by_an_engine_that_has_such(
 
 def test_the_coldest_draw_takes_the_most_probable_token() -> None:
     logits = np.array([[3.0, 5.0, -np.inf, 4.0]])
-    assert [int(Choice(True, temperature=t).next_tokens(logits, np.array([0.9]))[0]) for t in (5e-324, 1e-300)] == [
-        1,
-        1,
-    ]
+    assert [int(drawn(cooled(logits, t), np.array([0.9]))[0]) for t in (5e-324, 1e-300)] == [1, 1]
+    assert cooled(-logits[:, :2], 5e-324).argmax() == 0, "also where all quotients are below all numbers"
 
 
 def test_an_encoder_says_how_to_get_a_decoder(config: Any, make_model: Any) -> None:
@@ -442,32 +446,3 @@ def test_text_is_that_of_transformers_where_it_is_given_the_right_positions(
             ids = torch.cat([ids, logits.argmax(-1, keepdim=True)], 1)
     assert text(model.generate(PROMPT, **ENDLESS)) == ids.tolist()
     assert isinstance(model, roberta.RobertaForCausalLM)
-
-
-# -- what comes with HF's words ----------------------------------------------------------------------------------------
-
-
-def test_a_generation_config_is_read_and_what_is_given_wins(make_decoder: Any) -> None:
-    decoder = make_decoder("numpy")
-    plain = decoder.generate([[0, 5, 6]], max_new_tokens=4, eos_token_id=())
-    for config in ({"max_new_tokens": 4, "num_beams": 1, "temperature": None}, {"max_length": 7}):
-        assert np.array_equal(decoder.generate([[0, 5, 6]], generation_config=config, eos_token_id=()), plain)
-    both = decoder.generate([[0, 5, 6]], max_new_tokens=2, generation_config={"max_new_tokens": 4}, eos_token_id=())
-    assert np.array_equal(both, plain[:, :5])
-    with pytest.raises(TypeError, match="num_beams=3"):
-        decoder.generate([[0, 5, 6]], generation_config={"num_beams": 3})
-    with pytest.raises(ValueError, match="generation_config: expected a GenerationConfig or a mapping, got 5"):
-        decoder.generate([[0, 5, 6]], generation_config=5)
-    with pytest.raises(ValueError, match="max_length: expected an integer above the 3 tokens of the prompt, got 3"):
-        decoder.generate([[0, 5, 6]], max_length=3)
-
-
-def test_the_record_has_the_logits_that_the_choice_was_made_among(make_decoder: Any) -> None:
-    decoder, options = make_decoder("numpy"), {"max_new_tokens": 3, "eos_token_id": ()}
-    found = decoder.generate([[0, 5, 6]], return_dict_in_generate=True, output_scores=True, **options)
-    assert np.array_equal(found.sequences, decoder.generate([[0, 5, 6]], **options))
-    assert [int(step.argmax()) for step in found.scores] == found["sequences"][0, 3:].tolist()
-    assert found.past_key_values.length == 5
-    assert list(decoder.generate([[0, 5, 6]], return_dict_in_generate=True, use_cache=False, **options)) == [
-        "sequences"
-    ]
