@@ -16,7 +16,7 @@ from .generating.settings import Settings
 from .generation import Generating
 
 #: What it takes over from the model as it is.
-TAKEN = ("backend", "head", "config", "options", "load_report", "checks_inputs")
+TAKEN = ("backend", "head", "config", "load_report", "checks_inputs")
 
 
 class InferenceModel:
@@ -43,7 +43,7 @@ class InferenceModel:
         self.dtype_name = dtype
         for name in TAKEN:
             setattr(self, name, getattr(model, name))
-        self.options = dict(self.options)  # Keras has made another kind of its models'
+        self.options: dict[str, Any] = dict(model.options)  # of its models' Keras has made another kind
         self.engine = model.engine
         with model.inference():
             self.runner = self.engine.Inference(model, dtype)

@@ -102,8 +102,9 @@ def _layer_output(parts: tuple[Tensor, ...], inputs: Inputs) -> LayerOutput:
     is_crossed = len(parts) - 1 == 2 * (inputs.output_attentions + 2 * inputs.use_cache)
     probs: Any = parts[1 : 2 + is_crossed] if inputs.output_attentions else (None, None)
     cached = parts[len(parts) - 2 * (1 + is_crossed) :] if inputs.use_cache else (None,) * 4
+    output, *_ = parts  # B T D
     crossed = Attended(None, probs[1], *cached[2:]) if is_crossed and len(parts) > 1 else None
-    return LayerOutput(parts[0], Attended(None, probs[0], *cached[:2]), crossed)
+    return LayerOutput(output, Attended(None, probs[0], *cached[:2]), crossed)
 
 
 class Pooler(Part):

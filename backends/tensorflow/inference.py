@@ -178,7 +178,7 @@ class Inference:
         signature += [tf.TensorSpec([None], tf.bool), *([integers] if kind.has_wanted else [])]
 
         def steps(word: Tensor, types: Tensor, positions: Tensor, *at: Tensor) -> Any:
-            where = Places(*at) if kind.has_wanted else Places(*at, None)
+            where = Places(*at[:4], wanted=at[4] if kind.has_wanted else None)
             return body(self.parameters, word, types, positions, where, self, kind)
 
         return tf.function(steps, input_signature=signature, jit_compile=self.jit_compile)
@@ -196,7 +196,7 @@ def attention(x: Tensor, p: Tree, at: Places, own: Inference, kind: Kind, *, is_
     """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o): (n, D) -> (n, D), or (w, D) of what is wanted."""
     K, shape = own.config.head_size, tf.shape(at.rows)  # B S
     whole = linear(x, *p["projections"])  # n 3HK
-    H = whole.shape[1] // (3 * K)
+    H = p["projections"][1].shape[0] // (3 * K)
     padded = whole if kind.is_even else tf.gather(whole, tf.reshape(at.rows, [-1]))  # BS 3HK
     padded = tf.transpose(tf.reshape(padded, [shape[0], shape[1], 3, H, K]), [2, 0, 3, 1, 4])  # 3 B H S K
     query, key, value = tf.unstack(padded)  # B H S K

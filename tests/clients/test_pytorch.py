@@ -68,7 +68,7 @@ def test_the_body_of_a_head() -> None:
 
 
 def test_a_layer_by_itself() -> None:
-    """A layer or the encoder by itself: `model.roberta.encoder.layer[0](x, mask)[0]`"""
+    """A layer or the encoder by itself, of vectors and a mask, as `model.roberta.encoder`"""
     ours, theirs = load().roberta, peer().roberta
     x = torch.randn(2, 7, ours.config.hidden_size)
     mask = torch.ones(2, 1, 1, 7, dtype=torch.bool)
