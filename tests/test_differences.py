@@ -512,6 +512,53 @@ def _() -> None:
     assert own[0] == own[1]
 
 
+@row("positions of a text that is written on")
+def _() -> None:
+    peer, ours = pair("causal_lm", **DECODER)
+    asked = {"max_new_tokens": 9, "eos_token_id": 52, "pad_token_id": 1}
+    ids, theirs = IDS[:, :3], peer.generate(torch.tensor(IDS[:, :3]), suppress_tokens=[1, 52], **asked)
+    for _ in range(9):
+        logits = last(peer(torch.tensor(ids), use_cache=False))
+        logits[:, [1, 52]] = -np.inf
+        ids = np.concatenate([ids, logits.argmax(-1)[:, None]], axis=1)
+    assert theirs.tolist() != ids.tolist()
+    assert to_numpy(ours.generate(IDS[:, :3], suppress_tokens=[52], **asked)).tolist() == ids.tolist()
+
+
+@row("padding in a text that is written on")
+def _() -> None:
+    peer, ours = pair("causal_lm", **DECODER)
+    bias = np.where(np.arange(53) == 1, 1e4, 0.0)
+    peer.lm_head.bias.data += torch.tensor(bias)
+    ours.load_state_dict_numpy({"lm_head.bias": bias}, strict=False)
+    asked = {"max_new_tokens": 5, "eos_token_id": 52, "pad_token_id": 1}
+    assert peer.generate(torch.tensor(IDS), **asked)[0, 6:].tolist() == [1] * 5
+    assert 1 not in to_numpy(ours.generate(IDS, **asked))[0, 6:]
+
+
+@row("settings of `generate` that nobody names")
+def _() -> None:
+    default = transformers.GenerationConfig()
+    assert (default.max_length, default.max_new_tokens, default.top_k) == (20, None, 50)
+    _, ours = pair("causal_lm", **DECODER, max_position_embeddings=43)
+    assert to_numpy(ours.generate(IDS, eos_token_id=())).shape == (1, 26)
+    assert ours.generation_config.top_k is None
+    assert to_numpy(ours.generate(IDS, eos_token_id=(), generation_config=default)).shape == (1, 20)
+
+
+@row("assistants and groups of beams in `generate`")
+def _() -> None:
+    peer, ours = pair("causal_lm", **DECODER)
+    told = {"eos_token_id": 52, "pad_token_id": 1, "max_new_tokens": 3}
+    assert peer.generate(torch.tensor(IDS), prompt_lookup_num_tokens=2, **told).shape == (1, 9)
+    for asked, said in (
+        ({"prompt_lookup_num_tokens": 2}, "no assisted decoding: leave it out"),
+        ({"num_beam_groups": 2, "num_beams": 4}, "ask for num_beams alone"),
+    ):
+        with pytest.raises(TypeError, match=said):
+            ours.generate(IDS, **asked)
+
+
 @row("flags other than True and False")
 def _() -> None:
     peer, ours = pair()

@@ -183,9 +183,8 @@ class Settings:
 
 #: Setting -> what it is if nobody says.
 DEFAULTS: Mapping[str, Any] = {field.name: field.default for field in fields(Settings)}
-#: Which settings say something only of a draw, and of beam search.
+#: Which settings say something only of a draw.
 OF_DRAWS = ("temperature", "top_k", "top_p", "min_p", "typical_p", "epsilon_cutoff", "eta_cutoff")
-OF_BEAMS = ("length_penalty", "early_stopping")
 
 
 # -- ranges ------------------------------------------------------------------------------------------------------------
@@ -278,7 +277,7 @@ IDLE = frozenset(
         "transformers_version", "decoder_start_token_id", "num_assistant_tokens", "num_assistant_tokens_schedule",
         "assistant_confidence_threshold", "max_matching_ngram_size", "assistant_lookbehind", "target_lookbehind",
         "disable_compile", "assistant_tokenizer", "use_model_defaults", "trust_remote_code", "return_dict",
-        "generation_kwargs", "prefix_length", "logits_to_keep",
+        "prefix_length", "logits_to_keep",
     }
 )  # fmt: skip
 _ASSISTED = "there is no assisted decoding: leave it out, the text is the same without it"

@@ -7,10 +7,12 @@ float64 where it says float32; nothing else of it is changed.
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import roberta
 import torch
 import transformers
 from roberta.reference.outputs import to_numpy
@@ -294,3 +296,19 @@ def test_their_caches_are_taken_by_a_call(kind: str, pair: Any, on_torch: Any) -
     given = caches(pair[0])[kind]
     got = on_torch(new, attention_mask=np.ones_like(PROMPT), past_key_values=given).logits[:, -1]
     np.testing.assert_allclose(got.detach(), whole.detach(), rtol=0, atol=NEAR)
+
+
+def test_their_pipeline_and_streamer_write_with_our_model(monkeypatch: Any, capsys: Any) -> None:
+    folder = Path(roberta.__file__).resolve().parent / "checkpoints" / "austen"
+    model = roberta.RobertaForCausalLM.from_pretrained(folder, backend="torch", is_decoder=True)
+    monkeypatch.setattr(type(model), "device", torch.device("cpu"), raising=False)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    pipe = transformers.TextGenerationPipeline(model=model, tokenizer=tokenizer, framework="pt")
+    asked = {"max_new_tokens": 8, "num_beams": 3, "num_return_sequences": 2}
+    written = pipe("Emma was", **asked)
+    ids = tokenizer("Emma was", return_tensors="pt").input_ids
+    wanted = tokenizer.batch_decode(model.generate(ids, **asked), skip_special_tokens=True)
+    assert [each["generated_text"] for each in written] == wanted
+    capsys.readouterr()
+    model.generate(ids, max_new_tokens=8, streamer=transformers.TextStreamer(tokenizer, skip_special_tokens=True))
+    assert capsys.readouterr().out.startswith("Emma was")
