@@ -261,7 +261,7 @@ def backends() -> None:
     default = get_default_backend()
     for name, status in available_backends().items():
         missing = None if status.is_available else f"{status.reason}; {status.install}"
-        remark = missing or ("the default" if name == default else "")
+        remark = missing or "; ".join(part for part in ("the default" * (name == default), status.remark) if part)
         table.add_row(name, status.version or "-", ", ".join(status.devices) or "-", remark)
     console().print(table)
 

@@ -93,6 +93,7 @@ class BackendStatus:
         devices: where its models can be.
         reason: why it cannot be used, or None.
         install: the line that installs what is missing or damaged, where something is.
+        remark: what else the engine says of itself here, such as what would make it faster.
     """
 
     name: str
@@ -100,6 +101,7 @@ class BackendStatus:
     devices: tuple[str, ...] = ()
     reason: str | None = None
     install: str | None = None
+    remark: str = ""
 
     @property
     def is_available(self) -> bool:
@@ -306,12 +308,13 @@ def available_backends() -> dict[str, BackendStatus]:
 def _status(backend: Backend) -> BackendStatus:
     installed = _versions(backend)
     try:
-        devices = load(backend.name).devices()
+        engine = load(backend.name)
+        devices, remark = engine.devices(), getattr(engine, "remark", str)()
     except Exception as error:  # noqa: BLE001  # whatever a broken installation raises, the others are to be listed
         cause = error.__cause__ or error
         reason = f"{backend.distribution} is not installed" if installed is None else f"{type(cause).__name__}: {cause}"
         return BackendStatus(backend.name, installed, reason=reason, install=_remedy(backend, cause))
-    return BackendStatus(backend.name, installed, tuple(devices))
+    return BackendStatus(backend.name, installed, tuple(devices), remark=remark)
 
 
 def _versions(backend: Backend) -> str | None:

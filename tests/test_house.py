@@ -67,6 +67,7 @@ OPTIONAL_VERBS = {
     "adopt_state_dict_numpy",
     "has_values",
     "own_dtype",
+    "remark",
     "wants_gradient",
     "REMEDIES",
     "added_shapes",

@@ -16,6 +16,7 @@ from ..arrays.weights import (
     to_native,
     to_numpy,
 )
+from .blas import remark
 from .heads import HEADS
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "frozen_names",
     "is_tracing",
     "load_state_dict_numpy",
+    "remark",
     "state_dict_numpy",
     "to_native",
     "to_numpy",

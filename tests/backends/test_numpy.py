@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 import pytest
 from roberta.backends import numpy as engine
+from roberta.backends.numpy import blas
+from roberta.dispatch.registry import available_backends
 from roberta.reference.heads import HEAD_FUNCTIONS
 from roberta.reference.inputs import Inputs
 from roberta.reference.losses import LOSSES
@@ -56,3 +58,31 @@ def test_integers_become_int64_and_numbers_the_models_dtype(
     value: Any, dtype: str, config: Any, make_model: Any
 ) -> None:
     assert engine.to_native(value, make_model("model", config, "numpy")).dtype == dtype
+
+
+# -- its library of products -------------------------------------------------------------------------------------------
+
+
+def test_kernels_for_another_processor_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    libraries = [
+        {"internal_api": "openmp", "filepath": "/x/numpy/libgomp.so"},
+        {"internal_api": "openblas", "filepath": "/x/scipy/libscipy_openblas.so", "architecture": "SkylakeX"},
+        {"internal_api": "openblas", "filepath": "/x/numpy.libs/libscipy_openblas64.so", "architecture": "Haswell"},
+    ]
+    monkeypatch.setattr("threadpoolctl.threadpool_info", lambda: libraries)
+    monkeypatch.setattr(blas, "features", lambda: {"AVX2", "AVX512_SKX"})
+    monkeypatch.delenv(blas.VARIABLE, raising=False)
+    assert engine.remark().endswith("has AVX-512: start with OPENBLAS_CORETYPE=SKYLAKEX")
+    assert available_backends()["numpy"].remark == engine.remark()
+    monkeypatch.setenv(blas.VARIABLE, "ZEN")
+    assert engine.remark() == ""
+    monkeypatch.delenv(blas.VARIABLE)
+    libraries[2]["architecture"] = "SkylakeX"
+    assert engine.remark() == ""
+    del libraries[2]
+    assert engine.remark() == ""
+
+
+def test_what_the_processor_has_is_found() -> None:
+    known = {"SSE2", "AVX2", "ASIMD", "VX", "RVV"}
+    assert blas.features() & known or not blas.features()
