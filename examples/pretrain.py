@@ -303,7 +303,7 @@ def body_of(model: Any, input_ids: Tensor, position_ids: Tensor) -> Tensor:
     """Run the layers below the head: (B, T) -> (B, T, D)."""
     attention_mask = (input_ids != model.config.pad_token_id).long()  # B T
     inputs = Inputs(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids)
-    return model.roberta(inputs).last_hidden_state
+    return model.roberta(inputs=inputs).last_hidden_state
 
 
 def accumulate_gradients(model: Any, masked: Ids, labels: Ids, run: Run, window: int) -> float:

@@ -42,7 +42,7 @@ class Output(Generic[A]):
         setattr(self, key, value)
 
     def __iter__(self) -> Iterator[str]:
-        return (name for name in vars(self) if getattr(self, name) is not None)
+        return (name for name in vars(self) if not name.startswith("_") and getattr(self, name) is not None)
 
     def __len__(self) -> int:
         return sum(1 for _ in self)

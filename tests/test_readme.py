@@ -59,7 +59,8 @@ def test_the_table_of_verbs_is_complete():
     text = (ROOT / "docs" / "backends.md").read_text(encoding="utf-8")
     required, optional = text.split("may leave out:")
     verbs = re.findall(r"^\| `(\w+)", required, re.MULTILINE)
-    assert sorted(verbs) == sorted(set(registry.load("numpy").__all__) - {"Array", "adopt_state_dict_numpy"})
+    assert sorted(verbs) == sorted(set(registry.load("numpy").__all__) - {"Array", "adopt_state_dict_numpy", "remark"})
     told = re.findall(r"^\| `(\w+)", optional.partition("\n## ")[0], re.MULTILINE)
     optional_verbs = {"added_shapes", "adopt_state_dict_numpy", "freeze", "gradients", "no_gradients"}
+    optional_verbs |= {"has_values", "own_dtype", "remark", "wants_gradient"}
     assert set(told) == {"Array", "Inference", "PREFIX", "REMEDIES", "require_nameable"} | optional_verbs

@@ -61,7 +61,7 @@ reveal_type(on_keras(ids, training=True))  # reveals: MaskedLMOutput[Tensor] or 
 reveal_type(on_keras({"input_ids": ids}).loss)  # reveals: Tensor | None or Any | None
 reveal_type(on_torch.state_dict_numpy())  # reveals: dict[str, Any]
 reveal_type(on_torch.config)  # reveals: RobertaConfig
-reveal_type(on_torch.dtype)  # reveals: str
+reveal_type(on_torch.dtype_name)  # reveals: str
 
 
 class Mine(RobertaForMaskedLM):
