@@ -18,8 +18,6 @@ import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -31,7 +29,7 @@ from typing import Annotated, Any, NamedTuple
 import typer
 from rich.console import Console
 from rich.table import Table
-from speed import PAUSE, THREADS, Job, load_keras_peer, load_peer, pin
+from speed import JOB, PAUSE, Job, load_keras_peer, load_peer, pin, run_child
 
 LENGTHS = (12, 20, 33, 48, 64, 80, 100, 128)
 CASES = ("full", "ragged", "short", "masked")
@@ -325,16 +323,6 @@ def checkpoint(folder: str, layers: int) -> None:
     roberta.RobertaForMaskedLM(config, backend="numpy").save_pretrained(folder)
 
 
-def run_child(work: Work) -> dict[str, Any] | str:
-    """What a child has found, or the last line of why it has not."""
-    pinned = {**os.environ, **{name: str(work.threads) for name in THREADS}, "ROBERTA_INFERENCE_JOB": json.dumps(work)}
-    pinned |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, __file__]
-    result = subprocess.run(command, env=pinned, capture_output=True, text=True, check=False)  # noqa: S603  # this file
-    lines = (result.stderr if result.returncode else result.stdout).strip().splitlines()
-    return lines[-1] if result.returncode else json.loads(lines[-1])
-
-
 def main(
     engines: Annotated[str, typer.Option(help="which, with commas between")] = "torch,numba,flax,tensorflow",
     layers: int = 12,
@@ -351,7 +339,7 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(folder, layers)
         for engine in engines.split(","):
-            found = run_child(Work(engine, folder, threads, runs, dtype))
+            found = run_child(Work(engine, folder, threads, runs, dtype), __file__)
             if isinstance(found, str):
                 console.print(f"{engine}: {found}")
             else:
@@ -379,8 +367,8 @@ def show(table: Table, engine: str, found: dict[str, Any], console: Console) -> 
 
 
 if __name__ == "__main__":
-    if "ROBERTA_INFERENCE_JOB" in os.environ:
-        own_work = Work(*json.loads(os.environ["ROBERTA_INFERENCE_JOB"]))
+    if JOB in os.environ:
+        own_work = Work(*json.loads(os.environ[JOB]))
         pin(own_work.threads)
         print(json.dumps(measure(own_work)))
     else:

@@ -50,6 +50,8 @@ DISTRIBUTIONS = {
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 #: Seconds before each call: threads of OpenMP go on spinning after their work, and would take the other's cores.
 PAUSE = 0.2
+#: In which variable a child is told its job.
+JOB = "ROBERTA_BENCHMARK_JOB"
 Forward = Callable[[], Any]
 
 
@@ -182,14 +184,18 @@ def prepare(folder: str, head: str, layers: int, batch: int, length: int) -> Non
     np.savez(Path(folder) / "case.npz", ids=ids, truth=budget.truth, limit=budget.limit)
 
 
-def run_child(job: Job) -> dict[str, Any] | str:
-    """The child's findings, or why there are none."""
+def run_child(job: Any, script: str = __file__) -> dict[str, Any] | str:
+    """A child's findings, or why there are none.
+
+    Args:
+        job: what it is told, `threads` among it.
+        script: what it runs: a file that looks for `JOB` where it is the main one.
+    """
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1", "TF_ENABLE_ONEDNN_OPTS": "1"}
-    quiet |= {"PYTHONWARNINGS": "ignore", "ROBERTA_SPEED_JOB": json.dumps(job)}
+    quiet |= {"PYTHONWARNINGS": "ignore", JOB: json.dumps(job)}
     pinned = {name: str(job.threads) for name in THREADS}
-    command = [sys.executable, __file__]
-    result = subprocess.run(  # noqa: S603  # this very file
-        command, env={**os.environ, **quiet, **pinned}, capture_output=True, text=True, check=False
+    result = subprocess.run(  # noqa: S603  # a file of this folder
+        [sys.executable, script], env={**os.environ, **quiet, **pinned}, capture_output=True, text=True, check=False
     )
     lines = (result.stdout if result.returncode == 0 else result.stderr).strip().splitlines()
     last = lines[-1] if lines else f"the process ended with {result.returncode}"
@@ -248,8 +254,8 @@ def main(
 
 
 if __name__ == "__main__":
-    if "ROBERTA_SPEED_JOB" in os.environ:
-        chosen = Job(*json.loads(os.environ["ROBERTA_SPEED_JOB"]))
+    if JOB in os.environ:
+        chosen = Job(*json.loads(os.environ[JOB]))
         pin(chosen.threads)
         print(json.dumps(measure(chosen)))
     else:

@@ -14,8 +14,6 @@ import json
 import os
 import resource
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -26,7 +24,7 @@ import typer
 from inference import LENGTHS, checkpoint
 from rich.console import Console
 from rich.table import Table
-from speed import PAUSE, THREADS, Job, load_keras_peer, load_peer, pin
+from speed import JOB, PAUSE, Job, load_keras_peer, load_peer, pin, run_child
 
 CASES = ("full", "ragged")
 RATE = 1e-5
@@ -224,20 +222,16 @@ def memory() -> float:
 # -- in the parent -----------------------------------------------------------------------------------------------------
 
 
-def run_child(work: Work) -> dict[str, Any]:
+def found_by(work: Work) -> dict[str, Any]:
     """What a child has found.
 
     Raises:
         SystemExit: it has failed; with its last line.
     """
-    pinned = {**os.environ, **{name: str(work.threads) for name in THREADS}, "ROBERTA_TRAINING_JOB": json.dumps(work)}
-    pinned |= {"TF_CPP_MIN_LOG_LEVEL": "3", "TF_USE_LEGACY_KERAS": "1", "PYTHONWARNINGS": "ignore"}
-    command = [sys.executable, __file__]
-    result = subprocess.run(command, env=pinned, capture_output=True, text=True, check=False)  # noqa: S603  # this file
-    lines = (result.stderr if result.returncode else result.stdout).strip().splitlines()
-    if result.returncode:
-        raise SystemExit(f"{work.engine}, {work.who}: {lines[-1]}")
-    return json.loads(lines[-1])
+    found = run_child(work, __file__)
+    if isinstance(found, str):
+        raise SystemExit(f"{work.engine}, {work.who}: {found}")
+    return found
 
 
 def main(
@@ -253,9 +247,9 @@ def main(
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(folder, layers)
         for engine in engines.split(","):
-            found = run_child(Work(engine, folder, threads, runs, "both"))["cases"]
+            found = found_by(Work(engine, folder, threads, runs, "both"))["cases"]
             taken = [
-                run_child(Work(engine, folder, threads, runs, who)) for who in ("ours", "transformers", "recomputing")
+                found_by(Work(engine, folder, threads, runs, who)) for who in ("ours", "transformers", "recomputing")
             ]
             memories = ", ".join(f"{one['memory']:.2f}" if one else "-" for one in taken)
             for case, times in found.items():
@@ -269,8 +263,8 @@ def main(
 
 
 if __name__ == "__main__":
-    if "ROBERTA_TRAINING_JOB" in os.environ:
-        own_work = Work(*json.loads(os.environ["ROBERTA_TRAINING_JOB"]))
+    if JOB in os.environ:
+        own_work = Work(*json.loads(os.environ[JOB]))
         pin(own_work.threads)
         print(json.dumps(measure(own_work)))
     else:

@@ -16,6 +16,12 @@ class LoadOptions(ConfigOverrides, HubOptions, total=False):
     """What `from_pretrained` of a model takes by name besides: fields of the configuration, and of the place."""
 
     torch_dtype: Any
+    device_map: Any
+    low_cpu_mem_usage: Any
+    trust_remote_code: Any
+    attn_implementation: Any
+    use_safetensors: Any
+    weights_only: Any
 
 
 #: Options of every model.

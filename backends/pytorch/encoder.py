@@ -188,14 +188,48 @@ class Body(Clients, Part):
         x = self.hear(self.embeddings, scope(tap, "embeddings"), *given)  # B T D
         return self.hear(self.encoder, scope(tap, "encoder"), x, context=call_context(inputs, self.config))
 
-    def forward(self, *args: Any, **kwargs: Any) -> Any:
+    def forward(
+        self,
+        input_ids: Any = None,
+        attention_mask: Any = None,
+        token_type_ids: Any = None,
+        position_ids: Any = None,
+        head_mask: Any = None,
+        inputs_embeds: Any = None,
+        encoder_hidden_states: Any = None,
+        encoder_attention_mask: Any = None,
+        past_key_values: Any = None,
+        use_cache: bool | None = None,
+        output_attentions: bool | None = None,
+        output_hidden_states: bool | None = None,
+        return_dict: bool | None = None,
+        *,
+        inputs: Inputs | None = None,
+        tap: Tap = silent,
+        **unknown: Any,
+    ) -> Any:
         """As the bare model is called; a head that stands on it hands its checked `Inputs` over, as `inputs`."""
-        if "inputs" in kwargs:
-            return self.body(**kwargs)
+        if inputs is not None:
+            return self.body(inputs, tap)
         if self.entry is None:
             message = "a body by itself has no checked call: call .run(Inputs(...)), or make a RobertaModel"
             raise TypeError(message)
-        return self.entry(self, args, kwargs)
+        given = {
+            "input_ids": input_ids,
+            "attention_mask": attention_mask,
+            "token_type_ids": token_type_ids,
+            "position_ids": position_ids,
+            "head_mask": head_mask,
+            "inputs_embeds": inputs_embeds,
+            "encoder_hidden_states": encoder_hidden_states,
+            "encoder_attention_mask": encoder_attention_mask,
+            "past_key_values": past_key_values,
+            "use_cache": use_cache,
+            "output_attentions": output_attentions,
+            "output_hidden_states": output_hidden_states,
+            "return_dict": return_dict,
+        }
+        return self.entry(self, (), {**given, **unknown})
 
 
 def call_context(inputs: Inputs, config: RobertaConfig) -> Context:

@@ -18,7 +18,7 @@ def state_dict_numpy(model: nn.Module) -> dict[str, Any]:
     Of a parametrised or pruned module it is the weight with which the module computes.
 
     Raises:
-        TypeError: adapters that are not merged, of which the weight is not known here.
+        TypeError: adapters, which have the layer's place and no names in a checkpoint.
     """
     return {name: to_numpy(tensor) for name, tensor in _effective(model).items()}
 
@@ -68,8 +68,8 @@ def _effective(model: nn.Module) -> dict[str, Tensor]:
     state = model.state_dict()
     for path, module in model.named_modules():
         start = f"{path}." if path else ""
-        if hasattr(module, "get_base_layer") and not getattr(module, "merged", False):
-            message = f"{path} is a {type(module).__name__}: its adapter is not merged into its weight"
+        if hasattr(module, "get_base_layer"):  # PEFT's, which stays in the layer's place when it is merged
+            message = f"{path} is a {type(module).__name__}: an adapter, whose weights have no names in a checkpoint"
             remedy = "call merge_and_unload() of the adapted model, or use its own save_pretrained"
             raise TypeError(f"{message}; {remedy}")
         computed = list(getattr(module, "parametrizations", ()))

@@ -29,6 +29,17 @@ def log_softmax(x: Array) -> Array:
         return shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))  # R V
 
 
+def entropy(log_p: Array) -> Array:
+    """H = -sum p log p over the last axis, of log-probabilities (R, V); what cannot come adds nothing. Shape (R, 1).
+
+    Example:
+        >>> entropy(np.array([[np.log(0.5), np.log(0.5), -np.inf]])).round(3)
+        array([[0.693]])
+    """
+    is_possible = log_p > NEVER  # R V
+    return -(np.exp(log_p) * np.where(is_possible, log_p, 0.0)).sum(-1, keepdims=True)  # R 1
+
+
 def narrowings(settings: Settings, least: int) -> list[Narrowing]:
     """The rules that are asked for; each keeps at least so many tokens.
 
@@ -120,8 +131,7 @@ def within_typical_p(scores: Array, typical_p: float, least: int = 1) -> Array:
     """
     log_p = log_softmax(scores)  # R V
     p = np.exp(log_p)  # R V
-    entropy = -np.where(p > 0, p * np.where(p > 0, log_p, 0.0), 0.0).sum(-1, keepdims=True)  # R 1
-    distance = np.abs(-log_p - entropy)  # R V
+    distance = np.abs(-log_p - entropy(log_p))  # R V
     order = np.argsort(distance, axis=-1, kind="stable")  # R V
     ordered = np.take_along_axis(distance, order, -1)  # R V
     total = np.take_along_axis(p, order, -1).cumsum(-1)  # R V
@@ -150,10 +160,8 @@ def above_eta(scores: Array, epsilon: float, least: int = 1) -> Array:
         >>> np.exp(above_eta(np.log([[0.5, 0.2, 0.3]]), 0.25)).round(1)
         array([[0.5, 0.2, 0.3]])
     """
-    log_p = log_softmax(scores)  # R V
-    p = np.exp(log_p)  # R V
-    entropy = -np.where(p > 0, p * np.where(p > 0, log_p, 0.0), 0.0).sum(-1, keepdims=True)  # R 1
-    return _above(scores, np.minimum(epsilon, np.sqrt(epsilon) * np.exp(-entropy)), least)
+    eta = np.minimum(epsilon, np.sqrt(epsilon) * np.exp(-entropy(log_softmax(scores))))  # R 1
+    return _above(scores, eta, least)
 
 
 def _above(scores: Array, bound: Any, least: int) -> Array:
