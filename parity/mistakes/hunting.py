@@ -116,7 +116,7 @@ def question(head: str, seed: int, needs: tuple[tuple[str, Any], ...], name: str
 
 @cache
 def _battery(head: str, needs: tuple[tuple[str, Any], ...]) -> Mapping[str, Probe]:
-    return {probe.name: probe for probe in battery(head, draw_case(head, 0, **dict(needs)).config)}
+    return {probe.name: probe for probe in battery(head, draw_case(head, 0, **dict(needs)).config, is_own=True)}
 
 
 def _names(head: str, needs: tuple[tuple[str, Any], ...], mistake: str) -> list[str]:

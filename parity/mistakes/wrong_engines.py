@@ -209,7 +209,9 @@ class WrongEngine:
         self.mutant, self.case, self.backend, self.dtype = mutant, case, backend, dtype
         self.name = mutant.name
         self.memory: Memory = {"calls": 0}
-        self.capabilities = Capabilities(frozenset(SIGNATURES[case.head]), has_taps=True, takes_weights=True)
+        self.capabilities = Capabilities(
+            frozenset(SIGNATURES[case.head]), has_taps=True, takes_weights=True, is_own=True
+        )
         self._rounds = backend == "numpy" and dtype not in ("float32", "float64")
         self.model = self._built() if model is None else model
 
