@@ -155,7 +155,7 @@ def check(
     names = engines(_split(backends), dtype)
     reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen, forms=wanted)]
     console().print(reports[0].table())
-    reports += [check_variants(names, **chosen)] if variants else []
+    reports += [check_variants(names, **chosen, forms=wanted)] if variants else []
     reports += [check_gradients([name for name in names if trains(name)], **chosen)] if gradients else []
     for further in reports[1:]:
         if further.rows:  # a head that is no decoder has no variants

@@ -53,14 +53,20 @@ def forms_of(model: Any, wanted: Sequence[str] = USUAL) -> Iterator[tuple[str, C
         >>> [name for name, form in forms_of(model)]
         ['', 'inference']
     """
-    if "plain" in wanted:
-        yield "", as_candidate(model)
-    twin = model.for_inference() if "inference" in wanted else model
-    if twin is not model:
-        yield "inference", as_candidate(twin)
+    for name, form in models_of(model, wanted):
+        yield name, as_candidate(form)
     compilers = getattr(model.engine, "compiled_forms", None) if "compiled" in wanted else None
     for name, form in compilers(model).items() if compilers else ():
         yield name, form if isinstance(form, str) else _compiled(form, model)
+
+
+def models_of(model: Any, wanted: Sequence[str] = USUAL) -> Iterator[tuple[str, Any]]:
+    """Those of `forms_of` that are models, as they are: called with HF's arguments, they give records."""
+    if "plain" in wanted:
+        yield "", model
+    twin = model.for_inference() if "inference" in wanted else model
+    if twin is not model:
+        yield "inference", twin
 
 
 def _compiled(function: Any, model: Any) -> Candidate:

@@ -77,9 +77,9 @@ class Question:
         """Whether the right answer is beyond this precision: then an honest engine is wrong, too."""
         return any(budget.overflows for call in self.budgets for budget in call.values())
 
-    def extent(self, mutant: Mutant, backend: str) -> float:
+    def extent(self, mutant: Mutant, backend: str, form: str = "plain") -> float:
         """The largest statistic of a wrong engine in units of its limit; infinite where it breaks."""
-        engine = mutant.candidate(self.case, backend, self.dtype)
+        engine = mutant.candidate(self.case, backend, self.dtype, form)
         try:
             outputs = answers(engine, self.probe.calls)
         except ValueError:  # a wrong engine may refuse what it is asked

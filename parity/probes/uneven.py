@@ -18,8 +18,8 @@ from .probe import Call, Probe
 
 #: What goes wrong where rows lie one behind the other.
 LOST = (
-    "rows mixed up", "keys of another row", "last key left out", "keys of the row before", "mask ignored",
-    "left padding", "positions counted in the flat order", "a row of nobody that shifts the rows behind it",
+    "rows mixed up", "a key left out", "tokens that only look taken for keys", "mask ignored", "left padding",
+    "positions counted in the flat order", "a row of nobody that looks at its own",
 )  # fmt: skip
 #: How many tokens are asked for of each row.
 ASKED = 2
@@ -83,5 +83,5 @@ def asked_for(draw: Draw) -> Iterator[Probe]:
     rows, length = batch["input_ids"].shape
     places = draw.rng("positions asked for, places").integers(0, rows * length, ASKED * rows)
     positions = np.stack(np.divmod(np.concatenate([places, places[:2]]), length), -1)
-    catches = ("positions put in order", "rows mixed up", "another token of the last layer")
+    catches = ("tokens put in order", "rows mixed up", "the next token of the last layer")
     yield Probe("positions asked for", catches, (Call({**batch, "positions": positions}),), asks_answer_only=True)
