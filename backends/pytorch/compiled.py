@@ -17,7 +17,7 @@ def compiled_forms(model: Any) -> Mapping[str, Callable[..., Any] | str]:
 
     One program serves all sizes: where a new one came with each, a parity run would compile for minutes.
     """
-    if device_of(model) == "cpu" and not _cpp_compiler():
+    if device_of(model).type == "cpu" and not _cpp_compiler():
         return {"torch.compile": "PyTorch compiles by a C++ compiler, and there is none: install g++, or set CXX"}
     return {"torch.compile": torch.compile(model, dynamic=True)}
 

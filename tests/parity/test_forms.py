@@ -53,16 +53,6 @@ def flat_with(change: Callable[[Any], Any]) -> Callable[[ModuleType], Planted]:
     return plant
 
 
-def rows_swapped(flat: Any) -> Any:
-    """The tokens of two rows of the same length exchanged."""
-    places, counts = flat.places.copy(), flat.counts
-    pairs = [(i, j) for j in range(len(counts)) for i in range(j) if counts[i] == counts[j] > 0]
-    for i, j in pairs[:1]:
-        one, other = (slice(flat.starts[row], flat.starts[row + 1]) for row in (i, j))
-        places[one], places[other] = flat.places[other], flat.places[one]
-    return flat._replace(places=places)
-
-
 def filled_with(value: float) -> Callable[[ModuleType], Planted]:
     """Another number at padding."""
 
@@ -78,18 +68,21 @@ def filled_with(value: float) -> Callable[[ModuleType], Planted]:
     return plant
 
 
+#: Heads of which tokens are computed that nobody looks at.
+READS_FIRST = ("model", "sequence_classification")
+#: One that reads all tokens, and one that reads the first.
+PAIR = ("masked_lm", "sequence_classification")
 #: A mistake -> how to plant it in an engine's file, and the heads on which it shows.
 MISTAKES: dict[str, tuple[Callable[[ModuleType], Planted], tuple[str, ...]]] = {
-    "rows mixed up": (flat_with(rows_swapped), HEADS),
+    "rows mixed up": (flat_with(lambda flat: flat._replace(places=np.roll(flat.places, 1))), PAIR),
     "a key left out": (
-        flat_with(lambda flat: flat._replace(key_counts=np.maximum(flat.key_counts - 1, 1))), HEADS,
+        flat_with(lambda flat: flat._replace(key_counts=np.maximum(flat.key_counts - 1, 1))), PAIR,
     ),
     "tokens that only look taken for keys": (
-        flat_with(lambda flat: flat._replace(key_counts=flat.counts)), ("model", "masked_lm", "sequence_classification"),
+        flat_with(lambda flat: flat._replace(key_counts=flat.counts)), READS_FIRST,
     ),
     "a row of nobody that looks at its own": (
-        flat_with(lambda flat: flat._replace(is_uniform=np.zeros_like(flat.is_uniform))),
-        ("model", "masked_lm", "sequence_classification"),
+        flat_with(lambda flat: flat._replace(is_uniform=np.zeros_like(flat.is_uniform))), READS_FIRST,
     ),
     "tokens put in order": (
         flat_with(lambda flat: flat if flat.wanted is None else flat._replace(wanted=np.sort(flat.wanted))),
@@ -101,9 +94,9 @@ MISTAKES: dict[str, tuple[Callable[[ModuleType], Planted], tuple[str, ...]]] = {
             if flat.wanted is None
             else flat._replace(wanted=np.minimum(flat.wanted + 1, len(flat.places) - 1))
         ),
-        ("masked_lm", "sequence_classification"),
+        PAIR,
     ),
-    "something at padding": (filled_with(0.25), ("model", "masked_lm", "question_answering")),
+    "something at padding": (filled_with(0.25), ("model",)),
     "an answer may start at padding": (filled_with(0.0), ("question_answering",)),
 }  # fmt: skip
 
@@ -121,9 +114,7 @@ def test_an_honest_form_passes(head: str, flat_backend: str) -> None:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_form_that_lost_its_way_is_refused(
-    mistake: str, flat_backend: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_form_that_lost_its_way_is_refused(mistake: str, flat_backend: str, monkeypatch: pytest.MonkeyPatch) -> None:
     module = importlib.import_module(registry.load(flat_backend).Inference.__module__)
     plant, heads = MISTAKES[mistake]
     monkeypatch.setattr(module, *plant(module))
@@ -147,17 +138,24 @@ def test_mutants_are_caught_in_the_inference_form(mutant: Any, flat_backend: str
 
 # -- which forms there are ---------------------------------------------------------------------------------------------
 
+#: What PyTorch's compiler imports of its own package.
+COMPILING = pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
 
+
+@COMPILING
 def test_every_compiler_of_an_engine_has_a_row_and_passes(backend: str) -> None:
     if not hasattr(registry.load(backend), "compiled_forms"):
         pytest.skip("an engine without compilers")
     report = check(model_of("masked_lm"), backends=[backend], forms=["compiled"])
+    if missing := [row.skipped for row in report.rows if row.skipped]:
+        pytest.skip(missing[0])
     assert report.passed, str(report)
     assert {row.variant for row in report.rows} == set(
         registry.load(backend).compiled_forms(model_of("masked_lm").to_backend(backend))
     )
 
 
+@COMPILING
 @pytest.mark.torch
 def test_without_a_compiler_the_row_says_so_and_is_no_pass_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     from roberta.backends.pytorch import compiled
@@ -235,4 +233,4 @@ def test_rows_of_many_kinds_are_of_many_kinds() -> None:
     mask, padding = row_kinds(8, 12)
     assert sorted(set(mask.sum(-1))) == [0, 1, 6, 8, 11, 12]
     assert not (mask & padding).any()
-    assert row_kinds(8, 1)[0].sum(-1).tolist() == [1, 0, 1, 1, 1, 0, 1, 0]
+    assert row_kinds(8, 1)[0].sum(-1).tolist() == [1, 0, 1, 1, 1, 0, 1, 1]
