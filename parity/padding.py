@@ -7,7 +7,7 @@ somebody may rely on it: a sum over tokens, or the largest start logit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, cast
 
 import ml_dtypes
 import numpy as np
@@ -64,10 +64,13 @@ def at_padding(twin: Any, inputs: Mapping[str, Any], answer: Mapping[str, Array]
         where: in front of the names.
     """
     is_left_out = left_out(twin, inputs)
-    for name, value in answer.items() if is_left_out is not None else ():
+    if is_left_out is None:
+        return
+    lowest = float(cast("Any", ml_dtypes.finfo(twin.dtype_name)).min)
+    for name, value in answer.items():
         if name.partition(".")[0] not in TOKENWISE or value.shape[:2] != is_left_out.shape:
             continue
-        expected = float(ml_dtypes.finfo(twin.dtype_name).min) if name in ("start_logits", "end_logits") else 0.0
+        expected = lowest if name in ("start_logits", "end_logits") else 0.0
         is_wrong = (value != expected) & is_left_out.reshape(*is_left_out.shape, *[1] * (value.ndim - 2))
         if is_wrong.any():
             index = tuple(int(i) for i in np.argwhere(is_wrong)[0])

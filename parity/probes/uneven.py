@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import cast
 
 import numpy as np
 
@@ -80,8 +81,8 @@ def asked_for(draw: Draw) -> Iterator[Probe]:
     if not draw.takes("positions"):
         return
     batch = batch_of_many_kinds(draw, "positions asked for")
-    rows, length = batch["input_ids"].shape
-    places = draw.rng("positions asked for, places").integers(0, rows * length, ASKED * rows)
+    rows, length = cast("tuple[int, int]", batch["input_ids"].shape)
+    places: Integers = draw.rng("positions asked for, places").integers(0, rows * length, ASKED * rows)
     positions = np.stack(np.divmod(np.concatenate([places, places[:2]]), length), -1)
     catches = ("tokens put in order", "rows mixed up", "the next token of the last layer")
     yield Probe("positions asked for", catches, (Call({**batch, "positions": positions}),), asks_answer_only=True)
