@@ -29,6 +29,7 @@ import optree
 from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
+from .compiled import compiled_forms
 from .heads import HEADS
 from .inference import Inference
 from .layers import Tensor as Array
@@ -57,6 +58,7 @@ __all__ = [
     "Array",
     "Inference",
     "adopt_state_dict_numpy",
+    "compiled_forms",
     "device_of",
     "devices",
     "dtype_name",
