@@ -17,7 +17,7 @@ from ...reference.outputs import OUTPUTS
 #: What transformers' Flax classes have -> what to type here.
 INSTEAD = {
     "params": "its parameters are nnx.state(model, nnx.Param)",
-    "to_bf16": 'type model.to_backend("flax", dtype="bfloat16"), or model.compute_in("bfloat16"), parameters as they are',
+    "to_bf16": 'type model.to_backend("flax", dtype="bfloat16"), or model.compute_in("bfloat16"), parameters kept',
     "to_fp16": 'type model.to_backend("flax", dtype="float16")',
     "to_fp32": 'type model.to_backend("flax", dtype="float32")',
     "init_weights": "type type(model)(config, seed=0): a model is made with its weights",
