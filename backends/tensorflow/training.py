@@ -44,6 +44,7 @@ class KerasModel(keras.Model):
     Attributes:
         config: the configuration.
         former_policy: of the model whose sizes have changed, which it keeps; None for a new one.
+        former_recomputed: of that model, too: which of its layers are computed again in the backward pass.
         device: where the model was put, such as "cpu" or "gpu:0"; None for TensorFlow's choice.
         training: whether dropout is on where a call does not say `training=`. Off from the start, as Keras has it.
         seed_generator: its state decides the dropout, and goes on with each draw. It starts from Python's generator,
@@ -59,10 +60,11 @@ class KerasModel(keras.Model):
     def __init__(self, config: RobertaConfig) -> None:
         # A model whose sizes change is made anew in place: Keras would keep the layers that it had.
         former_policy = self.__dict__.get("_dtype_policy")
+        former_recomputed = self.recomputed if former_policy else None
         self.__dict__.clear()
         super().__init__()
         self.config = config
-        self.former_policy = former_policy
+        self.former_policy, self.former_recomputed = former_policy, former_recomputed
         self.device: str | None = None
         self.training = False
         self.seed_generator = keras.random.SeedGenerator()
@@ -139,6 +141,42 @@ class KerasModel(keras.Model):
             raise ValueError(message)
         for layer in self._flatten_layers():
             layer._dtype_policy = policy
+
+    # -- activations that are computed again -------------------------------------------------------------------------
+
+    @property
+    def recomputed(self) -> list[bool]:
+        """Of each layer, whether its activations are computed again in the backward pass."""
+        return [layer.recomputes for layer in self._stack]
+
+    @recomputed.setter
+    def recomputed(self, values: list[bool]) -> None:
+        for layer, value in zip(self._stack, values, strict=True):
+            layer.recomputes = value
+
+    @property
+    def _stack(self) -> list[Any]:
+        body: Any = getattr(self, "roberta", self)
+        return body.encoder["layer"]
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+        return any(self.recomputed)
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Keep of each layer its input only, and compute the rest again in the backward pass: `tf.recompute_grad`.
+
+        The gradients are the same, dropout included. A model that is made within `with keras.RematScope():` has it from
+        the start. Say it before a function is traced with the model: to a compiled one, before `compile`.
+
+        Source: Chen et al. (2016), arXiv:1604.06174.
+        """
+        self.recomputed = [True] * len(self._stack)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep all activations."""
+        self.recomputed = [False] * len(self._stack)
 
     # -- fit, evaluate, predict --------------------------------------------------------------------------------------
 
@@ -269,20 +307,21 @@ class KerasModel(keras.Model):
         """What a `.keras` file and a pickle keep besides the numbers."""
         policy = keras.dtype_policies.serialize(self.dtype_policy)
         kept = {"policy": policy, "training": self.training, "frozen": sorted(frozen_names(self))}
-        return {"config": self.config.to_dict(), **kept, **self.options}
+        return {"config": self.config.to_dict(), **kept, "recomputed": self.recomputed, **self.options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
         """The way back: a model of the same sizes."""
         options = dict(config)  # which the caller may use again
         fields, policy, training = (options.pop(name) for name in ("config", "policy", "training"))
-        frozen = options.pop("frozen", ())
+        frozen, recomputed = options.pop("frozen", ()), options.pop("recomputed", None)
         policy = keras.dtype_policies.deserialize(policy)
         public: Any = cls
         model = public._made(RobertaConfig.from_dict(fields), options, dtype=policy.variable_dtype)
         model.dtype_policy = policy
         for name in frozen:
             part_at(model, name).trainable = False
+        model.recomputed = model.recomputed if recomputed is None else recomputed
         return model.train(training)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -49,10 +49,12 @@ def _loading(model: Any, state: Mapping[str, Any], dtype: str, device: Any) -> I
 def _build(model: Any, dtype: str, device: Any) -> None:
     """Make the variables of every layer that has some, in the order of the table.
 
-    A mixed policy, of the model as it was or else of Keras, is kept where its variables have the dtype asked for.
+    A mixed policy, of the model as it was or else of Keras, is kept where its variables have the dtype asked for; and
+    which layers were computed again still are.
     """
     policy = model.former_policy or keras.config.dtype_policy()
     model.dtype_policy = policy if policy.variable_dtype == dtype else keras.DTypePolicy(dtype)
+    model.recomputed = model.former_recomputed or model.recomputed
     model.device = None if device is None else _require_device(str(device))
     with model.placed():
         for name in model.table:
