@@ -61,6 +61,7 @@ def _build(model: Any, dtype: str, device: Any) -> None:
             *path, _ = name.split(".")
             _build_part(model, path)
     model.built = True
+    model.set_input_shapes()
 
 
 def _require_device(name: str) -> str:
