@@ -31,7 +31,6 @@ class KerasFiles(keras.Model):
     config: RobertaConfig
     options: dict[str, Any]
     table: Mapping[str, Any]
-    recomputed: list[bool]
 
     @property
     def token_axes(self) -> str:
@@ -46,7 +45,7 @@ class KerasFiles(keras.Model):
     def set_input_shapes(self) -> None:
         """Say what `build` would have been told: by this, Keras and TensorFlow's converters make up inputs."""
         shape = (None,) * len(self.token_axes)
-        vars(self)["_build_shapes_dict"] = {"input_shape": {"input_ids": shape, "attention_mask": shape}}
+        self.__dict__["_build_shapes_dict"] = {"input_shape": {"input_ids": shape, "attention_mask": shape}}
 
     def get_build_config(self) -> None:
         """A `.keras` file need not say how to build what is built when it is made."""
@@ -103,9 +102,10 @@ class KerasFiles(keras.Model):
 
     def get_config(self) -> dict[str, Any]:
         """What a `.keras` file and a pickle keep besides the numbers."""
+        model: Any = self
         policy = keras.dtype_policies.serialize(self.dtype_policy)
         kept = {"policy": policy, "training": self.training, "frozen": sorted(frozen_names(self))}
-        return {"config": self.config.to_dict(), **kept, "recomputed": self.recomputed, **self.options}
+        return {"config": self.config.to_dict(), **kept, "recomputed": model.recomputed, **self.options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
@@ -142,7 +142,8 @@ class Codec:
         """Its fields that are present, in their order, which decides which tensor is which."""
         present = {spec.name: getattr(value, spec.name) for spec in dataclasses.fields(value)}
         present = {name: part for name, part in present.items() if part is not None}
-        return encode(namedtuple(type(value).__name__, present)(**present))
+        kind = namedtuple(type(value).__name__, present)  # pyright: ignore[reportUntypedNamedTuple]
+        return encode(kind(**present))
 
     @staticmethod
     def can_decode(value: Any) -> bool:
