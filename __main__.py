@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 
 WHERE = "A folder, the name of a shipped checkpoint, or an id on the hub; by default austen, which is shipped."
+FORMS = "Of the models: plain, inference (as for_inference gives), and compiled, which takes minutes."
 Engines = Annotated[str | None, typer.Option(help="Engines, separated by commas; by default all that are available.")]
 
 
@@ -131,6 +132,7 @@ def check(
     backends: Engines = None,
     heads: Annotated[str | None, typer.Option(help="Heads, separated by commas; by default all seven.")] = None,
     dtype: Annotated[str, typer.Option(help="The precision of the engines.")] = "float32",
+    forms: Annotated[str, typer.Option(help=FORMS)] = "plain,inference",
     variants: Annotated[bool, typer.Option(help="Check the decoder variants, too, with drawn weights.")] = True,
     gradients: Annotated[bool, typer.Option(help="Check the gradients, too, of the engines that train.")] = False,
     json: Annotated[Path | None, typer.Option(help="A file to write the report to.", show_default=False)] = None,
@@ -144,13 +146,16 @@ def check(
     from .parity import Report, check_gradients, check_variants
     from .parity import check as check_heads
     from .parity.checking import engines, require_heads
+    from .parity.forms import require_forms
     from .parity.gradients import trains
 
     chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
+    wanted = _split(forms) or []
+    require_forms(wanted)
     names = engines(_split(backends), dtype)
-    reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen)]
+    reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen, forms=wanted)]
     console().print(reports[0].table())
-    reports += [check_variants(names, **chosen)] if variants else []
+    reports += [check_variants(names, **chosen, forms=wanted)] if variants else []
     reports += [check_gradients([name for name in names if trains(name)], **chosen)] if gradients else []
     for further in reports[1:]:
         if further.rows:  # a head that is no decoder has no variants

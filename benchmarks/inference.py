@@ -2,10 +2,12 @@
 
     python benchmarks/inference.py [--engines torch,numba,flax,tensorflow] [--layers 12] [--threads 2] [--runs 9]
     python benchmarks/inference.py --engines torch --dtype bfloat16
+    python benchmarks/inference.py --page docs/speed.md
 
 The size of roberta-base, random weights, float32 unless told; each engine in a process of its own, in which it and its
 peers take turns: transformers' class on the same framework (PyTorch's with sdpa, Flax's under `jit`, TensorFlow's under
-`tf.function`), and for PyTorch and Numba, where they are installed, ONNX Runtime and CTranslate2 with the same weights.
+`tf.function`), and for PyTorch and Numba, where they are installed, ONNX Runtime and CTranslate2 with the same weights,
+the latter in a process beside: its threads make everybody else's slower.
 "peak" is the time that the matrix products would take at the processor's rate of multiply-adds: the best of a kernel in
 the first cache and of a large product, in the same process. What is timed has been held against transformers first:
 within 1e-4 of the largest number (in bfloat16 0.1), so that what is timed is the same computation; whether it is right,
@@ -16,20 +18,21 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from speed import JOB, PAUSE, Job, load_keras_peer, load_peer, pin, run_child
+from speed import JOB, PAUSE, Job, as_markdown, load_keras_peer, load_peer, pin, put, run_child
 
 LENGTHS = (12, 20, 33, 48, 64, 80, 100, 128)
 CASES = ("full", "ragged", "short", "masked")
@@ -136,9 +139,8 @@ def measure(work: Work) -> dict[str, Any]:
                 time.sleep(PAUSE)
                 begun = time.perf_counter()
                 calls[name](*given)
-                taken.append(time.perf_counter() - begun)
+                taken.append(getattr(calls[name], "seconds", time.perf_counter() - begun))
         found["cases"][case] = [times, multiply_adds(model.config, *given)]
-    found["memory"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     return found
 
 
@@ -188,6 +190,16 @@ def job_of(work: Work, head: str) -> Job:
 
 def torch_peers(work: Work) -> dict[str, Compute]:
     """transformers' PyTorch class, ONNX Runtime with its exported graph, and CTranslate2 with its weights."""
+    found = transformers_on_torch(work)
+    if work.dtype == "float32" and find_spec("onnxruntime"):
+        found["onnxruntime"] = with_onnxruntime(work)
+    if work.dtype == "float32" and find_spec("ctranslate2"):
+        found["ctranslate2"] = InItsOwnProcess(with_ctranslate2, work)
+    return found
+
+
+def transformers_on_torch(work: Work) -> dict[str, Compute]:
+    """transformers' PyTorch class."""
     import torch
 
     torch.set_num_threads(work.threads)
@@ -200,18 +212,15 @@ def torch_peers(work: Work) -> dict[str, Compute]:
             whole = (peer.roberta if positions is None else peer)(**given)[0]
             return on_host(whole if positions is None else whole[tuple(positions.T)])
 
-    found: dict[str, Compute] = {"transformers": call}
-    if work.dtype == "float32" and find_spec("onnxruntime"):
-        found["onnxruntime"] = with_onnxruntime(work, peer.roberta)
-    if work.dtype == "float32" and find_spec("ctranslate2"):
-        found["ctranslate2"] = with_ctranslate2(work)
-    return found
+    return {"transformers": call}
 
 
-def with_onnxruntime(work: Work, body: Any) -> Compute:
+def with_onnxruntime(work: Work) -> Compute:
     """The body as PyTorch's exporter writes it, run with as many threads."""
     import onnxruntime
     import torch
+
+    body = load_peer("", job_of(work, "model"), add_pooling_layer=False).eval()
 
     class Exported(torch.nn.Module):
         """Inputs by position, the output alone."""
@@ -243,6 +252,38 @@ def with_onnxruntime(work: Work, body: Any) -> Compute:
         return session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
 
     return call
+
+
+class InItsOwnProcess:
+    """A peer that brings threads of its own, beside which all others in its process would be slower.
+
+    Attributes:
+        seconds: how long the last call took, where it was computed.
+    """
+
+    def __init__(self, make: Callable[[Work], Compute], work: Work) -> None:
+        context = get_context("spawn")
+        self.pipe, theirs = context.Pipe()
+        context.Process(target=serve, args=(theirs, make, work), daemon=True).start()
+        self.seconds = 0.0
+
+    def __call__(self, ids: Any, mask: Any, positions: Any) -> Any:
+        """Ask, and wait for the answer."""
+        self.pipe.send((ids, mask, positions))
+        answer, self.seconds = self.pipe.recv()
+        return answer
+
+
+def serve(pipe: Any, make: Callable[[Work], Compute], work: Work) -> None:
+    """What runs in that process: answers and how long they took, until the other side is gone."""
+    pin(work.threads)
+    call = make(work)
+    with suppress(EOFError):
+        while True:
+            given = pipe.recv()
+            begun = time.perf_counter()
+            answer = call(*given)
+            pipe.send((answer, time.perf_counter() - begun))
 
 
 def with_ctranslate2(work: Work) -> Compute:
@@ -329,12 +370,14 @@ def main(
     threads: int = 2,
     runs: Annotated[int, typer.Option(min=2, help="how often each is timed")] = 9,
     dtype: Annotated[str, typer.Option(help="in which PyTorch computes, and its peer")] = "float32",
+    page: Annotated[Path | None, typer.Option(help="a page to put the table into, such as docs/speed.md")] = None,
 ) -> None:
     """Time the inference forms."""
     pin(threads)
     names = ("transformers", "torch", "flax", "jax", "tensorflow", "onnxruntime", "ctranslate2")
     title = ", ".join(f"{name} {version(name)}" for name in names if find_spec(name))
-    table = Table("engine", "case", "ms", "times peak", "peer", "ms", "ratio (quartiles)", title=f"{dtype}; {title}")
+    columns = ("engine", "case", "ms", "times peak", "peer", "ms", "ratio (quartiles)")
+    rows: list[tuple[str, ...]] = []
     console = Console(width=140)
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(folder, layers)
@@ -343,12 +386,22 @@ def main(
             if isinstance(found, str):
                 console.print(f"{engine}: {found}")
             else:
-                show(table, engine, found, console)
+                rows += rows_of(engine, found)
+                seconds, rate = found["seconds"], 2e-9 * found["peak"]
+                console.print(
+                    f"{engine}: loaded in {seconds['load']:.2f} s, laid out in {seconds['for_inference']:.2f} s, "
+                    f"{found['bytes'] / 1e6:.0f} MB; peak of the processor {rate:.0f} GFLOP/s"
+                )
+    table = Table(*columns, title=f"{dtype}; {title}")
+    for row in rows:
+        table.add_row(*row)
     console.print(table)
+    if page is not None:
+        put(page, "inference", as_markdown(columns, rows))
 
 
-def show(table: Table, engine: str, found: dict[str, Any], console: Console) -> None:
-    """Add an engine's rows: medians, and the ratio of each turn with its quartiles."""
+def rows_of(engine: str, found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """An engine's rows: medians, and the ratio of each turn with its quartiles."""
     for case, (times, count) in found["cases"].items():
         own = times.pop("ours")
         left = (engine, case, f"{1e3 * statistics.median(own):.1f}")
@@ -357,13 +410,8 @@ def show(table: Table, engine: str, found: dict[str, Any], console: Console) -> 
             ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
             low, middle, high = statistics.quantiles(ratios, n=4)
             took = f"{1e3 * statistics.median(other):.1f}"
-            table.add_row(*left, above, peer, took, f"{middle:.2f} ({low:.2f} to {high:.2f})")
+            yield *left, above, peer, took, f"{middle:.2f} ({low:.2f} to {high:.2f})"
             left, above = ("", "", ""), ""
-    seconds, rate = found["seconds"], 2e-9 * found["peak"]
-    console.print(
-        f"{engine}: loaded in {seconds['load']:.2f} s, laid out in {seconds['for_inference']:.2f} s, "
-        f"{found['bytes'] / 1e6:.0f} MB; peak of the processor {rate:.0f} GFLOP/s"
-    )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
@@ -214,6 +214,33 @@ def show(table: Table, job: Job, found: dict[str, Any] | str) -> None:
     errors = " ".join(f"{error:.2f}" for error in found["errors"])
     versions = ", ".join(f"{name} {number}" for name, number in found["versions"].items())
     table.add_row(job.engine, job.mode, *speeds, f"{middle:.2f} ({low:.2f} to {high:.2f})", errors, versions)
+
+
+def memory() -> float:
+    """The largest that this process has been since it began its program, in GB; `getrusage` counts its parent, too."""
+    status = Path("/proc/self/status").read_text(encoding="utf-8")
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e9
+
+
+def as_markdown(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table for a page, numbers to the right."""
+    lines = [titles, ["---:"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def put(page: Path, name: str, text: str) -> None:
+    """Write a part of a page anew: what stands between its two marks.
+
+    Args:
+        page: which has two lines `<!-- NAME -->`.
+        name: of the benchmark that writes this part.
+        text: what comes there.
+    """
+    before, *_, after = parts = page.read_text(encoding="utf-8").split(f"<!-- {name} -->\n")
+    if len(parts) != 3:
+        raise SystemExit(f"{page}: required two lines '<!-- {name} -->', there are {len(parts) - 1}")
+    whole = f"<!-- {name} -->\n".join([before, f"\n{text}\n\n", after])
+    page.write_text(whole, encoding="utf-8")
 
 
 def pin(threads: int) -> None:

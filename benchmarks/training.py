@@ -12,19 +12,19 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from inference import LENGTHS, checkpoint
 from rich.console import Console
 from rich.table import Table
-from speed import JOB, PAUSE, Job, load_keras_peer, load_peer, pin, run_child
+from speed import JOB, PAUSE, Job, as_markdown, load_keras_peer, load_peer, memory, pin, put, run_child
 
 CASES = ("full", "ragged")
 RATE = 1e-5
@@ -214,11 +214,6 @@ def measure(work: Work) -> dict[str, Any]:
     return {"cases": cases}
 
 
-def memory() -> float:
-    """The largest that this process has been, in GB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
-
-
 # -- in the parent -----------------------------------------------------------------------------------------------------
 
 
@@ -239,11 +234,13 @@ def main(
     layers: int = 12,
     threads: int = 2,
     runs: Annotated[int, typer.Option(min=2, help="how often each is timed")] = 5,
+    page: Annotated[Path | None, typer.Option(help="a page to put the table into, such as docs/speed.md")] = None,
 ) -> None:
     """Time a training step, and measure its memory."""
     pin(threads)
     title = f"a training step, {layers} layers, 8 x 128, float32, against transformers {version('transformers')}"
-    table = Table("engine", "case", "ms", "peer's ms", "ratio (quartiles)", "GB: ours, peer, recomputing", title=title)
+    columns = ("engine", "case", "ms", "peer's ms", "ratio (quartiles)", "GB: ours, peer, recomputing")
+    rows: list[tuple[str, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(folder, layers)
         for engine in engines.split(","):
@@ -257,9 +254,14 @@ def main(
                 ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
                 low, middle, high = statistics.quantiles(ratios, n=4)
                 medians = [f"{1e3 * statistics.median(seconds):.0f}" for seconds in (own, other)]
-                table.add_row(engine, case, *medians, f"{middle:.2f} ({low:.2f} to {high:.2f})", memories)
+                rows.append((engine, case, *medians, f"{middle:.2f} ({low:.2f} to {high:.2f})", memories))
                 memories = ""
+    table = Table(*columns, title=title)
+    for row in rows:
+        table.add_row(*row)
     Console(width=140).print(table)
+    if page is not None:
+        put(page, "training", as_markdown(columns, rows))
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def audit(
     if inputs is not None:
         asked: Sequence[Probe] = (Probe("given", ("what the given inputs show",), (Call(dict(inputs)),)),)
     else:
-        asked = probes if probes is not None else spec.battery(seed)
+        asked = spec.battery(seed, is_own=subject.capabilities.is_own) if probes is None else probes
     k = draws if draws is not None else spec.draws
     judge = Judge(subject, spec, dtype, rate / max(len(asked), 1), k, seed, timeout, Keeper(cache), power)
     started, clock = datetime.now(UTC).isoformat(timespec="seconds"), time.perf_counter()

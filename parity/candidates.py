@@ -48,6 +48,9 @@ class Capabilities:
         is_called_again: whether it may be called more than once.
         paddings: where its masks may hide tokens, of `PADDINGS`; None: anywhere.
         needs: the names of the arguments that it cannot do without.
+        is_own: whether it is a model of this library, also compiled: such a one has arguments of its own, and where its
+            answer is read from a token that is hidden (a first one, a row of nobody's, one that was asked for), that
+            too is the spec's.
     """
 
     inputs: frozenset[str]
@@ -59,6 +62,7 @@ class Capabilities:
     is_called_again: bool = True
     paddings: frozenset[str] | None = None
     needs: frozenset[str] = frozenset()
+    is_own: bool = False
 
     def filled(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """A call with what it needs and was not given, as far as that changes nothing: a mask of 1, types of 0."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from ..dispatch import checkpoint, registry
@@ -16,6 +17,7 @@ from .candidates import as_candidate
 from .cases import Case
 from .compare import Comparison
 from .findings import Audit, Finding
+from .forms import USUAL, forms_of, require_forms
 from .judging import Judge
 from .keeping import Keeper
 from .probes.coverage import unvaried
@@ -32,23 +34,27 @@ def check(
     backends: Sequence[str] | None = None,
     heads: Sequence[str] | None = None,
     dtype: str = "float32",
+    forms: Sequence[str] = USUAL,
 ) -> Report:
     """Hold engines against the spec: every head of a checkpoint, on every engine, within a derived budget.
 
     Heads that the checkpoint lacks get seeded weights, and their rows say so. The inputs are padded rows of text (of
-    drawn ids, where the checkpoint has no vocabulary), with labels, and all hidden states are compared.
+    drawn ids, where the checkpoint has no vocabulary), of which all hidden states are compared; rows padded in every
+    way, or hidden altogether; and logits at tokens that are asked for.
 
     Args:
         checkpoint_or_model: a folder, a shipped checkpoint's name, an id on the hub, or a model.
         backends: engines; None for all that are available.
         heads: such as "masked_lm"; None for all seven. A model has its own only.
         dtype: the engines' precision. Engines that lack it are an error if named, else left out.
+        forms: in which an engine computes, each with a row of its own: "plain", "inference" for what `for_inference`
+            gives, "compiled" for what the compilers of its framework make of it, which takes minutes.
 
     Returns:
         `Report`, with `.passed`, `.rows`, `.table()` and `.to_json()`.
 
     Raises:
-        ValueError: an unknown head, engine or dtype, or another head than the model's.
+        ValueError: an unknown head, engine, dtype or form, or another head than the model's.
         FileNotFoundError: no such checkpoint.
 
     Example:
@@ -59,11 +65,12 @@ def check(
         True
     """
     require_heads(heads)  # before the frameworks are loaded, which takes seconds
+    require_forms(forms)
     names = engines(backends, dtype)
     rows = [
         row
         for reference, weights in _references(checkpoint_or_model, heads)
-        for row in _check_head(reference, weights, reference.battery(0)[0], names, dtype, has_twins=True)
+        for row in _check_head(reference, weights, _asked(reference), names, dtype, forms)
     ]
     return Report(_title(checkpoint_or_model), dtype, tuple(rows))
 
@@ -98,15 +105,17 @@ def compare(
     """
     found = audit(candidate, reference_model, None, dtype, inputs=inputs, power=False)
     head = found.reference["head"]
-    rows = [_row(head, "candidate", "given", one, one.probe) for one in found.findings if one.status != "not covered"]
+    rows = [_row(head, "candidate", "given", [one], one.probe) for one in found.findings if one.status != "not covered"]
     return Report("candidate", dtype, tuple(rows), _remarks(found))
 
 
-def check_case(case: Case, backends: Sequence[str], dtype: str = "float32") -> Report:
-    """`check` of a drawn case on named engines."""
+def check_case(
+    case: Case, backends: Sequence[str], dtype: str = "float32", forms: Sequence[str] = ("plain",)
+) -> Report:
+    """`check` of a drawn case on named engines, in some of their forms."""
     oracle = FACES[case.head].on("numpy")(case.config, dtype="float64", state=case.state)
     probe = Probe("case", ("what the case shows",), (Call(case.inputs),))
-    rows = _check_head(Reference(f"{case.head} case", oracle), "drawn", probe, backends, dtype)
+    rows = _check_head(Reference(f"{case.head} case", oracle), "drawn", (probe,), backends, dtype, forms)
     return Report(f"{case.head} case", dtype, tuple(rows))
 
 
@@ -160,28 +169,42 @@ def require_heads(heads: Sequence[str] | None) -> Sequence[str]:
     return heads or HEADS
 
 
+#: The probes of the battery that `check` asks.
+ASKED = ("text", "rows of many kinds", "positions asked for")
+
+
+def _asked(reference: Reference) -> tuple[Probe, ...]:
+    return tuple(probe for probe in reference.battery(0, is_own=True) if probe.name in ASKED)
+
+
 def _check_head(
-    reference: Reference, weights: str, probe: Probe, names: Sequence[str], dtype: str, *, has_twins: bool = False
+    reference: Reference, weights: str, probes: Sequence[Probe], names: Sequence[str], dtype: str, forms: Sequence[str]
 ) -> Iterator[Row]:
-    """A row for each engine's model, and, if told so, one for what it gives for inference."""
-    keeper = Keeper()
+    """A row for each form of each engine's model."""
+    keeper, head = Keeper(room=len(probes) + 1), reference.oracle.head
+    rate = AUDIT_RATE / max(len(probes), 1)
     for name in names:
         model = reference.oracle.to_backend(name, dtype=dtype)
-        subjects = {"": model}
-        if has_twins and (twin := model.for_inference()) is not model:
-            subjects["inference"] = twin
-        for variant, subject in subjects.items():
-            candidate = as_candidate(subject, name=name)
-            judge = Judge(candidate, reference, dtype, AUDIT_RATE, reference.draws, 0, None, keeper, False)
-            yield _row(reference.oracle.head, name, weights, judge.finding(probe), variant)
+        for variant, form in forms_of(model, forms):
+            if isinstance(form, str):
+                yield Row(head, name, weights, (), variant=variant, skipped=form)
+                continue
+            candidate = as_candidate(form, name=name)
+            judge = Judge(candidate, reference, dtype, rate, reference.draws, 0, None, keeper, False)
+            yield _row(head, name, weights, [judge.finding(probe) for probe in probes], variant)
 
 
-def _row(head: str, backend: str, weights: str, finding: Finding, variant: str = "") -> Row:
-    comparisons = finding.comparisons
-    if finding.status == "broken":
-        comparisons = (Comparison("answer", float("inf"), problem=finding.reason),)
-    departure = finding.departure.place if finding.departure else None
-    return Row(head, backend, weights, comparisons, departure, variant)
+def _row(head: str, backend: str, weights: str, findings: Sequence[Finding], variant: str = "") -> Row:
+    """What the probes found, in one row; names say the probe, of all but the first."""
+    comparisons: list[Comparison] = []
+    for number, finding in enumerate(findings):
+        found = finding.comparisons
+        if finding.status == "broken":
+            found = (Comparison("answer", float("inf"), problem=finding.reason),)
+        where = f"{finding.probe}: " if number else ""
+        comparisons += [replace(comparison, name=f"{where}{comparison.name}") for comparison in found]
+    places = [finding.departure.place for finding in findings if finding.departure]
+    return Row(head, backend, weights, tuple(comparisons), places[0] if places else None, variant)
 
 
 def _remarks(found: Audit) -> tuple[str, ...]:

@@ -66,7 +66,9 @@ class Judge:
             return replace(facts, reason=reason)
         try:
             subject = self.reference.given_to(self.candidate, probe.state)
-            answers = [answer for chain in asked for answer in self._answers(subject, chain)]
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", ".*reads the first token, which is masked", UserWarning)  # as asked
+                answers = [answer for chain in asked for answer in self._answers(subject, chain)]
         except CandidateError as error:
             return replace(facts, status="broken", reason=str(error))
         oracle = self.reference.with_weights(probe.state)
@@ -114,7 +116,8 @@ class Judge:
             return [], "it takes no other weights"
         if len(probe.calls) > 1 and not can.is_called_again:
             return [], "it is called once only"
-        asked = [[self._with_flags(inputs) for inputs in chain] for chain in chains(probe.calls)]
+        flagged = self.candidate.capabilities.filled if probe.asks_answer_only else self._with_flags
+        asked = [[flagged(inputs) for inputs in chain] for chain in chains(probe.calls)]
         for chain in asked:
             if len(chain) > 1 and "past_key_values" not in can.inputs:
                 return [], "it goes on from no cache"
@@ -164,13 +167,13 @@ class Judge:
         self, probe: Probe, calls: Sequence[Mapping[str, Any]], runs: Sequence[tuple[Run, int]]
     ) -> list[dict[str, Budget]]:
         """The limits of every output of every call, of real tokens unless the probe says otherwise."""
-        count = sum(len(run.outputs[number]) for run, number in runs)
+        count, is_own = sum(len(run.outputs[number]) for run, number in runs), self.candidate.capabilities.is_own
         found: list[dict[str, Budget]] = []
         for inputs, (run, number) in zip(calls, runs, strict=True):
             permitted = run.budgets(number, self.rate / count)
             if not probe.judges_padding:
                 permitted = {
-                    name: budget.judging(judged(name, budget.truth.shape, inputs, self.head))
+                    name: budget.judging(judged(name, budget.truth.shape, inputs, self.head, is_own=is_own))
                     for name, budget in permitted.items()
                 }
             found.append(permitted)
@@ -190,6 +193,7 @@ class Judge:
                     continue
                 if name in answer or is_required(name, inputs, self.head, self.candidate.capabilities.outputs):
                     found.append(compare_array(f"{where}{name}", answer.get(name), budget))
+            found += getattr(self.candidate, "at_padding", _nothing)(inputs, answer, where)
             for name in [name for name in answer if name not in budgets]:
                 problem = "the spec has no such output in this call"
                 if name.partition(".")[0] in OPTIONAL | ANSWERS:
@@ -243,6 +247,11 @@ class Judge:
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _nothing(*_: Any) -> tuple[Comparison, ...]:
+    """Of a candidate that says nothing of what stands at padding."""
+    return ()
 
 
 def _as_cache(answer: Mapping[str, Array]) -> Any:

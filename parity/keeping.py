@@ -28,10 +28,12 @@ class Keeper:
 
     Args:
         folder: where they are kept; None: in memory only.
+        room: how many are held in memory: what is asked for again is asked at once, or never, and runs are large.
     """
 
-    def __init__(self, folder: str | Path | None = None) -> None:
+    def __init__(self, folder: str | Path | None = None, room: int = 1) -> None:
         self.folder = None if folder is None else Path(folder)
+        self.room = room
         self._runs: dict[str, Run] = {}
         self._weights: dict[int, tuple[Any, str]] = {}
 
@@ -40,7 +42,8 @@ class Keeper:
         key = self._key(oracle, calls, dtype, draws, seed)
         if key not in self._runs:
             kept = self._read(key)
-            self._runs.clear()  # one is asked for again at once, or not at all, and it is large
+            while len(self._runs) >= self.room:
+                del self._runs[next(iter(self._runs))]  # the oldest
             self._runs[key] = kept or noisy_runs(oracle, calls, dtype, draws=draws, seed=seed)
             if kept is None:
                 self._write(key, self._runs[key])

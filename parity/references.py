@@ -33,6 +33,7 @@ LARGE = 20_000_000
 #: What it is asked, so that an audit takes a minute: of probes that resemble each other the sharper one.
 LARGE_PROBES = frozenset(
     {"text", "one token", "batch of five", "longest row", "padding on the left", "no mask", "positions given"}
+    | {"rows of many kinds", "positions asked for"}
     | {"last token type", "ends of the vocabulary", "called twice", "labels", "cache", "five choices"}
     | {"large scores", "rows of mean 1e3", "tiny tables", "wide activations"}
 )
@@ -92,13 +93,13 @@ class Reference:
         """K, unless somebody says: a larger model has more elements to pool."""
         return DRAWS if self.is_small else LARGE_DRAWS if self.is_large else DRAWS // 2
 
-    def battery(self, seed: int) -> tuple[Probe, ...]:
-        """What it is asked unless somebody says."""
+    def battery(self, seed: int, *, is_own: bool = False) -> tuple[Probe, ...]:
+        """What it is asked unless somebody says; a model of this library a little more."""
         head, config = self.oracle.head, self.oracle.config
         if not self.is_large:
-            return battery(head, config, seed=seed, folder=self.folder)
+            return battery(head, config, seed=seed, folder=self.folder, is_own=is_own)
         tokens = LARGE_TOKENS * (2 if head == "multiple_choice" else 1)
-        probes = battery(head, config, seed=seed, tokens=tokens, folder=self.folder)
+        probes = battery(head, config, seed=seed, tokens=tokens, folder=self.folder, is_own=is_own)
         return tuple(probe for probe in probes if probe.name in LARGE_PROBES)
 
     @cached_property

@@ -24,7 +24,9 @@ class Row:
         weights: "checkpoint", or "seeded" where the checkpoint lacks the head.
         comparisons: of every output.
         first_tap: where the first departure is, if an output failed and the engine can tell.
-        variant: which decoder variant, see `variants`; empty for a head as the checkpoint has it.
+        variant: which decoder variant, see `variants`, or which form, see `forms`; empty for a head as the checkpoint
+            has it and a model as it is.
+        skipped: why nothing was compared, as that cannot be here; empty where it was.
     """
 
     head: str
@@ -33,6 +35,7 @@ class Row:
     comparisons: tuple[Comparison, ...]
     first_tap: str | None = None
     variant: str = ""
+    skipped: str = ""
 
     @property
     def place(self) -> str:
@@ -74,8 +77,9 @@ class Report:
 
     @property
     def passed(self) -> bool:
-        """Whether all rows pass, and there is one."""
-        return bool(self.rows) and all(row.passed for row in self.rows)
+        """Whether all rows pass that were not skipped, and there is one."""
+        judged = [row for row in self.rows if not row.skipped]
+        return bool(judged) and all(row.passed for row in judged)
 
     def table(self) -> Table:
         """The report as a table for a terminal: `rich.print(report.table())`."""
@@ -115,6 +119,7 @@ class Report:
                 "backend": row.backend,
                 "weights": row.weights,
                 "passed": row.passed,
+                "skipped": row.skipped or None,
                 "first_tap": row.first_tap,
                 "outputs": [_plain(asdict(comparison)) for comparison in row.comparisons],
             }
@@ -125,12 +130,15 @@ class Report:
     def __str__(self) -> str:
         lines = [f"{self.subject} in {self.dtype}: {'passed' if self.passed else 'FAILED'}"]
         lines += [
-            f"  {', '.join(filter(None, (row.head, row.variant)))} on {row.backend}: {row.worst}" for row in self.rows
+            f"  {row.place} on {row.backend}: {f'skipped: {row.skipped}' if row.skipped else row.worst}"
+            for row in self.rows
         ]
         return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
 
 
 def _cells(row: Row) -> tuple[str, ...]:
+    if row.skipped:
+        return (row.place, row.backend, row.weights, "", "", "", "", f"skipped: {row.skipped}")
     worst = row.worst
     verdict = "ok" if row.passed else f"FAILED: {worst.problem or 'over budget'}"
     if row.first_tap:
@@ -140,6 +148,8 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def _brief(row: Row) -> str:
+    if row.skipped:
+        return f"skipped: {row.skipped}"
     return f"{row.worst.ratio:.3f}" if row.passed else f"FAILED: {row.worst.name}"
 
 

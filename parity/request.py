@@ -63,7 +63,7 @@ class AuditRequest:
             ValueError: an unknown head.
             FileNotFoundError: no such checkpoint.
         """
-        return self._reference().battery(self.seed)
+        return self._reference().battery(self.seed, is_own=self.names_engine)
 
     def run(self, probes: Sequence[str] | None = None, advance: Callable[[], None] | None = None) -> Audit:
         """Audit, and record in the settings what was asked for.

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..dispatch.registry import canonical_name
+from ..dispatch.registry import canonical_name, load
 from .cases import Case
 from .checking import check_case, engines
+from .forms import USUAL
 from .mistakes.hunting import questions
 from .mistakes.mutants import MUTANTS, Mutant
 from .mistakes.wrong_engines import misused
@@ -41,6 +42,7 @@ class Hunt:
         weakest: where that was.
         excused: on how many it cannot be seen in this precision: what it does to the outputs is too small, or nothing.
         reason: why.
+        form: in which the engine computed, see `forms`.
     """
 
     mutant: Mutant
@@ -51,6 +53,7 @@ class Hunt:
     weakest: str
     excused: int = 0
     reason: str = ""
+    form: str = "plain"
 
     @property
     def passed(self) -> bool:
@@ -84,7 +87,8 @@ class Hunts:
         for row in self.rows:
             counts = (f"{row.caught} of {row.tried}", str(row.excused or ""), f"{row.effect:.3g}")
             where = f"{row.weakest}: {row.reason}" if row.reason else row.weakest
-            table.add_row(row.mutant.name, row.mutant.mistake, row.backend, *counts, where)
+            engine = row.backend if row.form == "plain" else f"{row.backend}, {row.form}"
+            table.add_row(row.mutant.name, row.mutant.mistake, engine, *counts, where)
         return table
 
 
@@ -97,17 +101,19 @@ def run_mutants(
     """Let every mutant loose on every head it concerns, on drawn cases and on the probes that are there to catch it.
 
     Args:
-        backends: which engines are mutated; slips in code are made of numpy, which computes the spec's values one by
-            one, and which has every precision here by rounding what it stores.
+        backends: which engines are mutated, in their plain form and in that for inference; slips in code are made of
+            numpy, which computes the spec's values one by one, and which has every precision here by rounding what it
+            stores.
         seeds: of the cases.
         dtype: the engines' precision.
         advance: called after each mutant on each engine, for a progress bar.
     """
     hunts: list[Hunt] = []
     for backend in backends:
+        forms = USUAL if hasattr(load(backend), "Inference") else USUAL[:1]
         for mutant in MUTANTS:
             if backend == "numpy" or mutant.slip is None:
-                hunts.append(hunt(mutant, backend, seeds, dtype))
+                hunts += [hunt(mutant, backend, seeds, dtype, form) for form in forms]
             advance()
     return Hunts(hunts, dtype)
 
@@ -128,24 +134,25 @@ def mutated_engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
     return [*["numpy"][: len(backends) - len(others)], *engines(others, dtype)]
 
 
-def hunt(mutant: Mutant, backend: str, seeds: Sequence[int], dtype: str) -> Hunt:
+def hunt(mutant: Mutant, backend: str, seeds: Sequence[int], dtype: str, form: str = "plain") -> Hunt:
     """One mutant on all its heads and seeds."""
     places = [(head, seed) for head in mutant.heads for seed in seeds]
-    effects = {(head, seed): effect(mutant, head, seed, backend, dtype) for head, seed in places}
+    effects = {(head, seed): effect(mutant, head, seed, backend, dtype, form) for head, seed in places}
     head, seed = min(effects, key=lambda place: effects[place])
     missed = [place for place, value in effects.items() if value <= 1.0]
     reasons = {place: excuse(mutant, *place, dtype) for place in missed}
     excused = sum(bool(reason) for reason in reasons.values())
     reason = reasons.get((head, seed), "")
     caught = len(places) - len(missed)
-    return Hunt(mutant, backend, caught, len(places), effects[head, seed], f"{head}, seed {seed}", excused, reason)
+    weakest = f"{head}, seed {seed}"
+    return Hunt(mutant, backend, caught, len(places), effects[head, seed], weakest, excused, reason, form)
 
 
-def effect(mutant: Mutant, head: str, seed: int, backend: str, dtype: str) -> float:
+def effect(mutant: Mutant, head: str, seed: int, backend: str, dtype: str, form: str = "plain") -> float:
     """The largest error / limit of a mutant on one case and its probes, as far as it takes to catch it."""
     largest = 0.0
     for question in questions(mutant, head, seed, dtype):
-        largest = max(largest, question.extent(mutant, backend))
+        largest = max(largest, question.extent(mutant, backend, form))
         if largest > 1.0:
             break
     return largest
@@ -185,12 +192,12 @@ class FalseAlarms:
         table.add_column("engine")
         for column in ("compared", "false alarms", "largest error / budget", "rms sigma"):
             table.add_column(column, justify="right")
-        for backend in dict.fromkeys(row.backend for row in self.rows):
-            rows = [row for row in self.rows if row.backend == backend]
+        for engine in dict.fromkeys((row.backend, row.variant) for row in self.rows):
+            rows = [row for row in self.rows if (row.backend, row.variant) == engine]
             alarms = sum(not row.passed for row in rows)
             worst = max(row.worst.ratio for row in rows)
             sigmas = sorted(row.sigmas for row in rows)[len(rows) // 2]
-            table.add_row(backend, str(len(rows)), str(alarms), f"{worst:.3f}", f"{sigmas:.2f}")
+            table.add_row(", ".join(filter(None, engine)), str(len(rows)), str(alarms), f"{worst:.3f}", f"{sigmas:.2f}")
         return table
 
 
@@ -201,7 +208,7 @@ def run_false_alarms(
     dtype: str = "float32",
     advance: Advance = _silently,
 ) -> FalseAlarms:
-    """Hold honest engines against the spec on configurations that Hypothesis draws.
+    """Hold honest engines, in their plain form and in that for inference, against drawn configurations of the spec.
 
     Args:
         count: how many configurations.
@@ -218,7 +225,7 @@ def run_false_alarms(
 
     def judge(case: Case) -> None:
         with misused():
-            reports.append(check_case(case, names, dtype))
+            reports.append(check_case(case, names, dtype, USUAL))
         advance()
 
     _drawn(judge, count, seed)

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 
 from ..dispatch.api import FACES
+from ..dispatch.inference import InferenceModel
 from ..reference.inputs import LABELS
 from ..reference.layers import Array
 from .cases import Case, draw_case
 from .checking import engines, require_heads
 from .compare import Comparison, compare_outputs
+from .forms import USUAL, models_of, require_forms
+from .probes.real_tokens import judged
 from .report import Report, Row
 from .tolerances import Budget, budgets, flat_outputs
 
@@ -77,7 +80,10 @@ VARIANTS: tuple[Variant, ...] = (
 
 
 def check_variants(
-    backends: Sequence[str] | None = None, heads: Sequence[str] | None = None, dtype: str = "float32"
+    backends: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    dtype: str = "float32",
+    forms: Sequence[str] = USUAL,
 ) -> Report:
     """Hold every decoder variant on every engine against the spec, within the derived budget.
 
@@ -88,48 +94,58 @@ def check_variants(
         backends: engines; None for all that are available and have this dtype.
         heads: None for all that can be decoders.
         dtype: the engines' precision.
+        forms: in which an engine computes, as in `check`; none is compiled here.
 
     Returns:
-        `Report` with a row for each variant, head and engine.
+        `Report` with a row for each variant, head, engine and form.
 
     Raises:
-        ValueError: an unknown head, engine or dtype.
+        ValueError: an unknown head, engine, dtype or form.
 
     Example:
         >>> check_variants(["numpy"], ["masked_lm"]).passed
         True
     """
+    require_forms(forms)
     wanted, names = require_heads(heads), engines(backends, dtype)
     chosen = [(variant, head) for variant in VARIANTS for head in variant.heads if head in wanted]
-    return Report(
-        "decoder variants", dtype, tuple(row for pair in chosen for row in check_variant(*pair, names, dtype))
-    )
+    rows = [row for pair in chosen for row in check_variant(*pair, names, dtype, forms)]
+    return Report("decoder variants", dtype, tuple(rows))
 
 
-def check_variant(variant: Variant, head: str, backends: Sequence[str], dtype: str = "float32") -> Iterator[Row]:
-    """The rows of one variant of a head, one for each engine."""
+def check_variant(
+    variant: Variant, head: str, backends: Sequence[str], dtype: str = "float32", forms: Sequence[str] = USUAL
+) -> Iterator[Row]:
+    """The rows of one variant of a head, one for each engine and form."""
     case = variant.case(head)
     oracle = FACES[head].on("numpy")(case.config, dtype="float64", state=case.state)
     permitted, _ = budgets(oracle, case.inputs, dtype)
     for name in backends:
         model = FACES[head].on(name)(case.config, dtype=dtype, state=case.state).train(False)
-        found = _split(model, case, permitted) if variant.is_cached else _whole(model, case, permitted)
-        yield Row(head, name, "drawn", tuple(found), variant=variant.name)
+        for form, subject in models_of(model, forms):
+            found = _split(subject, case, permitted) if variant.is_cached else _whole(subject, case, permitted)
+            yield Row(head, name, "drawn", tuple(found), variant=", ".join(filter(None, (variant.name, form))))
 
 
 def _whole(model: Any, case: Case, permitted: Mapping[str, Budget]) -> list[Comparison]:
+    """The comparisons of a pass; of an inference form at real tokens, as it leaves the others out."""
+    if isinstance(model, InferenceModel):
+        permitted = {
+            name: budget.judging(judged(name, budget.truth.shape, case.inputs, case.head, is_own=True))
+            for name, budget in permitted.items()
+        }
     return compare_outputs(flat_outputs(model(**case.inputs)), permitted)
 
 
 def _split(model: Any, case: Case, permitted: Mapping[str, Budget]) -> Iterator[Comparison]:
     """The comparisons of all splits: what each token gives, and the cache at the end."""
     tokenwise = TOKENWISE[case.head]
-    judged = {name: b for name, b in permitted.items() if name == tokenwise or name.startswith("past_key_values")}
+    limits = {name: b for name, b in permitted.items() if name == tokenwise or name.startswith("past_key_values")}
     is_token = case.inputs["attention_mask"] == 1  # B T
     for count in range(1, is_token.shape[1]):
         found = in_two_parts(model, case.inputs, count, tokenwise)
-        kept = {name: without_padding(name, found[name], budget.truth, is_token) for name, budget in judged.items()}
-        for comparison in compare_outputs(kept, judged):
+        kept = {name: without_padding(name, found[name], budget.truth, is_token) for name, budget in limits.items()}
+        for comparison in compare_outputs(kept, limits):
             yield replace(comparison, name=f"{comparison.name}, {count} cached")
 
 

@@ -251,6 +251,8 @@ def judged_tap(symbol: Symbol, shape: tuple[int, ...], inputs: Mapping[str, Any]
         return True
     rows = is_real.reshape(-1, is_real.shape[-1])  # B T
     axes = symbol.axes.split()
+    if len(shape) < len(axes):
+        return True  # (W, …): of the tokens that were asked for
     if "T" not in axes:  # of the first token, or of a source
         first = rows[:, 0].reshape(-1, *[1] * (len(shape) - 1))
         return first if axes[0] in {"B", "BC"} and not {"E", "S"} & set(axes) else True

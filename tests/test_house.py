@@ -65,6 +65,7 @@ OWN = {
 OPTIONAL_VERBS = {
     "Inference",
     "adopt_state_dict_numpy",
+    "compiled_forms",
     "has_values",
     "own_dtype",
     "remark",

@@ -30,6 +30,7 @@ from ...reference.attention import Cache
 from ...reference.config import RobertaConfig
 from ...reference.outputs import OUTPUTS
 from .attention import FixedCache
+from .compiled import compiled_forms
 from .heads import HEADS
 from .inference import Inference
 from .layers import REMEDIES, dtypes
@@ -60,6 +61,7 @@ __all__ = [
     "Inference",
     "added_shapes",
     "adopt_state_dict_numpy",
+    "compiled_forms",
     "device_of",
     "devices",
     "dtype_name",

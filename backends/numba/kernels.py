@@ -22,7 +22,7 @@ from numba import prange
 from . import scalars
 from .compiler import inner, kernel
 from .scalars import exp
-from .tiles import ROWS, columns, packed, place, tile
+from .tiles import ROWS, columns, packed, place, tile, tile_of_two
 
 Number = Any
 Row = Any
@@ -105,7 +105,11 @@ def product_share(
         following = panels[min(p + 1, P - 1)]
         for i in range(last - first):
             # x @ weight.T + bias
-            tile(rows[i], panels[p], bias[p], following[i * K // (last - first) :], part)
+            ahead = following[i * K // (last - first) :]
+            if last - first == 2:
+                tile_of_two(rows[i], panels[p], bias[p], ahead, part)
+            else:
+                tile(rows[i], panels[p], bias[p], ahead, part)
             # activation(…)
             for r in range(part.shape[0]):
                 for c in range(part.shape[1]):

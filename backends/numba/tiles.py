@@ -7,13 +7,15 @@ once for all, (N, K) -> (panels, K, columns). What fills up the last tile is zer
 A processor multiplies at its full speed only if nearly all of its vector registers hold sums, and if each number that
 is loaded is used for many of them. So the tile is written in the compiler's own language, LLVM's: `ROWS` times
 `VECTORS` registers of sums; for each k, `VECTORS` registers of the panel and, one after the other, `ROWS` numbers of
-the rows, each spread over a register. Meanwhile it asks for the next panel, cache line by cache line.
+the rows, each spread over a register. Meanwhile it asks for the next panel, cache line by cache line: a little of
+it, or where two tiles are all the rows of a short text, half of it each.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypedDict
 
 import llvmlite.binding as llvm
@@ -34,10 +36,13 @@ WIDTH = 64 if FEATURES.get("avx512f") else 32 if FEATURES.get("avx") else 16
 ROWS = 8 if FEATURES.get("avx512f") or FEATURES.get("neon") else 4
 #: Registers in each row of a tile.
 VECTORS = 3
-#: How many k a round of the loop has; one line of the next panel is asked for in each round.
+#: How many k a round of the loop has.
 UNROLLED = 4
 #: Of a cache, and so the boundary at which panels begin, in bytes.
 LINE = 64
+#: How many lines of the next panel a tile asks for in a round: where there are two, both together for all of it. Many
+#: have time to wait, and one reads as fast as memory gives, unasked.
+FETCHES, FETCHES_OF_TWO = 1, VECTORS * WIDTH * UNROLLED // LINE // 2
 #: Tiles of rows that one thread works on at a time, at most: enough for the next panel to come while one is used, and
 #: few enough to wait for it in the cache.
 TILES = 16
@@ -126,19 +131,22 @@ def place(part: Array, n: int, c: int, out: Array) -> None:
 # -- the tile --------------------------------------------------------------------------------------------------------
 
 
-def _tile_types(
-    _context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any
-) -> tuple[Any, Callable[..., Any]]:
+def _tile_types(fetches: int) -> Callable[..., Any]:
     """What numbers of these types are made of."""
-    return numba.void(rows, panel, bias, ahead, out), _tile_code
+
+    def types(_context: Any, rows: Any, panel: Any, bias: Any, ahead: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
+        return numba.void(rows, panel, bias, ahead, out), partial(_tile_code, fetches)
+
+    return types
 
 
 #: tile(rows, panel, bias, ahead, out): out = bias + rows.T @ panel, of (K, ROWS) and (K, columns). What lies `ahead` is
-#: needed next, and is fetched meanwhile.
-tile: Any = intrinsic(_tile_types)
+#: needed next, and is fetched meanwhile: a line a round, or by each of two tiles a half.
+tile: Any = intrinsic(_tile_types(FETCHES))
+tile_of_two: Any = intrinsic(_tile_types(FETCHES_OF_TWO))
 
 
-def _tile_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _tile_code(fetches: int, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Its instructions: sums in registers, the loop over k, and what the sums are at the end."""
     arrays = [context.make_array(kind)(context, builder, a) for kind, a in zip(signature.args, arguments, strict=True)]
     rows, panel, bias, ahead, out = arrays
@@ -174,7 +182,10 @@ def _tile_code(context: Any, builder: Any, signature: Any, arguments: Any) -> An
     with cgutils.for_range_slice(builder, index(0), short, index(1), inc=True) as (k, _):
         step(k)
     with cgutils.for_range_slice(builder, short, depth, index(UNROLLED), inc=True) as (k, _):
-        _fetch(builder, at(ahead.data, builder.mul(k, index(LINE // size // UNROLLED))))
+        line = LINE // size
+        first_line = builder.mul(k, index(fetches * line // UNROLLED))
+        for f in range(fetches):
+            _fetch(builder, at(ahead.data, builder.add(first_line, index(f * line))))
         for u in range(UNROLLED):
             step(builder.add(k, index(u)))
     for r in range(ROWS):

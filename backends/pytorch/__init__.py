@@ -13,6 +13,7 @@ from torch.utils import _pytree as pytree  # the only registry that torch.compil
 
 from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
+from .compiled import compiled_forms
 from .heads import HEADS
 from .inference import Inference
 from .losses import LOSSES
@@ -45,6 +46,7 @@ __all__ = [
     "Inference",
     "added_shapes",
     "adopt_state_dict_numpy",
+    "compiled_forms",
     "device_of",
     "devices",
     "dtype_name",

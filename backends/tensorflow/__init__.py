@@ -29,7 +29,8 @@ import optree
 from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
-from .files import flat, served
+from .compiled import compiled_forms
+from .files import describe_records, flat, served
 from .heads import HEADS
 from .inference import Inference
 from .layers import Tensor as Array
@@ -58,6 +59,7 @@ __all__ = [
     "Array",
     "Inference",
     "adopt_state_dict_numpy",
+    "compiled_forms",
     "device_of",
     "devices",
     "dtype_name",
@@ -97,5 +99,6 @@ def _register(record: Any) -> None:
 
 for _record in (*OUTPUTS, Cache):
     _register(_record)
+describe_records()
 for _record in OUTPUTS:  # so does a SavedModel ask what the outputs of a signature are called
     _record._asdict = lambda self: flat(served(self))  # pyright: ignore[reportAttributeAccessIssue]

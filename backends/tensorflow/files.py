@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 from collections import namedtuple
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Self
 
-import keras
 import tensorflow as tf
 from tensorflow import Tensor
-from tensorflow.python.saved_model import nested_structure_coder
+
+import keras
 
 from ...reference.attention import Cache
 from ...reference.config import RobertaConfig
@@ -153,7 +154,14 @@ class Codec:
     do_decode = None  # TensorFlow asks for it beforehand
 
 
-nested_structure_coder.register_codec(Codec())
+def describe_records() -> None:
+    """Tell TensorFlow of `Codec`. There is no public way to: where it has moved, functions that give records cannot be
+    saved, and TensorFlow says which; those that give dicts or tensors can.
+    """
+    with suppress(ImportError, AttributeError):
+        from tensorflow.python.saved_model import nested_structure_coder
+
+        nested_structure_coder.register_codec(Codec())
 
 
 def served(output: Output) -> dict[str, Any]:

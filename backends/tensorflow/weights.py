@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from functools import reduce
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
+
+import keras
 
 from ...files.mapped import release
 from ...reference import outputs

@@ -16,6 +16,8 @@ from ...reference.config import RobertaConfig
 from ...reference.inputs import SIGNATURES
 from ...reference.layers import Array
 from ..candidates import Candidate, Capabilities
+from ..compare import Comparison
+from ..padding import at_padding
 from . import wrapped
 from .adapter import Adapter, versions
 
@@ -35,7 +37,7 @@ class ModelCandidate(Adapter):
         longest = model.config.usable_length
         super().__init__(
             f"{type(model).__name__} on {model.backend}",
-            Capabilities(inputs, longest=longest, has_taps=True, takes_weights=is_whole),
+            Capabilities(inputs, longest=longest, has_taps=True, takes_weights=is_whole, is_own=True),
         )
         self.model = model
 
@@ -82,13 +84,17 @@ class TwinCandidate(Adapter):
         inputs, longest = accepted(twin.head, twin.config), twin.config.usable_length
         if twin.model is None:  # then some of them are refused
             inputs -= {"output_attentions", "head_mask"}
-        can = Capabilities(inputs, longest=longest, takes_weights=twin.model is not None)
+        can = Capabilities(inputs, longest=longest, takes_weights=twin.model is not None, is_own=True)
         super().__init__(f"{twin.face.__name__} for inference on {twin.backend}", can)
         self.twin = twin
 
     def __call__(self, **inputs: Any) -> Mapping[str, Any]:
         """One pass."""
         return self.twin(**inputs, return_dict=True).numpy()
+
+    def at_padding(self, inputs: Mapping[str, Any], answer: Mapping[str, Array], where: str) -> list[Comparison]:
+        """Where an answer has something else at padding than `for_inference` says, see `padding.at_padding`."""
+        return list(at_padding(self.twin, inputs, answer, where))
 
     def with_weights(self, state: Mapping[str, Array]) -> Candidate:
         """A copy of its model with the other weights, laid out."""
@@ -121,7 +127,7 @@ class WrappedCandidate(Adapter):
         if model.backend == "flax":  # which traces every argument: a flag would be an array
             inputs -= {*FLAGS}
         name = f"{type(model).__name__} on {model.backend}, in {type(function).__name__}"
-        super().__init__(name, Capabilities(inputs, longest=model.config.usable_length))
+        super().__init__(name, Capabilities(inputs, longest=model.config.usable_length, is_own=True))
         self.function = function
         self.model = model
 

@@ -77,9 +77,9 @@ class Question:
         """Whether the right answer is beyond this precision: then an honest engine is wrong, too."""
         return any(budget.overflows for call in self.budgets for budget in call.values())
 
-    def extent(self, mutant: Mutant, backend: str) -> float:
+    def extent(self, mutant: Mutant, backend: str, form: str = "plain") -> float:
         """The largest statistic of a wrong engine in units of its limit; infinite where it breaks."""
-        engine = mutant.candidate(self.case, backend, self.dtype)
+        engine = mutant.candidate(self.case, backend, self.dtype, form)
         try:
             outputs = answers(engine, self.probe.calls)
         except ValueError:  # a wrong engine may refuse what it is asked
@@ -116,7 +116,7 @@ def question(head: str, seed: int, needs: tuple[tuple[str, Any], ...], name: str
 
 @cache
 def _battery(head: str, needs: tuple[tuple[str, Any], ...]) -> Mapping[str, Probe]:
-    return {probe.name: probe for probe in battery(head, draw_case(head, 0, **dict(needs)).config)}
+    return {probe.name: probe for probe in battery(head, draw_case(head, 0, **dict(needs)).config, is_own=True)}
 
 
 def _names(head: str, needs: tuple[tuple[str, Any], ...], mistake: str) -> list[str]:

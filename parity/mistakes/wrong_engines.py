@@ -169,7 +169,9 @@ class Mutant:
         """
         return bool(self.place) and re.search(f"(?:{self.place})$", name) is not None
 
-    def candidate(self, subject: Any, backend: str = "numpy", dtype: str = "float32") -> WrongEngine:
+    def candidate(
+        self, subject: Any, backend: str = "numpy", dtype: str = "float32", form: str = "plain"
+    ) -> WrongEngine:
         """The wrong engine, as a candidate of `audit`.
 
         Args:
@@ -178,6 +180,7 @@ class Mutant:
                 one: numpy does, and others where their path is not fused.
             dtype: its precision. The numpy engine has float32 and float64; of the others it takes the roundings of
                 stored values.
+            form: in which it computes: "plain", or "inference", which has no taps and so no slips.
 
         Returns:
             `WrongEngine`.
@@ -192,9 +195,9 @@ class Mutant:
             True
         """
         if isinstance(subject, Case):
-            return WrongEngine(self, subject, backend, dtype)
+            return WrongEngine(self, subject, backend, dtype, form)
         case = Case(subject.head, subject.config, dict(subject.state_dict_numpy()), {}, dict(subject.options))
-        return WrongEngine(self, case, backend, dtype)
+        return WrongEngine(self, case, backend, dtype, form)
 
 
 class WrongEngine:
@@ -205,13 +208,17 @@ class WrongEngine:
         capabilities: what it can do: all that our engines can.
     """
 
-    def __init__(self, mutant: Mutant, case: Case, backend: str, dtype: str, model: Any = None) -> None:
-        self.mutant, self.case, self.backend, self.dtype = mutant, case, backend, dtype
+    def __init__(
+        self, mutant: Mutant, case: Case, backend: str, dtype: str, form: str = "plain", model: Any = None
+    ) -> None:
+        self.mutant, self.case, self.backend, self.dtype, self.form = mutant, case, backend, dtype, form
         self.name = mutant.name
         self.memory: Memory = {"calls": 0}
-        self.capabilities = Capabilities(frozenset(SIGNATURES[case.head]), has_taps=True, takes_weights=True)
+        inputs = frozenset(SIGNATURES[case.head])
+        self.capabilities = Capabilities(inputs, has_taps=form == "plain", takes_weights=True, is_own=True)
         self._rounds = backend == "numpy" and dtype not in ("float32", "float64")
         self.model = self._built() if model is None else model
+        self._twin = self.model.for_inference() if form == "inference" else None
 
     def _built(self) -> Any:
         case = self.mutant.loaded(self.case)
@@ -237,13 +244,13 @@ class WrongEngine:
 
     def with_weights(self, state: Mapping[str, Array]) -> WrongEngine:
         """The same mistake with other weights: those that are given, and its own."""
-        return WrongEngine(
-            self.mutant, replace(self.case, state={**self.case.state, **state}), self.backend, self.dtype
-        )
+        case = replace(self.case, state={**self.case.state, **state})
+        return WrongEngine(self.mutant, case, self.backend, self.dtype, self.form)
 
     def describe(self) -> dict[str, Any]:
         """What a report says of it."""
-        return {"kind": "mutant", "mistake": self.mutant.mistake, "backend": self.backend, "dtype": self.dtype}
+        where = {"backend": self.backend, "dtype": self.dtype, "form": self.form}
+        return {"kind": "mutant", "mistake": self.mutant.mistake, **where}
 
     def _pass(self, inputs: Mapping[str, Any], listener: Tap) -> Mapping[str, Any]:
         mutant, model = self.mutant, self.model
@@ -253,7 +260,9 @@ class WrongEngine:
         slip = self._native(mutant.tap(replace(self.case, state=state, inputs=given), self.memory))
         tap = silent if slip is silent and listener is silent else _one_after_another(slip, listener)
         with misused(), model.inference():
-            output = cast("Mapping[str, Any]", model._call((), given, tap))  # a tap is no public argument of a call
+            # A tap is no public argument of a call.
+            made = model._call((), given, tap) if self._twin is None else self._twin(**given, return_dict=True)
+        output = cast("Mapping[str, Any]", made)
         if not (mutant.outputs or mutant.keeps):
             return output
         named = {name: value for name, value in flat_outputs(output).items() if not name.startswith(CACHE)}
@@ -312,7 +321,7 @@ def twin(mutant: Mutant, oracle: Any) -> WrongEngine:
         model.config = wrong.config.frozen()
     if wrong.state is not case.state:
         model.parameters = nest(wrong.state)
-    return WrongEngine(mutant, case, "numpy", "float64", model)
+    return WrongEngine(mutant, case, "numpy", "float64", model=model)
 
 
 def answers(engine: Callable[..., Mapping[str, Any]], calls: Iterable[Any]) -> list[dict[str, Array]]:

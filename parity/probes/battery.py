@@ -24,13 +24,20 @@ from .drawing import LENGTH, ROWS, SOURCE, Draw, Given, Sizes, padded
 from .magnifying import magnified, magnifying, other_eps, tiny
 from .probe import Call, Probe
 from .real_tokens import FIRST
+from .uneven import asked_for, uneven
 
 #: A row of so many tokens is worth more than that the others are long.
 LONG = 80
 
 
 def battery(
-    head: str, config: RobertaConfig, *, seed: int = 0, tokens: int | None = None, folder: Path | None = None
+    head: str,
+    config: RobertaConfig,
+    *,
+    seed: int = 0,
+    tokens: int | None = None,
+    folder: Path | None = None,
+    is_own: bool = False,
 ) -> tuple[Probe, ...]:
     """The probes that make sense for a head and a configuration.
 
@@ -41,6 +48,7 @@ def battery(
         tokens: the most tokens of all calls together, padding included; None: no limit. The longest row and the ones
             that go through the position table shrink first, and say so in `remark`; then all rows.
         folder: a checkpoint, for real text where it has a vocabulary.
+        is_own: whether the candidate is a model of this library, which has arguments of its own.
 
     Returns:
         Probes of distinct names, valid as `dispatch.checks` has it. Some mask the first token, of which a head that
@@ -63,7 +71,7 @@ def battery(
     states = magnifying(head, config, seed)
     needed = 0
     for sizes in _from_large_to_small(config):
-        probes = tuple(_probes(Draw(head, config, seed, sizes, states), folder))
+        probes = tuple(_probes(Draw(head, config, seed, sizes, states), folder, is_own))
         needed = sum(probe.token_count for probe in probes)
         if tokens is None or needed <= tokens:
             return probes
@@ -87,10 +95,10 @@ def _from_large_to_small(config: RobertaConfig) -> Iterator[Sizes]:
         yield Sizes(shorter, shorter, shorter)
 
 
-def _probes(draw: Draw, folder: Path | None) -> Iterator[Probe]:
+def _probes(draw: Draw, folder: Path | None, is_own: bool) -> Iterator[Probe]:
     asks: tuple[Callable[[Draw], Iterator[Probe]], ...] = (
-        _shapes, _paddings, _masks, _types, _positions, _vocabulary, _again, _embeddings, _asked, _labels, _caches,
-        _sources, _choices, _magnified,
+        _shapes, _paddings, _masks, uneven, *([asked_for] if is_own else []), _types, _positions, _vocabulary, _again,
+        _embeddings, _asked, _labels, _caches, _sources, _choices, _magnified,
     )  # fmt: skip
     yield _text(draw, folder)
     for ask in asks:

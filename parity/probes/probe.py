@@ -45,6 +45,8 @@ class Probe:
         state: weights in place of the reference's, HF's names -> arrays, for what they magnify: those that are changed
             and no others; None for its own. A candidate that cannot take weights is not covered by such a probe.
         judges_padding: whether what stands at padding is judged, too.
+        asks_answer_only: whether nothing is asked for besides, as hidden states are otherwise, which say where a
+            candidate departs: an engine may compute less then.
         remark: what is less about it than there should be, such as a row that is shorter than the longest.
     """
 
@@ -53,6 +55,7 @@ class Probe:
     calls: tuple[Call, ...]
     state: Mapping[str, Array] | None = None
     judges_padding: bool = False
+    asks_answer_only: bool = False
     remark: str = ""
 
     @property

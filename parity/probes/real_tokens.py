@@ -20,7 +20,7 @@ ATTENTIONS = frozenset({"attentions", "cross_attentions"})
 FIRST = frozenset({"sequence_classification", "multiple_choice"})
 
 
-def judged(name: str, shape: tuple[int, ...], inputs: Mapping[str, Any], head: str) -> Any:
+def judged(name: str, shape: tuple[int, ...], inputs: Mapping[str, Any], head: str, *, is_own: bool = False) -> Any:
     """Which elements of an output are judged.
 
     Args:
@@ -28,6 +28,8 @@ def judged(name: str, shape: tuple[int, ...], inputs: Mapping[str, Any], head: s
         shape: of the output.
         inputs: the arguments of the call.
         head: which head.
+        is_own: whether the candidate is a model of this library: of those it is settled what an answer is that is read
+            from one hidden token.
 
     Returns:
         Booleans that broadcast to the shape, True where an element is judged; None for all.
@@ -48,6 +50,8 @@ def judged(name: str, shape: tuple[int, ...], inputs: Mapping[str, Any], head: s
     is_real = real_tokens(inputs)  # B T, or B C T
     if is_real is None:
         return None
+    if is_own and reads_single_tokens(name, inputs, head):
+        return None
     if kind == "pooler_output" or (kind == "logits" and head in FIRST):
         first = is_real[..., 0]  # B, or B C
         return first if head == "multiple_choice" else first[:, None]  # B C, or B 1
@@ -60,6 +64,17 @@ def judged(name: str, shape: tuple[int, ...], inputs: Mapping[str, Any], head: s
         row, token = np.asarray(inputs["positions"]).T  # P
         return rows[row, token][:, None]  # P 1
     return rows.reshape(*rows.shape, *[1] * (len(shape) - 2))  # B T, or B T 1
+
+
+def reads_single_tokens(name: str, inputs: Mapping[str, Any], head: str) -> bool:
+    """Whether an output is read from first tokens, or from those that were asked for.
+
+    Example:
+        >>> [reads_single_tokens("logits", {}, head) for head in ("masked_lm", "multiple_choice")]
+        [False, True]
+    """
+    is_first = name == "pooler_output" or (name == "logits" and head in FIRST)
+    return is_first or (name == "logits" and inputs.get("positions") is not None)
 
 
 def real_tokens(inputs: Mapping[str, Any]) -> Any:

@@ -74,7 +74,7 @@ def hash_probes(probes: Iterable[Probe]) -> str:
     """
     digest = hashlib.sha256()
     for probe in probes:
-        digest.update(_framed(probe.name, probe.judges_padding, len(probe.calls)))
+        digest.update(_framed(probe.name, probe.judges_padding, probe.asks_answer_only, len(probe.calls)))
         for call in probe.calls:
             digest.update(_framed(call.continues, hash_arrays(call.inputs)))
         digest.update(_framed(None if probe.state is None else hash_arrays(probe.state)))

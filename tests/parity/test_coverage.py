@@ -36,9 +36,9 @@ def test_an_audit_of_nothing_has_varied_nothing(head):
 @pytest.mark.parametrize(
     ("words", "lacking"),
     [
-        ("padding on the left", {"padding on the left", "cache, padding on the left"}),
-        ("padding inside", {"padding inside", "masked tokens"}),
-        ("a row of nobody", {"row of nobody"}),
+        ("padding on the left", {"padding on the left", "cache, padding on the left", "rows of many kinds"}),
+        ("padding inside", {"padding inside", "masked tokens", "rows of many kinds"}),
+        ("a row of nobody", {"row of nobody", "rows of many kinds"}),
         ("a mask of three axes", {"mask of three axes"}),
         ("the longest row, 27 tokens", {"longest row"}),
         ("a head mask", {"head mask"}),
