@@ -155,8 +155,9 @@ class Codec:
 
 
 def describe_records() -> None:
-    """Tell TensorFlow of `Codec`. There is no public way to: where it has moved, functions that give records cannot be
-    saved, and TensorFlow says which; those that give dicts or tensors can.
+    """Tell TensorFlow of `Codec`, for which there is no public way.
+
+    Where that has moved, functions that give records cannot be saved, and TensorFlow says so; others can.
     """
     with suppress(ImportError, AttributeError):
         from tensorflow.python.saved_model import nested_structure_coder
