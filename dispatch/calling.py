@@ -62,6 +62,7 @@ class Body:
         """The head's."""
         return self.body.config
 
+    @property
     def like(self) -> Any:
         """What arrays made for it are like."""
         return self.body

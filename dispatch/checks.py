@@ -25,6 +25,15 @@ FLAGS = ("use_cache", "output_attentions", "output_hidden_states", "return_dict"
 Sizes = dict[str, Any]
 
 
+#: What transformers' Flax classes are called with -> what to do here.
+INSTEAD = {
+    "params": "Parameters are the model's own: nnx.update(model, state), or model.load_state_dict_numpy(state).",
+    "train": "Switch dropout on before the call, by model.train(), and off by model.eval().",
+    "deterministic": "Switch dropout off before the call, by model.eval(), and on by model.train().",
+    "dropout_rng": "On Flax a model has a stream of its own: nnx.reseed(model, dropout=key).",
+}
+
+
 def bind(head: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Arguments by name, as HF's signature of the head has them; what is not given is None.
 
@@ -43,8 +52,8 @@ def bind(head: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[st
     for name, value in kwargs.items():
         if name not in names:
             near = difflib.get_close_matches(name, names, n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It takes {', '.join(names)}."
-            message = f"{CLASS_NAMES[head]}: unknown argument {name!r}.{hint}"
+            hint = f"Did you mean {near[0]!r}?" if near else f"It takes {', '.join(names)}."
+            message = f"{CLASS_NAMES[head]}: unknown argument {name!r}. {INSTEAD.get(name, hint)}"
             raise TypeError(message)
         if name in bound:
             message = f"{CLASS_NAMES[head]}: {name} is given twice, by position and by name"

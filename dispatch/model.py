@@ -123,7 +123,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             state: HF's names -> arrays, of any framework; None draws all.
             strict: whether the state must have each parameter and nothing else. False draws what it lacks, and passes
                 over what is of no use; `load_report` says what that was.
-            **options: `add_pooling_layer` of the bare model.
+            **options: `add_pooling_layer` of the bare model; on Flax `rngs`, an `nnx.Rngs`, in place of the seed.
 
         Raises:
             TypeError: no `RobertaConfig`, an unknown option, or a state that is no mapping of names to arrays of
@@ -133,8 +133,11 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         """
         config = as_config(config, type(self).__name__)
         options = {**_beside_options(type(self)), **options}
+        streams = options.pop("rngs", None) if hasattr(self.engine, "seeded_by") else None
         require_options(options, self.head)
         seed, dtype, device, state, strict, owned = _given(type(self), seed, dtype, device, state, strict, not state)
+        if streams is not None:
+            seed, finish = self.engine.seeded_by(streams)
         config = config.frozen()
         dtype = require_dtype("float32" if dtype is None else dtype, self.backend, self.engine)
         table = parameter_table(self.head, config, **options)
@@ -146,6 +149,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         self._assemble(config, table, found, seed, options, dtype, device, owned=owned)
         self.load_report = report
         self.checks_inputs = True
+        if streams is not None:
+            finish(self)
 
     def _assemble(
         self,
@@ -242,6 +247,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         """Whether it has `generate`."""
         return cls.head == "causal_lm"
 
+    @property
     def like(self) -> Any:
         """What arrays made for this model are like: it has their dtype, and is where they are to be."""
         return self

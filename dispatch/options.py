@@ -28,8 +28,8 @@ class LoadOptions(ConfigOverrides, HubOptions, total=False):
 KNOWN = ("seed", "dtype", "device", "state", "strict")
 #: What other libraries' models are made with -> what to do here.
 INSTEAD = {
-    "rngs": "Type seed=0: weights are drawn by NumPy, the same on every engine",
-    "param_dtype": "Type dtype=...",
+    "rngs": "Flax has it; elsewhere type seed=0: weights are drawn by NumPy, the same on every engine",
+    "param_dtype": 'Type dtype=..., the parameters\'; to compute in another one, on Flax: model.compute_in("bfloat16")',
     "torch_dtype": "Type dtype=...",
     "name": "A framework that names its models takes one afterwards: model.name = ...",
     "trainable": "Where the framework has it, set it afterwards: model.trainable = ...",

@@ -69,6 +69,7 @@ OPTIONAL_VERBS = {
     "has_values",
     "own_dtype",
     "remark",
+    "seeded_by",
     "wants_gradient",
     "REMEDIES",
     "added_shapes",

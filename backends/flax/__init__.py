@@ -30,6 +30,7 @@ from ...reference.attention import Cache
 from ...reference.config import RobertaConfig
 from ...reference.outputs import OUTPUTS
 from .attention import FixedCache
+from .clients import register, seeded_by
 from .compiled import compiled_forms
 from .heads import HEADS
 from .inference import Inference
@@ -70,6 +71,7 @@ __all__ = [
     "gradients",
     "is_tracing",
     "load_state_dict_numpy",
+    "seeded_by",
     "state_dict_numpy",
     "to_native",
     "to_numpy",
@@ -96,6 +98,7 @@ def _register(record: type[Any]) -> None:
 
 for _record in (*OUTPUTS, Cache, FixedCache):
     _register(_record)
+register()
 
 
 def _config(content: str, is_frozen: bool) -> RobertaConfig:

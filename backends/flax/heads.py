@@ -22,8 +22,10 @@ from ...reference.outputs import (
 )
 from ...reference.taps import Tap, scope, silent
 from .attention import FixedCache, init_cache
+from .clients import INSTEAD
 from .encoder import Body
 from .layers import REMEDIES, Dropout, Embedding, LayerNorm, Linear, dtypes, gelu
+from .sharding import with_rows
 
 
 def at_positions(x: Array, positions: Array | None = None) -> Array:
@@ -83,6 +85,12 @@ class Head(nnx.Module):
     def __init__(self, config: RobertaConfig) -> None:
         self.config = config
         self.rngs = nnx.Rngs(dropout=0)
+
+    def __getattr__(self, name: str) -> Any:
+        """Called for what there is not: of what transformers' Flax classes have, the error says what to type."""
+        hint = f": {INSTEAD[name]}" if name in INSTEAD else ""
+        message = f"{type(self).__name__!r} object has no attribute {name!r}{hint}"
+        raise AttributeError(message)
 
     @property
     def base_model(self) -> Body:
@@ -287,8 +295,9 @@ class MultipleChoice(Head):
         x = result.last_hidden_state  # BC T D
         pooled = self.roberta.pooler(x, scope(tap, "roberta.pooler"))  # BC D  # pyright: ignore[reportOptionalCall]
         logits = tap("classifier.logits", self.classifier(self.drop(pooled)))  # BC 1
+        logits = logits.reshape(B, C, out_sharding=with_rows(logits[:, 0]))  # B C
         return MultipleChoiceModelOutput(
-            logits=logits.reshape(B, C), hidden_states=result.hidden_states, attentions=result.attentions
+            logits=logits, hidden_states=result.hidden_states, attentions=result.attentions
         )
 
 

@@ -14,9 +14,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from flax.errors import TraceContextError
 from jax import Array, lax
 
 from ...reference.taps import Tap, silent
+from .sharding import whole, with_rows
 
 Activation = Callable[..., Array]
 #: What to type where a dtype could be had.
@@ -151,7 +153,7 @@ class Linear(nnx.Module):
 
     def __call__(self, x: Array) -> Array:
         """(…, in) -> (…, out)."""
-        return linear(x, self.weight[...], self.bias[...])
+        return linear(x, whole(self.weight), whole(self.bias))
 
 
 class LayerNorm(nnx.Module):
@@ -164,7 +166,7 @@ class LayerNorm(nnx.Module):
 
     def __call__(self, x: Array, tap: Tap = silent) -> Array:
         """(…, D) -> (…, D)."""
-        return layer_norm(x, self.weight[...], self.bias[...], eps=self.eps, tap=tap)
+        return layer_norm(x, whole(self.weight), whole(self.bias), eps=self.eps, tap=tap)
 
 
 @kernel("padding")
@@ -173,7 +175,8 @@ def rows(table: Array, ids: Array, padding: int | None, tap: Tap = silent) -> Ar
 
     Where ids cannot be checked, inside `jit`, a row that does not exist is NaN: JAX would take the last one.
     """
-    taken = table.at[ids].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)  # … D
+    found = table.at[ids]
+    taken = found.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False, out_sharding=with_rows(ids))  # … D
     if padding is None:
         return taken
     return jnp.where((ids == padding)[..., None], lax.stop_gradient(taken), taken)  # … D
@@ -188,7 +191,7 @@ class Embedding(nnx.Module):
 
     def __call__(self, ids: Array) -> Array:
         """(…) -> (…, D)."""
-        return rows(self.weight[...], ids, padding=self.padding)
+        return rows(whole(self.weight), ids, padding=self.padding)
 
 
 class Dropout(nnx.Module):
@@ -209,8 +212,19 @@ class Dropout(nnx.Module):
             self.deterministic = deterministic
 
     def key(self) -> Array | None:
-        """The key of the next draw; None where nothing is dropped."""
-        return None if self.deterministic or not self.rate else self.stream()
+        """The key of the next draw; None where nothing is dropped.
+
+        Raises:
+            TraceContextError: the stream's counter was made in another trace than this, which cannot count on.
+        """
+        if self.deterministic or not self.rate:
+            return None
+        try:
+            return self.stream()
+        except TraceContextError:
+            remedy = "type nnx.merge(graph, parameters, rest, copy=True), and take the new rest by nnx.split"
+            message = f"dropout: its counter belongs to another trace, and cannot count on in this one; {remedy}"
+            raise TraceContextError(message) from None
 
     def __call__(self, x: Array) -> Array:
         """An array -> one of the same shape."""

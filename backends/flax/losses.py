@@ -8,6 +8,7 @@ from jax import Array
 
 from ...reference.losses import IGNORE_INDEX, Criteria, head_losses
 from .layers import at_least_single
+from .sharding import cut_as, lies
 
 
 def cross_entropy(logits: Array, labels: Array, ignore_index: int = IGNORE_INDEX) -> Array:
@@ -18,8 +19,8 @@ def cross_entropy(logits: Array, labels: Array, ignore_index: int = IGNORE_INDEX
     wide, labels = at_least_single(logits).reshape(-1, logits.shape[-1]), labels.reshape(-1)  # n C, n
     is_counted = labels != ignore_index  # n
     log_total = jax.nn.logsumexp(wide, axis=-1)  # n
-    each = jnp.arange(len(labels)), jnp.where(is_counted, labels, 0)  # n, n
-    chosen = wide.at[each].get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False)  # n
+    each = wide.at[cut_as(labels, jnp.arange(len(labels))), jnp.where(is_counted, labels, 0)]
+    chosen = each.get(mode="fill", fill_value=jnp.nan, wrap_negative_indices=False, out_sharding=lies(labels))  # n
     total = jnp.where(is_counted, log_total - chosen, 0).sum()  # ()
     return (total / jnp.maximum(is_counted.sum(), 1)).astype(logits.dtype)
 

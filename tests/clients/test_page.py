@@ -36,6 +36,9 @@ def page() -> str:
         if path.exists():
             parts.append(f"\n## Of {name}\n\n| client | tested in |\n|---|---|\n")
             parts += [f"| {line} | `{test}` |\n" for test, line in clients(path)]
+    calls = old_calls(FOLDER / "test_flax.py")
+    parts.append("\n### From transformers' Flax classes\n\n| there | here |\n|---|---|\n")
+    parts += [f"| `{old}` | `{new}` |\n" for old, new in calls.items()]
     return "".join([*parts, CLOSING])
 
 
@@ -44,6 +47,14 @@ def clients(path: Path) -> list[tuple[str, str]]:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     tests = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")]
     return [(node.name, (ast.get_docstring(node) or "").partition("\n")[0]) for node in tests]
+
+
+def old_calls(path: Path) -> dict[str, str]:
+    """A call of transformers' Flax classes -> the same here, as the table `CALLS` of a test has them."""
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id == "CALLS":
+            return ast.literal_eval(node.value)
+    raise LookupError(f"{path}: there is no CALLS")
 
 
 def test_the_page_says_what_the_tests_do() -> None:

@@ -30,7 +30,7 @@ POSITIONS = np.array([[0, 3], [1, 0], [2, 12], [0, 12], [2, 5]])
 
 
 #: What is said of every engine; the rest is of those that have an inference form, as others give the model itself.
-OF_ALL = ("positions", "where_they_are_asked_for", "bad_input", "instance_of_its_face", "subclass")
+OF_ALL = ("positions", "where_they_are_asked_for", "bad_input", "instance_of_its_face", "subclass", "does_not_depend")
 
 
 @pytest.fixture(autouse=True)
@@ -195,6 +195,30 @@ def test_heads_that_are_pruned(backend: str) -> None:
     model = model_of(case, backend).prune_heads({0: [1], 1: [0, 2]})
     pruned = Case("model", model.config, model.state_dict_numpy(), case.inputs)
     require(model.for_inference()(**case.inputs), pruned, case.inputs)
+
+
+# -- rows by themselves ------------------------------------------------------------------------------------------------
+
+#: Engines whose rows are the same to the bit, whatever else is in the batch; docs/backends.md says so. Others' products
+#: take another order of summation for another number of rows.
+TO_THE_BIT = {"numba"}
+
+
+@pytest.mark.parametrize("form", ["plain", "inference"])
+@pytest.mark.parametrize("head", ["masked_lm", "sequence_classification", "multiple_choice"])
+def test_what_a_row_gives_does_not_depend_on_the_others(head: str, form: str, backend: str) -> None:
+    case = case_of(head)
+    inputs = unlabelled(case)
+    subject = twin_of(head, backend) if form == "inference" else model_of(case, backend)
+    count = len(inputs["input_ids"])
+    alone = [subject(**{name: value[row : row + 1] for name, value in inputs.items()}) for row in range(count)]
+    joined = {"logits": np.concatenate([flat_outputs(output)["logits"] for output in alone])}
+    require(joined, case, inputs)
+    if backend in TO_THE_BIT:
+        backwards = flat_outputs(subject(**{name: value[::-1] for name, value in inputs.items()}))["logits"][::-1]
+        together = flat_outputs(subject(**inputs))["logits"]
+        assert np.array_equal(joined["logits"], together)
+        assert np.array_equal(backwards, together)
 
 
 # -- decoders ----------------------------------------------------------------------------------------------------------
