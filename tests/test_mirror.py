@@ -137,9 +137,15 @@ BESIDE: Mapping[str, Mapping[str, Mapping[str, str]]] = {
             **dict.fromkeys(("build", "save_own_variables", "load_own_variables"), "methods that Keras calls"),
             "Embedding": "a table as a Keras layer",
             "WEIGHT": "how Keras begins one",
+            "Draws": "the dropout of a call",
+            **dict.fromkeys(("Replay", "from_start", "next"), "what is computed again draws the same"),
         },
         "embeddings": {},
-        "encoder": {**_CHUNKS, "parts": "what a body and the bare model are built of"},
+        "encoder": {
+            **_CHUNKS,
+            "recomputed": "saves memory in training",
+            "parts": "what a body and the bare model are built of",
+        },
         "heads": {**_MODULE, **_TABLE, "bias": "the decoder's other name", "flattened": "lengths may be unknown"},
         "weights": {
             **_TRAINING,

@@ -16,7 +16,7 @@ Files: `save_pretrained` for every engine; `model.save` for Keras, with the opti
 `tf.train.Checkpoint`, under the checkpoint's names; `export` for serving.
 
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
-`training` holds what Keras does with a whole model.
+`training` holds what Keras does with a whole model, `files` what it writes of one.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
 from .compiled import compiled_forms
+from .files import describe_records, flat, served
 from .heads import HEADS
 from .inference import Inference
 from .layers import Tensor as Array
@@ -98,3 +99,6 @@ def _register(record: Any) -> None:
 
 for _record in (*OUTPUTS, Cache):
     _register(_record)
+describe_records()
+for _record in OUTPUTS:  # so does a SavedModel ask what the outputs of a signature are called
+    _record._asdict = lambda self: flat(served(self))  # pyright: ignore[reportAttributeAccessIssue]

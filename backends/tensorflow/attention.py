@@ -23,10 +23,10 @@ def is_attended(inputs: Inputs, config: RobertaConfig) -> Tensor | None:
     P = sizes(past[0][0])[2] if past else 0
     if mask is not None and mask.shape.rank == 3:
         return mask[:, None] >= 1  # B 1 T S
-    is_shown = None if mask is None else mask[:, None, None, :] >= 1  # B 1 1 S
+    is_shown = None if mask is None else mask[:, None][:, None] >= 1  # B 1 1 S: TFLite knows no slice with two new axes
     if not config.is_decoder:
         return is_shown
-    is_visible = (tf.range(P, P + T)[:, None] >= tf.range(P + T)[None, :])[None, None]  # 1 1 T S
+    is_visible = (tf.range(P, P + T)[:, None] >= tf.range(P + T)[None, :])[None][None]  # 1 1 T S
     return is_visible if is_shown is None else is_visible & is_shown  # B 1 T S
 
 
@@ -35,7 +35,7 @@ def is_source_attended(inputs: Inputs) -> Tensor | None:
     mask = inputs.encoder_attention_mask
     if mask is None:
         return None
-    return (mask[:, None] if mask.shape.rank == 3 else mask[:, None, None, :]) >= 1  # B 1 T E
+    return (mask[:, None] if mask.shape.rank == 3 else mask[:, None][:, None]) >= 1  # B 1 T E
 
 
 def masked_softmax(scores: Tensor, is_attended: Tensor | None) -> Tensor:

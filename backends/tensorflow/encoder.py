@@ -2,26 +2,34 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import tensorflow as tf
 from tensorflow import Tensor
 
-from ...reference.attention import Context
+from ...reference.attention import Attended, Context
 from ...reference.config import RobertaConfig
 from ...reference.encoder import BodyOutput, LayerOutput, collected
 from ...reference.inputs import Inputs
 from ...reference.taps import Tap, is_asked_for, scope, silent
 from .attention import CrossAttention, SelfAttention, is_attended, is_source_attended
 from .embeddings import Embeddings, token_count
-from .layers import ACTIVATIONS, Dropout, LayerNorm, Linear, Part, keep_all
+from .layers import ACTIVATIONS, Draws, Dropout, LayerNorm, Linear, Part, Replay, keep_all
 
 
 class Layer(Part):
-    """Self-attention, cross-attention where there is an encoder to look at, feed-forward."""
+    """Self-attention, cross-attention where there is an encoder to look at, feed-forward.
+
+    Attributes:
+        recomputes: whether it is `recomputed` in training; at first, as the `keras.RematScope` says that it is made in.
+    """
 
     def __init__(self, config: RobertaConfig, i: int) -> None:
         super().__init__()
+        mode = getattr(self, "_remat_mode", None)  # "larger_than" some size, as a layer's activations always are
+        is_named = mode is not None and mode.mode == "list_of_layers" and str(i) in mode.layer_names
+        self.recomputes = is_named or (mode is not None and mode.mode in {"full", "larger_than"})
         D, F = config.hidden_size, config.intermediate_size
         self.config = config
         self.attention = SelfAttention(config, config.attention_head_count(i) * config.head_size, is_relative=True)
@@ -72,6 +80,40 @@ class Pooler(Part):
         return tap("output", tf.tanh(dense))  # B D
 
 
+def recomputed(layer: Layer, x: Tensor, context: Context) -> LayerOutput:
+    """A layer of which its input is kept, and the rest computed again in the backward pass, with the same dropout.
+
+    Of what it gives, only what the call asks for is kept, too. TensorFlow derives by arguments and variables, so what
+    else somebody may derive by is an argument.
+
+    Source: Chen et al. (2016), arXiv:1604.06174.
+    """
+    inputs, drop = context.inputs, context.drop
+    replay = Replay(drop.seeds) if isinstance(drop, Draws) else None
+    given = {"x": x, "head_mask": context.head_mask, "source": inputs.encoder_hidden_states}
+    given = {name: value for name, value in given.items() if value is not None}
+    results: list[LayerOutput] = []
+
+    def asked(attended: Attended) -> Attended:
+        key, value = (attended.key, attended.value) if inputs.use_cache else (None, None)
+        return Attended(None, attended.probs if inputs.output_attentions else None, key, value)
+
+    def compute(*values: Tensor) -> list[Tensor]:
+        own = dict(zip(given, values, strict=True))
+        known = context._replace(
+            inputs=replace(inputs, encoder_hidden_states=own.get("source")),
+            head_mask=own.get("head_mask"),
+            drop=drop if replay is None else replay.from_start(),
+        )
+        result = layer(own["x"], known)
+        crossed = None if result.cross_attended is None else asked(result.cross_attended)
+        results[:] = [LayerOutput(result.output, asked(result.attended), crossed)]
+        return [part for part in tf.nest.flatten(results[0]) if part is not None]
+
+    found = iter(tf.recompute_grad(compute)(*given.values()))
+    return tf.nest.map_structure(lambda part: None if part is None else next(found), results[0])
+
+
 def parts(config: RobertaConfig, has_pooler: bool) -> tuple[Embeddings, dict[str, list[Layer]], Pooler | None]:
     """What a body consists of: `embeddings`, `encoder` and `pooler`."""
     layers = [Layer(config, i) for i in range(config.num_hidden_layers)]
@@ -98,7 +140,10 @@ def body(inputs: Inputs, p: Any, config: RobertaConfig, tap: Tap = silent, drop:
     states: list[Tensor] = [x]
     outputs: list[LayerOutput] = []
     for i, layer in enumerate(p.encoder["layer"]):
-        result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
+        if layer.recomputes and tap is silent and inputs.past_key_values is None:
+            result = recomputed(layer, x, context.of_layer(i))
+        else:
+            result = layer(x, context.of_layer(i), scope(tap, f"encoder.layer.{i}"))
         x = result.output  # B T D
         states.append(x)
         outputs.append(result)

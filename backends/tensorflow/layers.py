@@ -10,9 +10,10 @@ from collections.abc import Callable
 from math import pi, sqrt
 from typing import Any
 
-import keras
 import tensorflow as tf
 from tensorflow import Tensor
+
+import keras
 
 from ...reference.taps import Tap, silent
 
@@ -46,14 +47,40 @@ def softmax(scores: Tensor) -> Tensor:
 
 def dropout(seeds: keras.random.SeedGenerator | None) -> Dropout:
     """Inverted dropout, whose draws follow the generator's state; without one, the identity."""
-    if seeds is None:
-        return keep_all
-    return lambda x, rate: _dropped(x, rate, seeds)
+    return keep_all if seeds is None else Draws(seeds)
 
 
-def _dropped(x: Any, rate: float, seeds: keras.random.SeedGenerator) -> Any:
-    # Keras refuses a rate of 1, which drops everything.
-    return keras.random.dropout(x, rate, seed=seeds) if 0.0 < rate < 1.0 else x * (1.0 - rate)
+class Draws:
+    """The dropout of a call."""
+
+    def __init__(self, seeds: keras.random.SeedGenerator) -> None:
+        self.seeds = seeds
+
+    def __call__(self, x: Any, rate: float) -> Any:
+        """(…) -> (…)."""
+        # Keras refuses a rate of 1, which drops everything.
+        return keras.random.dropout(x, rate, seed=self.seeds) if 0.0 < rate < 1.0 else x * (1.0 - rate)
+
+
+class Replay(keras.random.SeedGenerator):
+    """What a generator gives, written down, so that what is computed again draws the same again."""
+
+    def __init__(self, seeds: keras.random.SeedGenerator) -> None:  # which has the state: this has none
+        self.seeds = seeds
+        self.given: list[Tensor] = []
+        self.place = 0
+
+    def from_start(self) -> Draws:
+        """A dropout that draws what was drawn first, from the beginning."""
+        self.place = 0
+        return Draws(self)
+
+    def next(self, ordered: bool = True) -> Tensor:
+        """The next one of those that are written down, else of the generator."""
+        if self.place == len(self.given):
+            self.given.append(self.seeds.next(ordered))
+        self.place += 1
+        return self.given[self.place - 1]
 
 
 def keep_all(x: Tensor, rate: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""What Keras does with a whole model: the call, `compile`, `fit`, `evaluate`, `predict`, `export` and files."""
+"""What Keras does with a whole model: the call, `compile`, `fit`, `evaluate` and `predict`; `files` has the rest."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Self
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
+
+import keras
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import LABELS
 from ...reference.losses import problem_type
 from ...reference.outputs import Output
+from .files import KerasFiles, served
 from .layers import Dropout, dropout
 from .losses import LOSSES
-from .weights import frozen_names, part_at
 
 #: What a call is told by `training=`, for as long as it lasts: the model's own mode stays.
 _asked: ContextVar[bool | None] = ContextVar("training", default=None)
@@ -38,12 +39,13 @@ def _training(mode: bool | None) -> Generator[None]:
         _asked.reset(token)
 
 
-class KerasModel(keras.Model):
+class KerasModel(KerasFiles):
     """A head as a `keras.Model`: everything but its layers and its equation.
 
     Attributes:
         config: the configuration.
         former_policy: of the model whose sizes have changed, which it keeps; None for a new one.
+        former_recomputed: of that model, too: which of its layers are computed again in the backward pass.
         device: where the model was put, such as "cpu" or "gpu:0"; None for TensorFlow's choice.
         training: whether dropout is on where a call does not say `training=`. Off from the start, as Keras has it.
         seed_generator: its state decides the dropout, and goes on with each draw. It starts from Python's generator,
@@ -51,18 +53,17 @@ class KerasModel(keras.Model):
             `model.seed_generator.state.assign([seed, 0])` at any time, makes a run reproducible.
     """
 
-    head: str
-    options: dict[str, Any]
-    table: Mapping[str, Any]
     forward: Callable[..., Any]
 
     def __init__(self, config: RobertaConfig) -> None:
         # A model whose sizes change is made anew in place: Keras would keep the layers that it had.
         former_policy = self.__dict__.get("_dtype_policy")
+        former_recomputed = self.recomputed if former_policy else None
         self.__dict__.clear()
         super().__init__()
+        self.autocast = False  # an argument has the dtype that it has: ids are no numbers
         self.config = config
-        self.former_policy = former_policy
+        self.former_policy, self.former_recomputed = former_policy, former_recomputed
         self.device: str | None = None
         self.training = False
         self.seed_generator = keras.random.SeedGenerator()
@@ -79,11 +80,13 @@ class KerasModel(keras.Model):
             **kwargs: as `forward` has them.
         """
         if any(isinstance(value, keras.KerasTensor) for value in keras.tree.flatten([args, kwargs])):
+            _require_whole(args)
             return super().__call__(*args, training=training, **kwargs)
         return self.call(*args, training=training, **kwargs)
 
-    def call(self, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        """The same without Keras's functional models."""
+    def call(self, inputs: Any = None, *args: Any, training: bool | None = None, **kwargs: Any) -> Any:
+        """The same without Keras's functional models; `inputs` is the first argument, which some of Keras looks for."""
+        args = (inputs, *args) if args or inputs is not None else ()
         first = args[0] if args else None
         if isinstance(first, Mapping):
             args, kwargs = args[1:], {**first, **kwargs}
@@ -104,11 +107,6 @@ class KerasModel(keras.Model):
         mode = self._get_call_context().get_value("training")
         self._maybe_reset_call_context()
         return mode
-
-    @property
-    def token_axes(self) -> str:
-        """The axes of `input_ids`."""
-        return "BCT" if self.head == "multiple_choice" else "BT"
 
     def placed(self) -> AbstractContextManager[Any]:
         """A `with` block that computes where the model was put; where TensorFlow likes if it was put nowhere."""
@@ -139,6 +137,42 @@ class KerasModel(keras.Model):
             raise ValueError(message)
         for layer in self._flatten_layers():
             layer._dtype_policy = policy
+
+    # -- activations that are computed again -------------------------------------------------------------------------
+
+    @property
+    def recomputed(self) -> list[bool]:
+        """Of each layer, whether its activations are computed again in the backward pass."""
+        return [layer.recomputes for layer in self._stack]
+
+    @recomputed.setter
+    def recomputed(self, values: list[bool]) -> None:
+        for layer, value in zip(self._stack, values, strict=True):
+            layer.recomputes = value
+
+    @property
+    def _stack(self) -> list[Any]:
+        body: Any = getattr(self, "roberta", self)
+        return body.encoder["layer"]
+
+    @property
+    def is_gradient_checkpointing(self) -> bool:
+        """Whether activations are computed again in the backward pass."""
+        return any(self.recomputed)
+
+    def gradient_checkpointing_enable(self) -> None:
+        """Keep of each layer its input only, and compute the rest again in the backward pass: `tf.recompute_grad`.
+
+        The gradients are the same, dropout included. A model that is made within `with keras.RematScope():` has it from
+        the start. Say it before a function is traced with the model: to a compiled one, before `compile`.
+
+        Source: Chen et al. (2016), arXiv:1604.06174.
+        """
+        self.recomputed = [True] * len(self._stack)
+
+    def gradient_checkpointing_disable(self) -> None:
+        """Keep all activations."""
+        self.recomputed = [False] * len(self._stack)
 
     # -- fit, evaluate, predict --------------------------------------------------------------------------------------
 
@@ -214,8 +248,7 @@ class KerasModel(keras.Model):
     def predict_step(self, data: Any) -> dict[str, Any]:
         """The outputs of a batch by name, without the loss and the cache, which have no row for each text."""
         x, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        output = self(x, training=False)
-        return {name: value for name, value in output.items() if name not in {"loss", "past_key_values"}}
+        return served(self(x, training=False))
 
     def _labels_of(self, x: Any, y: Any) -> Any:
         if y is not None or not isinstance(x, Mapping):
@@ -223,86 +256,11 @@ class KerasModel(keras.Model):
         found = {name: x[name] for name in LABELS[self.head] if name in x}
         return (next(iter(found.values())) if len(found) == 1 else found) if found else None
 
-    # -- files -------------------------------------------------------------------------------------------------------
-
-    def export(
-        self,
-        filepath: Any,
-        format: str = "tf_saved_model",
-        verbose: Any = None,
-        input_signature: Any = None,
-        **kwargs: Any,
-    ) -> Any:
-        """Write a SavedModel that needs neither this package nor Keras; texts may be of any number and length.
-
-        Args:
-            filepath: a folder.
-            format: "tf_saved_model", or another one that Keras has.
-            verbose: whether Keras tells what it wrote.
-            input_signature: argument -> `tf.TensorSpec` or `keras.InputSpec`, or a list of them in the order of the
-                call; None: `input_ids` and `attention_mask`, int32, as the tokenizer gives them with
-                `return_tensors="tf"`.
-            **kwargs: of the other formats.
-
-        Returns:
-            What Keras returns: of a SavedModel, nothing. `tf.saved_model.load(folder).serve(inputs)` takes a dict of
-            arguments and gives a dict of outputs: "logits", or of several by number, "hidden_states.0".
-        """
-        unknown = tf.TensorSpec([None] * len(self.token_axes), tf.int32)
-        asked = input_signature or {"input_ids": unknown, "attention_mask": unknown}
-        asked = [_named(part) for part in (asked if isinstance(asked, list | tuple) else [asked])]
-        if format != "tf_saved_model":
-            return super().export(filepath, format, verbose, asked, **kwargs)
-        archive: Any = keras.export.ExportArchive()
-        archive.track(self)
-        archive.add_endpoint("serve", lambda *inputs: _flat(self.predict_step((_only(inputs),))), asked)
-        return archive.write_out(filepath, verbose=bool(verbose))
-
-    def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
-        """What `tf.train.Checkpoint` keeps. Keras would leave out every layer that lies in a dict or a list."""
-        children = super()._trackable_children(save_type, **kwargs)
-        if save_type != "checkpoint" or not self.built:
-            return children
-        return {**children, **{name: part_at(self, name) for name in self.table}}
-
-    def get_config(self) -> dict[str, Any]:
-        """What a `.keras` file and a pickle keep besides the numbers."""
-        policy = keras.dtype_policies.serialize(self.dtype_policy)
-        kept = {"policy": policy, "training": self.training, "frozen": sorted(frozen_names(self))}
-        return {"config": self.config.to_dict(), **kept, **self.options}
-
-    @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
-        """The way back: a model of the same sizes."""
-        options = dict(config)  # which the caller may use again
-        fields, policy, training = (options.pop(name) for name in ("config", "policy", "training"))
-        frozen = options.pop("frozen", ())
-        policy = keras.dtype_policies.deserialize(policy)
-        public: Any = cls
-        model = public._made(RobertaConfig.from_dict(fields), options, dtype=policy.variable_dtype)
-        model.dtype_policy = policy
-        for name in frozen:
-            part_at(model, name).trainable = False
-        return model.train(training)
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Make each class known to Keras, which looks for it when it reads a `.keras` file."""
-        super().__init_subclass__(**kwargs)
-        keras.saving.register_keras_serializable("roberta")(cls)
-
 
 def predictions(output: Output) -> Any:
     """What labels are held against: the logits, or where a head has several outputs, a dict of them."""
     named = {name: value for name, value in output.items() if name not in BESIDES}
     return next(iter(named.values())) if len(named) == 1 else named
-
-
-def _flat(outputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Outputs as a signature can name them: tensors only."""
-    flat: dict[str, Tensor] = {}
-    for name, value in outputs.items():
-        flat |= {f"{name}.{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
-    return flat
 
 
 def _plain(name: str, given: Any) -> Any:
@@ -331,6 +289,14 @@ def _with_whole_ids(x: Any) -> Any:
     return keras.tree.map_structure(lambda value: tf.cast(value, tf.int64), x)
 
 
+def _require_whole(args: tuple[Any, ...]) -> None:
+    """A `Sequential` that is not told of its inputs takes them for numbers; ids would be rounded."""
+    if args and isinstance(args[0], keras.KerasTensor) and "float" in keras.backend.standardize_dtype(args[0].dtype):
+        remedy = 'begin the Sequential or functional model with keras.Input((None,), dtype="int32")'
+        message = f"input_ids: required integers, got a symbol of {args[0].dtype}; {remedy}"
+        raise TypeError(message)
+
+
 def _require_dense(name: str | int, value: Any) -> None:
     """Tensors whose rows have several lengths, and sparse ones, are no texts."""
     if isinstance(value, tf.RaggedTensor | tf.SparseTensor):
@@ -338,17 +304,6 @@ def _require_dense(name: str | int, value: Any) -> None:
         remedy = "pad it: ids.to_tensor(pad_token_id), with attention_mask=(ids != pad_token_id)"
         message = f"{where}: required a tensor whose rows have one length, got a {type(value).__name__}; {remedy}"
         raise TypeError(message)
-
-
-def _named(specs: Any) -> Any:
-    """The specs of a dict of arguments, each under its name."""
-    if not isinstance(specs, Mapping):
-        return specs
-    return {name: tf.TensorSpec(spec.shape, spec.dtype, name=name) for name, spec in specs.items()}
-
-
-def _only(inputs: tuple[Any, ...]) -> Any:
-    return inputs[0] if len(inputs) == 1 else inputs
 
 
 def _native_labels(y: Any, names: tuple[str, ...]) -> dict[str, Tensor]:

@@ -7,10 +7,11 @@ from contextlib import ExitStack
 from functools import reduce
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
+
+import keras
 
 from ...files.mapped import release
 from ...reference import outputs
@@ -49,16 +50,19 @@ def _loading(model: Any, state: Mapping[str, Any], dtype: str, device: Any) -> I
 def _build(model: Any, dtype: str, device: Any) -> None:
     """Make the variables of every layer that has some, in the order of the table.
 
-    A mixed policy, of the model as it was or else of Keras, is kept where its variables have the dtype asked for.
+    A mixed policy, of the model as it was or else of Keras, is kept where its variables have the dtype asked for; and
+    which layers were computed again still are.
     """
     policy = model.former_policy or keras.config.dtype_policy()
     model.dtype_policy = policy if policy.variable_dtype == dtype else keras.DTypePolicy(dtype)
+    model.recomputed = model.former_recomputed or model.recomputed
     model.device = None if device is None else _require_device(str(device))
     with model.placed():
         for name in model.table:
             *path, _ = name.split(".")
             _build_part(model, path)
     model.built = True
+    model.set_input_shapes()
 
 
 def _require_device(name: str) -> str:

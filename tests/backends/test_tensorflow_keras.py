@@ -205,6 +205,98 @@ def test_a_policy_of_other_variables_than_the_model_has_is_refused(make: Any) ->
     assert model.dtype == "float32"
 
 
+# -- activations that are computed again -------------------------------------------------------------------------------
+
+DROPS = {"hidden_dropout_prob": 0.3, "attention_probs_dropout_prob": 0.2}
+
+
+def derived(model: Any, inputs: dict[str, Any], way: str) -> Any:
+    """A loss with dropout, its derivatives by all variables and by what else is no integer, and the dropout's state."""
+    given = {name: tf.constant(value) for name, value in inputs.items()}
+    vectors = [value for value in given.values() if value.dtype.is_floating]
+
+    def compute() -> Any:
+        with tf.GradientTape() as tape:
+            tape.watch(vectors)
+            loss = model(**given, labels=IDS, training=True).loss
+        wanted = [variable.value for variable in model.trainable_variables]
+        return loss, tape.gradient(loss, [*wanted, *vectors], unconnected_gradients="zero")
+
+    model.seed_generator.state.assign([7, 0])
+    compute = compute if way == "eager" else tf.function(compute, jit_compile=way == "XLA")
+    loss, gradients = compute()
+    return [loss, *gradients, model.seed_generator.state]
+
+
+@pytest.mark.parametrize("way", ["eager", "traced", "XLA"])
+@pytest.mark.parametrize("kind", ["encoder", "cross-attention"])
+def test_gradient_checkpointing_computes_layers_again_to_the_same_gradients(
+    way: str, kind: str, make: Any, monkeypatch: Any
+) -> None:
+    rng, fields, inputs = np.random.default_rng(0), {}, {"input_ids": IDS, "head_mask": np.array([1.0, 0.5, 0.0])}
+    if kind != "encoder":
+        fields = {"is_decoder": True, "add_cross_attention": True}
+        inputs["encoder_hidden_states"] = rng.normal(size=(3, 4, 6))
+    model = make("causal_lm" if fields else "masked_lm", "float64", hidden_size=6, **DROPS, **fields)
+    layer = model.roberta.encoder["layer"][0]
+    calls, feed_forward = [], type(layer).feed_forward
+    monkeypatch.setattr(type(layer), "feed_forward", lambda *args: (calls.append(way), feed_forward(*args))[1])
+    kept = derived(model, inputs, way)
+    counts = [len(calls)]
+    model.gradient_checkpointing_enable()
+    again = derived(model, inputs, way)
+    counts.append(len(calls) - counts[0])
+    assert counts[1] == 2 * counts[0]
+    for one, other in zip(kept, again, strict=True):
+        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12)  # rounding is 1e-16; another dropout moves all
+
+
+def test_gradient_checkpointing_gives_what_a_call_asks_for(make: Any) -> None:
+    model = make("causal_lm", is_decoder=True)
+    asked = {"output_attentions": True, "output_hidden_states": True, "use_cache": True}
+    kept = model(IDS, MASK, **asked)
+    model.gradient_checkpointing_enable()
+    again = model(IDS, MASK, **asked)
+    assert list(kept) == list(again)
+    for one, other in zip(tf.nest.flatten(kept.to_tuple()), tf.nest.flatten(again.to_tuple()), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert model(IDS[:, :1], past_key_values=again.past_key_values).logits.shape == (3, 1, 53)
+
+
+def test_gradient_checkpointing_trains_alike(make: Any) -> None:
+    losses = []
+    for is_on in (False, True):
+        keras.utils.set_random_seed(0)
+        model = make("sequence_classification", num_labels=3, **DROPS)
+        if is_on:
+            model.gradient_checkpointing_enable()
+        model.compile(keras.optimizers.SGD(0.1))
+        losses.append(model.fit(IDS, CLASSES, epochs=3, shuffle=False, verbose=0).history["loss"])
+    np.testing.assert_allclose(*losses, rtol=1e-5)
+
+
+def test_gradient_checkpointing_is_kerass_remat_scope_and_is_remembered(make_config: Any, tmp_path: Path) -> None:
+    config = make_config(num_hidden_layers=3)
+
+    def made() -> Any:
+        return roberta.RobertaForMaskedLM(config, backend="tensorflow")
+
+    assert made().recomputed == [False, False, False]
+    with keras.RematScope():
+        assert made().recomputed == [True, True, True]
+    with keras.RematScope("list_of_layers", layer_names=["1"]):
+        model = made()
+    assert model.recomputed == [False, True, False]
+    model.save(tmp_path / "model.keras")
+    model.resize_token_embeddings(59)
+    others = copy.deepcopy(model), keras.models.load_model(tmp_path / "model.keras")
+    assert [other.recomputed for other in (model, *others)] == [[False, True, False]] * 3
+    model.gradient_checkpointing_enable()
+    assert model.is_gradient_checkpointing
+    model.gradient_checkpointing_disable()
+    assert not model.is_gradient_checkpointing
+
+
 # -- copies and files --------------------------------------------------------------------------------------------------
 
 
