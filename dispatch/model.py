@@ -136,6 +136,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         streams = options.pop("rngs", None) if hasattr(self.engine, "seeded_by") else None
         require_options(options, self.head)
         seed, dtype, device, state, strict, owned = _given(type(self), seed, dtype, device, state, strict, not state)
+        finish: Callable[[Self], None] | None = None
         if streams is not None:
             seed, finish = self.engine.seeded_by(streams)
         config = config.frozen()
@@ -149,7 +150,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         self._assemble(config, table, found, seed, options, dtype, device, owned=owned)
         self.load_report = report
         self.checks_inputs = True
-        if streams is not None:
+        if finish is not None:
             finish(self)
 
     def _assemble(

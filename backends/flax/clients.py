@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import jax
@@ -24,7 +25,7 @@ INSTEAD = {
 }
 
 
-def seeded_by(rngs: nnx.Rngs) -> tuple[int, Callable[[Any], None]]:
+def seeded_by(rngs: object) -> tuple[int, Callable[[Any], None]]:
     """What `rngs=` says to a constructor, as NNX's users write it.
 
     Args:
@@ -54,13 +55,12 @@ def register() -> None:
     The table takes a named tuple for a list, so its parts have numbers here.
     """
     for record in (*OUTPUTS, Cache):
-        names = [spec.name for spec in dataclasses.fields(record)]
         export.register_pytree_node_serialization(
             record,
             serialized_name=f"roberta.{record.__name__}",
             serialize_auxdata=lambda _: b"",
             deserialize_auxdata=lambda _: (),
-            from_children=lambda _, parts, record=record, names=names: record(**dict(zip(names, parts, strict=True))),
+            from_children=partial(_record, record),
         )
     for kind in (Attended, BodyOutput, Context, LayerOutput):
         tree_util.register_pytree_with_keys(
@@ -68,3 +68,8 @@ def register() -> None:
             lambda parts: ([(tree_util.SequenceKey(i), part) for i, part in enumerate(parts)], None),
             lambda _, parts, kind=kind: kind(*parts),
         )
+
+
+def _record(kind: type[Any], aux_data: Any, children: Sequence[Any]) -> Any:
+    """A record of its fields, in their order."""
+    return kind(**dict(zip([spec.name for spec in dataclasses.fields(kind)], children, strict=True)))

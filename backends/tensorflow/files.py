@@ -8,10 +8,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, Self
 
+import keras
 import tensorflow as tf
 from tensorflow import Tensor
-
-import keras
 
 from ...reference.attention import Cache
 from ...reference.config import RobertaConfig

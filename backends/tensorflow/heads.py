@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow import Tensor
-
-import keras
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import Inputs

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from math import pi, sqrt
 from typing import Any
 
+import keras
 import tensorflow as tf
 from tensorflow import Tensor
-
-import keras
 
 from ...reference.taps import Tap, silent
 

@@ -7,11 +7,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Self
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
-
-import keras
 
 from ...reference.config import RobertaConfig
 from ...reference.inputs import LABELS

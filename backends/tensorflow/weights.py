@@ -7,11 +7,10 @@ from contextlib import ExitStack
 from functools import reduce
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow import Tensor
-
-import keras
 
 from ...files.mapped import release
 from ...reference import outputs
