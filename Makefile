@@ -1,5 +1,6 @@
 # make demo        the core only: fill a mask, and prove that the engines agree with the spec
 # make test        all engines, their peers, and the tools: lint, types, tests
+# make test-clients  what other people's libraries do with a model or a tokenizer: Trainer, PEFT, Keras, NNX, …
 # make test-numpy  the tests that need no framework, where none is installed; of the slow ones, none
 # make test-flax   one engine's beside the spec's, where its framework is the only one; so test-numba, test-torch and
 #                  test-tensorflow
@@ -28,7 +29,7 @@ $(1)/bin/python -m pip install --quiet --constraint constraints.txt $(2)
 touch $@
 endef
 
-.PHONY: demo test test-numpy test-numba test-torch test-tensorflow test-flax bench clean
+.PHONY: demo test test-clients test-numpy test-numba test-torch test-tensorflow test-flax bench clean
 
 demo: .venv-demo/.stamp
 	.venv-demo/bin/roberta fill-mask "$(SENTENCE)"
@@ -40,6 +41,9 @@ test: .venv/.stamp
 	.venv/bin/basedpyright --pythonpath .venv/bin/python
 	.venv/bin/basedpyright --pythonpath .venv/bin/python --project tests/typing/engines.json
 	.venv/bin/$(PYTEST)
+
+test-clients: .venv/.stamp
+	.venv/bin/$(PYTEST) tests/clients
 
 test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.stamp
 	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/$(PYTEST) $(if $(filter numpy,$*),-m "not slow")

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+import optax
+import orbax.checkpoint
 import pytest
 import roberta
+from flax import nnx
+from flax.errors import TraceContextError
+from jax import export
 from roberta.parity.cases import small_config
 
 pytestmark = pytest.mark.flax
-jax = pytest.importorskip("jax", reason="the lane of another engine")
-jnp = jax.numpy
-nnx = pytest.importorskip("flax.nnx", reason="the lane of another engine")
 
 IDS = np.array([[0, 7, 8, 9, 2], [0, 5, 6, 8, 2]])
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
@@ -67,7 +73,6 @@ def test_tabulate() -> None:
 
 def test_optimizer() -> None:
     """`nnx.Optimizer`, `nnx.value_and_grad` in `nnx.jit`"""
-    optax = pytest.importorskip("optax")
     model = masked_lm().train()
     optimizer = nnx.Optimizer(model, optax.adamw(1e-2), wrt=nnx.Param)
 
@@ -103,8 +108,6 @@ def test_functional_training() -> None:
 
 def test_a_counter_of_another_trace() -> None:
     """`nnx.merge` without `copy=True` in a gradient: the error says what to type"""
-    from flax.errors import TraceContextError
-
     graph, parameters, rest = nnx.split(masked_lm().train(), nnx.Param, ...)
     with pytest.raises(TraceContextError, match=r"dropout: its counter belongs to another trace.*copy=True"):
         jax.grad(lambda parameters: loss_of(nnx.merge(graph, parameters, rest)))(parameters)
@@ -112,7 +115,6 @@ def test_a_counter_of_another_trace() -> None:
 
 def test_scan() -> None:
     """`jax.lax.scan` over steps of training"""
-    optax = pytest.importorskip("optax")
     model = masked_lm().train()
     graph, state = nnx.split((model, nnx.Optimizer(model, optax.adamw(1e-2), wrt=nnx.Param)))
 
@@ -153,8 +155,7 @@ def test_vmap() -> None:
 
 def test_export() -> None:
     """`jax.export`, of open sizes, records and all (it needs `pip install flatbuffers`)"""
-    from jax import export
-
+    pytest.importorskip("flatbuffers", reason="JAX writes and reads exported programs by it")
     model = masked_lm()
     B, T = export.symbolic_shape("B, T")
     program = export.export(jax.jit(lambda ids: model(ids)))(jax.ShapeDtypeStruct((B, T), jnp.int32))
@@ -165,8 +166,7 @@ def test_export() -> None:
 
 def test_export_with_parameters() -> None:
     """`jax.export` of a program that takes the parameters, as a list: `jax.tree.flatten(nnx.state(…))`"""
-    from jax import export
-
+    pytest.importorskip("flatbuffers", reason="JAX writes and reads exported programs by it")
     model = masked_lm()
     graph, parameters, rest = nnx.split(model, nnx.Param, ...)
     leaves, structure = jax.tree.flatten(parameters)
@@ -181,9 +181,8 @@ def test_export_with_parameters() -> None:
 
 def test_orbax(tmp_path: Path) -> None:
     """`orbax.checkpoint.StandardCheckpointer`"""
-    orbax = pytest.importorskip("orbax.checkpoint")
     model = masked_lm(seed=3)
-    with orbax.StandardCheckpointer() as checkpointer:
+    with orbax.checkpoint.StandardCheckpointer() as checkpointer:
         checkpointer.save(tmp_path / "state", nnx.split(model)[1])
         checkpointer.wait_until_finished()
         graph, shapes = nnx.split(nnx.eval_shape(masked_lm))
@@ -193,9 +192,6 @@ def test_orbax(tmp_path: Path) -> None:
 
 def test_copies() -> None:
     """`nnx.clone`, `nnx.state`, `nnx.update`, `jax.tree.map`, `copy.deepcopy`, `pickle`"""
-    import copy
-    import pickle
-
     model = masked_lm()
     expected = model(IDS).logits
     for other in (nnx.clone(model), copy.deepcopy(model), pickle.loads(pickle.dumps(model))):  # noqa: S301  # its own
