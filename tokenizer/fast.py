@@ -42,6 +42,7 @@ class RobertaTokenizerFast(RobertaTokenizer):
     """
 
     is_fast = True
+    slow_tokenizer_class = RobertaTokenizer
 
     def __init__(
         self,
@@ -68,6 +69,11 @@ class RobertaTokenizerFast(RobertaTokenizer):
     def backend_tokenizer(self) -> Tokenizer:
         """A tokenizer of the library that is as ``tokenizer.json`` says: a copy, free to be changed."""
         return library().Tokenizer.from_str(json.dumps(tokenizer_json(self)))
+
+    @property
+    def decoder(self) -> Any:
+        """What turns ids back to text in a tokenizer of the library."""
+        return self.backend_tokenizer.decoder
 
     def _word_encoder(self) -> WordEncoder:
         unk_token = self.unk_token if self._lacking_symbols() else None
