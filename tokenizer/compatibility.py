@@ -178,7 +178,7 @@ class TransformersNames(Vocabulary):
     # What its collators and stopping criteria call.
 
     def _convert_id_to_token(self, index: int) -> str:
-        return self._token_of_id(index)
+        return self._tokens.get(index, self.unk_token or "")
 
     def _convert_token_to_id(self, token: str) -> int:
         return self._id_or_unk(token)

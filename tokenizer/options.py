@@ -158,6 +158,11 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
         ('longest', 'longest_first', 512)
     """
     if not options.keys() <= _NAMES:
+        if "add_prefix_space" in options:
+            raise TypeError(
+                "tokenizer call: 'add_prefix_space' is not an option of a call, but of the tokenizer; load it with "
+                "from_pretrained(folder, add_prefix_space=True)"
+            )
         reject_unknown("tokenizer call", options, CallOptions.__annotations__)
     padding: Padding | None = _choose("padding", options.get("padding"), _PADDINGS, "do_not_pad")
     truncation: Truncation | None = _choose("truncation", options.get("truncation"), _TRUNCATIONS, "do_not_truncate")
