@@ -44,7 +44,8 @@ def logged(caplog: pytest.LogCaptureFixture, library: str, call: Callable[[], An
     logger = logging.getLogger(library)
     logger.addHandler(caplog.handler)
     try:
-        call()
+        with caplog.at_level(logging.WARNING, logger=library):  # other tests have it keep silent
+            call()
     finally:
         logger.removeHandler(caplog.handler)
     return sorted({record.getMessage() for record in caplog.records if record.name.startswith(library)})

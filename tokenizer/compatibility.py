@@ -6,7 +6,7 @@ is not done is refused by name, with what to type instead; to ``hasattr`` it is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
@@ -194,7 +194,7 @@ class TransformersNames(Vocabulary):
         return 0
 
     @contextmanager
-    def as_target_tokenizer(self) -> Iterator[None]:
+    def as_target_tokenizer(self) -> Generator[None]:
         """Encode targets: they are encoded like any text, here and outside.
 
         Returns:
@@ -320,7 +320,6 @@ class TransformersNames(Vocabulary):
             As a call.
         """
         options |= {"padding": padding, "truncation": truncation, "return_tensors": return_tensors}
-        options.pop("src_lang", None), options.pop("tgt_lang", None)
         batch = self(src_texts, max_length=max_length, **options)
         if tgt_texts is not None:
             length = max_length if max_target_length is None else max_target_length

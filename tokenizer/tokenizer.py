@@ -57,8 +57,8 @@ class RobertaTokenizer(TransformersNames):
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: a file is damaged, or a setting has a value that does not exist.
-        TypeError: a setting that does not exist, but for its name might be one. (What resembles none is kept in
-            `init_kwargs` and saved, with a warning.)
+        TypeError: a setting that does not exist, and resembles one. (What resembles none is kept in `init_kwargs`
+            and saved, with a warning.)
 
     Example:
         >>> tokenizer = RobertaTokenizer.train(["low lower lowest low"], vocab_size=263)
@@ -194,7 +194,7 @@ class RobertaTokenizer(TransformersNames):
         return self(batch_text_or_text_pairs, **options)
 
     def tokenize(
-        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Unpack[CallOptions]
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
     ) -> list[str]:
         """Return the tokens of a text as the vocabulary spells them.
 
@@ -209,8 +209,7 @@ class RobertaTokenizer(TransformersNames):
         """
         if not isinstance(cast("object", text), str):
             raise ValueError(f"text: expected one text (str), got {type(text).__name__}; tokenize texts one by one")
-        options["add_special_tokens"] = add_special_tokens
-        return self.convert_ids_to_tokens(self.encode(text, pair, **options))
+        return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens, **options))
 
     def explain(
         self, text: str, add_special_tokens: bool = True, split_special_tokens: bool | None = None
