@@ -78,5 +78,5 @@ class Trainer(SavesCheckpoints, transformers.Trainer):
 
     def __init__(self, model: Any = None, args: Any = None, data_collator: Any = None, *more: Any, **rest: Any) -> None:
         super().__init__(model, args, data_collator, *more, **rest)
-        if data_collator is None and hasattr(self.processing_class, "pad"):
+        if data_collator is None and hasattr(self.processing_class, "pad_token"):
             self.data_collator = transformers.DataCollatorWithPadding(self.processing_class)

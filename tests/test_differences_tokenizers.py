@@ -66,7 +66,7 @@ def _(kind: str, folder: Path) -> None:
     assert callable(theirs.push_to_hub)
     with pytest.raises(AttributeError, match=r"does without 'push_to_hub': .*huggingface_hub\.upload_folder"):
         ours.push_to_hub("you/name")
-    with pytest.raises(TypeError, match=r"push_to_hub: expected False, got True; .*huggingface_hub\.upload_folder"):
+    with pytest.raises(ValueError, match=r"push_to_hub: expected False, got True; .*huggingface_hub\.upload_folder"):
         ours.save_pretrained(folder, push_to_hub=True)
 
 

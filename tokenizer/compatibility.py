@@ -64,19 +64,20 @@ def require_idle(where: str, options: Mapping[str, Any]) -> None:
         options: name -> value.
 
     Raises:
-        TypeError: an option that there is not, or another value; says what to do.
+        TypeError: an option that there is not.
+        ValueError: a value that asks for something; says what to do.
 
     Example:
         >>> require_idle("save_pretrained", {"push_to_hub": False})
         >>> require_idle("save_pretrained", {"push_to_hub": True})
         Traceback (most recent call last):
-        TypeError: save_pretrained: push_to_hub: expected False, got True; nothing is sent from here; ...
+        ValueError: save_pretrained: push_to_hub: expected False, got True; nothing is sent from here; ...
     """
     reject_unknown(where, options, _IDLE.keys())
     for name, value in options.items():
         idle, remedy = _IDLE[name]
         if value not in idle:
-            raise TypeError(f"{where}: {name}: expected {idle[0]!r}, got {value!r:.60}; {remedy}")
+            raise ValueError(f"{where}: {name}: expected {idle[0]!r}, got {value!r:.60}; {remedy}")
 
 
 class TransformersNames(Vocabulary):
@@ -314,11 +315,12 @@ class TransformersNames(Vocabulary):
             padding: as in a call.
             return_tensors: as in a call.
             truncation: as in a call.
-            **options: see `CallOptions`.
+            **options: see `CallOptions`; and ``src_lang`` and ``tgt_lang``, which ask for nothing.
 
         Returns:
             As a call.
         """
+        options = {name: options[name] for name in options.keys() - {"src_lang", "tgt_lang"}}
         options |= {"padding": padding, "truncation": truncation, "return_tensors": return_tensors}
         batch = self(src_texts, max_length=max_length, **options)
         if tgt_texts is not None:

@@ -574,8 +574,9 @@ class RobertaTokenizer(TransformersNames):
             ``added_tokens.json``, then ``vocab.json``, ``merges.txt`` and ``tokenizer.json``.
 
         Raises:
-            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``: ``tokenizer.json`` needs both.
-            TypeError: an option that does not exist, or asks for what is not done here.
+            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``: ``tokenizer.json`` needs both;
+                or an option that asks for what is not done here.
+            TypeError: an option that does not exist.
         """
         require_idle("save_pretrained", unused)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
