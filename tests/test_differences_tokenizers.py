@@ -58,6 +58,9 @@ def _(kind: str) -> None:
     assert theirs.apply_chat_template([{"role": "user", "content": "She"}], tokenize=False) == "She"
     with pytest.raises(AttributeError, match="does without 'apply_chat_template': RoBERTa reads texts"):
         ours.apply_chat_template([{"role": "user", "content": "She"}])
+    with pytest.raises(AttributeError, match=r"chat_template: expected None, got '\{\{ messages.*RoBERTa reads texts"):
+        ours.chat_template = theirs.chat_template
+    ours.chat_template = None
 
 
 @row("sending a tokenizer to the Hub")

@@ -95,8 +95,6 @@ class TransformersNames(Vocabulary):
     """Unnamed arguments of the constructor that `init_kwargs` lacks: there are none."""
     verbose = False
     """Whether to warn of roles that no token plays: they are None, without a word."""
-    chat_template = None
-    """How conversations become text: they do not."""
 
     if TYPE_CHECKING:  # what `RobertaTokenizer` has
         name_or_path: str
@@ -117,6 +115,16 @@ class TransformersNames(Vocabulary):
             reason = "has no attribute" if remedy is None else "does without"
             message = f"{type(self).__name__} {reason} {name!r}{'' if remedy is None else f': {remedy}'}"
             raise AttributeError(message, name=name, obj=self)
+
+    @property
+    def chat_template(self) -> None:
+        """How conversations become text: they do not."""
+        return
+
+    @chat_template.setter
+    def chat_template(self, template: object) -> None:
+        if template is not None:
+            raise AttributeError(f"chat_template: expected None, got {template!r:.60}; {_CHAT}")
 
     # -- other names -----------------------------------------------------------------------------------------------
 

@@ -165,6 +165,13 @@ def kept_arguments(tokenizer_class: type, given: Mapping[str, Any]) -> dict[str,
 
     Raises:
         TypeError: a name that resembles that of a setting, or is a method's; or a value that JSON cannot hold.
+
+    Example:
+        >>> kept_arguments(object, {"use_fast": True})
+        {}
+        >>> kept_arguments(object, {"paddding_side": "left"})
+        Traceback (most recent call last):
+        TypeError: object: 'paddding_side' is not an option; did you mean 'padding_side'?
     """
     kept: dict[str, Any] = {}
     where = tokenizer_class.__name__
