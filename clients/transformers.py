@@ -71,5 +71,12 @@ class SavesCheckpoints:
 class Trainer(SavesCheckpoints, transformers.Trainer):
     """`transformers.Trainer`, whose checkpoints of our models are whole: every `from_pretrained` loads them.
 
+    With `processing_class=tokenizer` and without a collator it pads by that tokenizer, ours or theirs.
+
     Source: HF `Trainer._save`, `_load_from_checkpoint`, `_load_best_model` @ 4.57.6, which these replace.
     """
+
+    def __init__(self, model: Any = None, args: Any = None, data_collator: Any = None, *more: Any, **rest: Any) -> None:
+        super().__init__(model, args, data_collator, *more, **rest)
+        if data_collator is None and hasattr(self.processing_class, "pad_token"):
+            self.data_collator = transformers.DataCollatorWithPadding(self.processing_class)

@@ -92,6 +92,16 @@ class BatchEncoding(dict[str, Any]):
         """The rows, which know where their tokens came from."""
         return list(self._rows)
 
+    @property
+    def is_fast(self) -> bool:
+        """Whether the record knows where its tokens came from."""
+        return bool(self._rows)
+
+    @property
+    def n_sequences(self) -> int | None:
+        """How many texts are in a row: 1 or 2; None where the record does not know."""
+        return self._rows[0].text_count if self._rows else None
+
     # The rows say more about each of these.
 
     def tokens(self, batch_index: int = 0) -> list[str]:
@@ -101,6 +111,9 @@ class BatchEncoding(dict[str, Any]):
     def word_ids(self, batch_index: int = 0) -> list[int | None]:
         """Say which piece of the text, or which given word, each token of a row belongs to."""
         return self._row(batch_index).word_ids
+
+    words = word_ids
+    """An older name."""
 
     def sequence_ids(self, batch_index: int = 0) -> list[int | None]:
         """Say which text each token of a row belongs to: 0, 1, or None for special tokens and padding."""
@@ -145,29 +158,34 @@ class BatchEncoding(dict[str, Any]):
         row, word = self._at(row_or_word, word_index)
         return _span(CharSpan, row.word_to_chars(word, sequence_index))
 
-    def convert_to_tensors(self, tensor_type: str | None) -> "BatchEncoding":
+    def convert_to_tensors(self, tensor_type: str | None, prepend_batch_axis: bool = False) -> "BatchEncoding":
         """Turn every field into a tensor, in place.
 
         Args:
             tensor_type: ``"np"``, ``"pt"``, ``"tf"``, ``"jax"``; None changes nothing.
+            prepend_batch_axis: whether the fields are those of one row, and become a batch of it.
 
         Returns:
             This record.
         """
         if tensor_type is not None:
-            self.update({name: to_tensor(name, value, tensor_type) for name, value in self.items()})
+            rows = {name: [value] if prepend_batch_axis else value for name, value in self.items()}
+            self.update({name: to_tensor(name, value, tensor_type) for name, value in rows.items()})
         return self
 
-    def to(self, device: Any) -> "BatchEncoding":
+    def to(self, device: Any, *, non_blocking: bool = False) -> "BatchEncoding":
         """Move PyTorch tensors to a device, in place; other fields stay.
 
         Args:
             device: what ``Tensor.to`` takes.
+            non_blocking: whether to go on before they have arrived.
 
         Returns:
             This record.
         """
-        self.update({name: value.to(device) if hasattr(value, "to") else value for name, value in self.items()})
+        tensors = {name: value for name, value in self.items() if hasattr(value, "to")}
+        options = {"non_blocking": True} if non_blocking else {}
+        self.update({name: value.to(device, **options) for name, value in tensors.items()})
         return self
 
     def _at(self, row_or_index: int, index: int | None) -> tuple[Row, int]:

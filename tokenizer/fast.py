@@ -33,7 +33,8 @@ class RobertaTokenizerFast(RobertaTokenizer):
         ImportError: the library is not installed.
         FileNotFoundError: a file is missing.
         ValueError: a file is damaged, or a setting has a value that does not exist.
-        TypeError: a setting that does not exist, or neither ``tokenizer_file`` nor the two other files.
+        TypeError: a setting that does not exist, and resembles one; or neither ``tokenizer_file`` nor the two other
+            files.
 
     Example:
         >>> tokenizer = RobertaTokenizerFast.train(["low lower lowest low"], vocab_size=263)
@@ -42,6 +43,7 @@ class RobertaTokenizerFast(RobertaTokenizer):
     """
 
     is_fast = True
+    slow_tokenizer_class = RobertaTokenizer
 
     def __init__(
         self,
@@ -68,6 +70,12 @@ class RobertaTokenizerFast(RobertaTokenizer):
     def backend_tokenizer(self) -> Tokenizer:
         """A tokenizer of the library that is as ``tokenizer.json`` says: a copy, free to be changed."""
         return library().Tokenizer.from_str(json.dumps(tokenizer_json(self)))
+
+    @property
+    def decoder(self) -> Any:
+        """What turns ids back to text in a tokenizer of the library."""
+        backend: Any = self.backend_tokenizer
+        return backend.decoder
 
     def _word_encoder(self) -> WordEncoder:
         unk_token = self.unk_token if self._lacking_symbols() else None

@@ -24,7 +24,7 @@ from .files import (
     write_json,
     write_merges,
 )
-from .settings import check_types, config_of, constructor_arguments
+from .settings import check_types, config_of, constructor_arguments, other_settings
 from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
 from .vocabulary import Vocabulary
 
@@ -69,7 +69,8 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
             f"folder: expected {TOKENIZER_FILE}, or {VOCAB_FILE} and {MERGES_FILE}, in {folder}, found {found}; "
             "fetch what is lacking from the checkpoint"
         )
-    settings = constructor_arguments(read_settings(folder))
+    found = read_settings(folder)
+    settings = constructor_arguments(found)
     check_types(settings)
     whole = read_tokenizer_json(folder / TOKENIZER_FILE) if is_there[TOKENIZER_FILE] else StoredTokenizer({}, [], {})
     vocab = read_vocab(folder / VOCAB_FILE) if is_there[VOCAB_FILE] else whole.vocab
@@ -78,7 +79,8 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
         _require_same_tokens(folder, vocab, whole)
         _require_same_merges(folder, merges, whole)
         _require_same_roles(folder, settings, whole)
-    return StoredTokenizer(vocab, merges, {**whole.arguments, **settings, **_added(whole.arguments, settings)})
+    arguments = {**whole.arguments, **settings, **_added(whole.arguments, settings)}
+    return StoredTokenizer(vocab, merges, arguments, other_settings(found))
 
 
 def _require_roberta(folder: Path) -> None:

@@ -3,14 +3,14 @@
 import difflib
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from typing import Any, Literal, Protocol, TypedDict, cast
 
 from .pipeline import Source
 
-__all__ = ["UNLIMITED", "CallOptions", "Plan", "read_texts", "reject_unknown", "resolve"]
+__all__ = ["UNLIMITED", "CallOptions", "Plan", "nearest", "read_texts", "reject_unknown", "resolve"]
 
 UNLIMITED = int(1e30)
 """The ``model_max_length`` of a tokenizer that does not know its model."""
@@ -158,7 +158,12 @@ def resolve(tokenizer: _Defaults, options: CallOptions) -> Plan:
         ('longest', 'longest_first', 512)
     """
     if not options.keys() <= _NAMES:
-        reject_unknown("tokenizer call", options, CallOptions)
+        if "add_prefix_space" in options:
+            raise TypeError(
+                "tokenizer call: 'add_prefix_space' is not an option of a call, but of the tokenizer; load it with "
+                "from_pretrained(folder, add_prefix_space=True)"
+            )
+        reject_unknown("tokenizer call", options, CallOptions.__annotations__)
     padding: Padding | None = _choose("padding", options.get("padding"), _PADDINGS, "do_not_pad")
     truncation: Truncation | None = _choose("truncation", options.get("truncation"), _TRUNCATIONS, "do_not_truncate")
     max_length = options.get("max_length")
@@ -220,28 +225,44 @@ def _limits(
     return padding, truncation, max_length
 
 
-def reject_unknown(where: str, given: Mapping[str, object], known: type) -> None:
+def reject_unknown(where: str, given: Iterable[str], known: Collection[str]) -> None:
     """Refuse names that do not exist, and suggest the nearest that does.
 
     Args:
         where: for the message.
-        given: name -> value, as a caller gave them.
-        known: the TypedDict that lists the names.
+        given: names, as a caller gave them.
+        known: the names there are, such as ``CallOptions.__annotations__``.
 
     Raises:
         TypeError: a name that is not in ``known``.
 
     Example:
-        >>> reject_unknown("tokenizer call", {"paddding": True}, CallOptions)
+        >>> reject_unknown("tokenizer call", {"paddding": True}, CallOptions.__annotations__)
         Traceback (most recent call last):
         TypeError: tokenizer call: 'paddding' is not an option; did you mean 'padding'?
     """
-    names = known.__annotations__
     for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"choose from {', '.join(names)}"
+        if name not in known:
+            near = nearest(name, known)
+            hint = f"did you mean {near!r}?" if near else f"choose from {', '.join(known)}"
             raise TypeError(f"{where}: {name!r} is not an option; {hint}")
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Find the name that a misspelt one may stand for.
+
+    Args:
+        name: as it was written.
+        known: the names there are.
+
+    Returns:
+        One of them, or None where none is near.
+
+    Example:
+        >>> nearest("paddding", ["padding", "stride"])
+        'padding'
+    """
+    return next(iter(difflib.get_close_matches(name, known, n=1)), None)
 
 
 def _choose(name: str, given: object, choices: tuple[str, ...], nothing: str) -> Any:

@@ -35,7 +35,7 @@ def pad(values: list[T], length: int, side: Side, filler: T) -> list[T]:
     return padding + values if side == "left" else values + padding
 
 
-def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
+def pad_features(features: Features, plan: Plan, pad_id: int, ids: str = "input_ids") -> dict[str, Any]:
     """Bring rows that are encoded already to one length, as a collator does.
 
     Args:
@@ -43,6 +43,7 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
             ``input_ids`` must be there.
         plan: says to which length and at which side.
         pad_id: the id of padding.
+        ids: the name of the field of ids.
 
     Returns:
         Field -> rows. ``attention_mask`` is added where it is lacking and wanted; ``token_type_ids`` are
@@ -54,24 +55,24 @@ def pad_features(features: Features, plan: Plan, pad_id: int) -> dict[str, Any]:
         TypeError: something else than mappings.
     """
     columns = _columns(features)
-    if "input_ids" not in columns:
+    if ids not in columns:
         raise ValueError(
-            f"pad: expected features with input_ids, got {', '.join(columns) or 'none'}; pass what the "
-            "tokenizer returns"
+            f"pad: expected features with {ids}, got {', '.join(columns) or 'none'}; pass what the "
+            "tokenizer returns, or name the field of ids first in model_input_names"
         )
-    is_batch = len(columns["input_ids"]) == 0 or hasattr(columns["input_ids"][0], "__len__")
+    is_batch = len(columns[ids]) == 0 or hasattr(columns[ids][0], "__len__")
     if not is_batch:
         columns = {name: [value] for name, value in columns.items()}
-    lengths = [len(row) for row in columns["input_ids"]]
+    lengths = [len(row) for row in columns[ids]]
     for name in _FILLERS.keys() & columns.keys():
         if [len(row) for row in columns[name]] != lengths:
             raise ValueError(
-                f"{name}: expected rows as long as those of input_ids, {lengths[:8]}, got "
+                f"{name}: expected rows as long as those of {ids}, {lengths[:8]}, got "
                 f"{[len(row) for row in columns[name]][:8]}; pass what the tokenizer returns"
             )
     if "attention_mask" in plan.fields and "attention_mask" not in columns:
         columns["attention_mask"] = [[1] * length for length in lengths]
-    fillers = {"input_ids": pad_id, **_FILLERS}
+    fillers = {ids: pad_id, **_FILLERS}
     wanted = plan.padded_length(lengths)
     for name in fillers.keys() & columns.keys():
         columns[name] = [pad(list(row), wanted, plan.padding_side, fillers[name]) for row in columns[name]]

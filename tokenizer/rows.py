@@ -101,6 +101,11 @@ class Row:
         return self.padded_length
 
     @property
+    def text_count(self) -> int:
+        """1, or 2 for a pair."""
+        return len(self._texts)
+
+    @property
     def ids(self) -> list[int]:
         """The ids."""
         return self._padded("input_ids")

@@ -1,14 +1,25 @@
 """A tokenizer's settings beside its vocabulary, and their form on disk."""
 
+import json
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any, TypedDict
 
+from .options import nearest, reject_unknown
 from .roles import ROLES
 from .special import AddedToken
 from .vocabulary import TokenLike, Vocabulary
 
-__all__ = ["Settings", "check_types", "config_of", "constructor_arguments", "renamed_specials"]
+__all__ = [
+    "Settings",
+    "check_types",
+    "config_of",
+    "constructor_arguments",
+    "kept_arguments",
+    "other_settings",
+    "renamed_specials",
+]
 
 
 class Settings(TypedDict, total=False):
@@ -82,7 +93,20 @@ def check_types(settings: Mapping[str, Any]) -> None:
             )
 
 
-_CONSTRUCTOR_ARGUMENTS = {"errors", "add_prefix_space", *ROLES, *Settings.__annotations__}
+_CONSTRUCTOR_ARGUMENTS = ("errors", "add_prefix_space", *ROLES, *Settings.__annotations__)
+
+# What transformers' classes are made with, and what has no meaning here.
+_IDLE = {
+    "from_slow",
+    "legacy",
+    "proxies",
+    "resume_download",
+    "tokenizer_type",
+    "trust_remote_code",
+    "use_fast",
+    "verbose",
+}
+_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens"}
 
 _STORED = (
     "errors",
@@ -113,6 +137,68 @@ def constructor_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in stored.items() if name in _CONSTRUCTOR_ARGUMENTS}
 
 
+def other_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Pick from ``tokenizer_config.json`` what other programs have written, so that it is written again.
+
+    Args:
+        stored: what the file holds.
+
+    Returns:
+        All that is no argument of `RobertaTokenizer`.
+
+    Example:
+        >>> other_settings({"errors": "strict", "tokenizer_class": "RobertaTokenizer", "processor_class": "Mine"})
+        {'processor_class': 'Mine'}
+    """
+    return {name: stored[name] for name in stored if name not in {*_CONSTRUCTOR_ARGUMENTS, "tokenizer_class"}}
+
+
+def kept_arguments(tokenizer_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Judge arguments that are no settings: a slip is refused, what is somebody's own is kept and saved.
+
+    Args:
+        tokenizer_class: of what the arguments are.
+        given: name -> value.
+
+    Returns:
+        What is kept; that is said by a warning, since nothing else comes of it.
+
+    Raises:
+        TypeError: a name that resembles that of a setting, or is a method's; or a value that JSON cannot hold.
+
+    Example:
+        >>> kept_arguments(object, {"use_fast": True})
+        {}
+        >>> kept_arguments(object, {"paddding_side": "left"})
+        Traceback (most recent call last):
+        TypeError: object: 'paddding_side' is not an option; did you mean 'padding_side'?
+    """
+    kept: dict[str, Any] = {}
+    where = tokenizer_class.__name__
+    for name, value in given.items():
+        if name in _IDLE or (name in _IDLE_IF_EMPTY and not value):
+            continue
+        if name == "do_lower_case":
+            warnings.warn("do_lower_case: RoBERTa knows both cases and lowers none; pass text.lower()", stacklevel=3)
+            continue
+        if nearest(name, _CONSTRUCTOR_ARGUMENTS) or hasattr(tokenizer_class, name):
+            reject_unknown(where, [name], _CONSTRUCTOR_ARGUMENTS)
+        _require_json(where, name, value)
+        warnings.warn(f"{where}: {name!r} is no setting: it is kept and saved, and nothing comes of it", stacklevel=3)
+        kept[name] = value
+    return kept
+
+
+def _require_json(where: str, name: str, value: object) -> None:
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        raise TypeError(
+            f"{where}: {name!r} is no setting, and {type(value).__name__} cannot be kept in tokenizer_config.json; "
+            "set it as an attribute of the tokenizer"
+        ) from None
+
+
 def config_of(tokenizer: Vocabulary) -> dict[str, Any]:
     """Return the settings of a tokenizer as ``tokenizer_config.json`` holds them.
 
@@ -126,7 +212,8 @@ def config_of(tokenizer: Vocabulary) -> dict[str, Any]:
     settings = {name: getattr(tokenizer, name) for name in _STORED}
     # A role that nobody plays is written as null: left out, it would come back as its default.
     roles = dict.fromkeys(ROLES) | tokenizer.special_tokens_map
-    return settings | roles | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
+    settings |= roles | {"added_tokens_decoder": added, "tokenizer_class": "RobertaTokenizer"}
+    return {**tokenizer._kept, **settings}
 
 
 def renamed_specials(
@@ -160,7 +247,7 @@ def renamed_specials(
             f"special_tokens_map, new_special_tokens: expected each special token once, got {contents}; rename one"
         )
     roles = {role: names.get(str(getattr(tokenizer, role)), getattr(tokenizer, role)) for role in ROLES}
-    without_role = [names.get(token, token) for token in tokenizer.additional_special_tokens]
+    without_role = [names.get(token, token) for token in tokenizer.additional_special_tokens or ()]
     changed = {
         "added_tokens_decoder": dict(enumerate(special)),
         "additional_special_tokens": [*without_role, *(token.content for token in added)],

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
 from .alignment import align_together
+from .compatibility import TransformersNames, require_idle
+from .decoding import read_ids
 from .encoding import BatchEncoding
 from .explain import ExplainedToken, Explanation, explain
 from .files import StrPath
@@ -24,16 +26,18 @@ from .padding import pad_features
 from .pipeline import Pipeline, WordEncoder
 from .roles import ROLES
 from .rows import Frame, Row, fields_of, make_rows
-from .settings import Settings, check_types, config_of, constructor_arguments, renamed_specials
+from .settings import Settings, check_types, config_of, constructor_arguments, kept_arguments, renamed_specials
 from .training import TrainerOptions, train, training_texts
-from .vocabulary import TokenLike, Vocabulary
+from .vocabulary import TokenLike
 
 __all__ = ["RobertaTokenizer"]
 
 _LOGGER = logging.getLogger(__name__)
+_LONG_ROW = "sequence-length-is-longer-than-the-specified-maximum"
+_SETTINGS = Settings.__annotations__.keys()
 
 
-class RobertaTokenizer(Vocabulary):
+class RobertaTokenizer(TransformersNames):
     """RoBERTa's byte-level BPE tokenizer in pure Python.
 
     Args:
@@ -53,7 +57,8 @@ class RobertaTokenizer(Vocabulary):
     Raises:
         FileNotFoundError: a file is missing.
         ValueError: a file is damaged, or a setting has a value that does not exist.
-        TypeError: a setting that does not exist.
+        TypeError: a setting that does not exist, and resembles one. (What resembles none is kept in `init_kwargs`
+            and saved, with a warning.)
 
     Example:
         >>> tokenizer = RobertaTokenizer.train(["low lower lowest low"], vocab_size=263)
@@ -68,8 +73,7 @@ class RobertaTokenizer(Vocabulary):
     vocab_files_names: Mapping[str, str] = FILE_NAMES
     """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
     _engine: tuple[object, Pipeline] | None = None
-    _has_warned = False
-    _left_by_calls = frozenset({"_engine", "_has_warned"})
+    _left_by_calls = frozenset({"_engine", "deprecation_warnings"})
 
     def __init__(
         self,
@@ -87,7 +91,7 @@ class RobertaTokenizer(Vocabulary):
         add_prefix_space: bool = False,
         **settings: Unpack[Settings],
     ) -> None:
-        reject_unknown(type(self).__name__, settings, Settings)
+        self._kept = kept_arguments(type(self), {name: settings[name] for name in settings.keys() - _SETTINGS})
         players = (bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token)
         roles: dict[str, TokenLike | None] = dict(zip(ROLES, players, strict=True))
         added = settings.get("added_tokens_decoder")
@@ -108,6 +112,8 @@ class RobertaTokenizer(Vocabulary):
         self.trim_offsets = settings.get("trim_offsets", True)
         self.name_or_path: str = settings.get("name_or_path", "")
         """Where the tokenizer was loaded from."""
+        self.deprecation_warnings: dict[str, bool] = {}
+        """What was said once, and is not said again: under the names that transformers' collators use."""
         self._add_without_role(settings.get("additional_special_tokens") or ())
         resolve(self, {})  # so that a side that does not exist is reported now, not at the first call
 
@@ -187,20 +193,23 @@ class RobertaTokenizer(Vocabulary):
         """
         return self(batch_text_or_text_pairs, **options)
 
-    def tokenize(self, text: str, pair: str | None = None, add_special_tokens: bool = False) -> list[str]:
+    def tokenize(
+        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
+    ) -> list[str]:
         """Return the tokens of a text as the vocabulary spells them.
 
         Args:
             text: the text.
             pair: its second text.
             add_special_tokens: whether to put the special tokens around.
+            **options: see `CallOptions`.
 
         Returns:
             Symbol strings, such as ``["Hello", "Ġworld"]``.
         """
         if not isinstance(cast("object", text), str):
             raise ValueError(f"text: expected one text (str), got {type(text).__name__}; tokenize texts one by one")
-        return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens))
+        return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens, **options))
 
     def explain(
         self, text: str, add_special_tokens: bool = True, split_special_tokens: bool | None = None
@@ -237,13 +246,14 @@ class RobertaTokenizer(Vocabulary):
                 ``padding_side``, ``return_attention_mask``, ``return_tensors``.
 
         Returns:
-            The features, padded. Labels are left as they are.
+            The features, padded. Labels are left as they are. Ids are the first of ``model_input_names``.
 
         Raises:
             ValueError: no ``input_ids``, no pad token, or rows that do not fit into one tensor.
         """
         plan = resolve(self, {"padding": True, **options})
-        fields = pad_features(encoded_inputs, plan, *self._ids_of_roles("pad_token"))
+        (pad_id,) = self._ids_of_roles("pad_token")
+        fields = pad_features(encoded_inputs, plan, pad_id, *self.model_input_names[:1])
         return BatchEncoding(fields).convert_to_tensors(plan.return_tensors)
 
     def num_special_tokens_to_add(self, pair: bool = False) -> int:
@@ -310,7 +320,7 @@ class RobertaTokenizer(Vocabulary):
                 "token_ids_1: expected None with already_has_special_tokens=True, got ids; pass the whole row first"
             )
         special = set(self.all_special_ids)
-        return [int(index in special) for index in token_ids_0]
+        return [int(index in special) for index in read_ids(token_ids_0)]
 
     def create_token_type_ids_from_sequences(
         self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
@@ -341,7 +351,7 @@ class RobertaTokenizer(Vocabulary):
         if "offset_mapping" in plan.fields:
             align_together(texts, as_lists=plan.return_tensors is None)
         rows = make_rows(texts, map(len, samples), frame, plan)
-        if plan.truncation is None and plan.verbose and not self._has_warned:
+        if plan.truncation is None and plan.verbose and _LONG_ROW not in self.deprecation_warnings:
             self._warn_of_long_rows(rows)
         fields = fields_of(rows, frame, plan)
         # One text gives flat lists, except where it may give several rows, and for the length, as in the peer.
@@ -367,7 +377,7 @@ class RobertaTokenizer(Vocabulary):
         """Log, once a tokenizer, that a model will refuse a row. Nothing is wrong yet: the text may be for training."""
         for row in rows:
             if row.length > self.model_max_length:
-                self._has_warned = True
+                self.deprecation_warnings[_LONG_ROW] = True
                 _LOGGER.warning(
                     "a row has %d tokens, and the model takes %d at most; pass truncation=True if it is for the model",
                     max(row.length for row in rows),
@@ -378,7 +388,8 @@ class RobertaTokenizer(Vocabulary):
     def __getstate__(self) -> dict[str, Any]:
         # What is copied and pickled: nothing that the copy would share and change, nothing that calls have left behind.
         state: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in self._left_by_calls}
-        return state | {name: copy(state[name]) for name in state if isinstance(state[name], (dict, list))}
+        copied = {name: copy(state[name]) for name in state if isinstance(state[name], (dict, list))}
+        return state | copied | {"deprecation_warnings": {}}
 
     # -- making and saving one ----------------------------------------------------------------------------------------
 
@@ -423,9 +434,11 @@ class RobertaTokenizer(Vocabulary):
             4000
         """
         hub = {"revision": revision, "token": token, "cache_dir": cache_dir, "force_download": force_download}
-        vocab, merges, stored = read_folder(folder_or_id, subfolder=subfolder, local_files_only=local_files_only, **hub)
-        arguments: dict[str, Any] = {**stored, "name_or_path": str(folder_or_id), **overrides}
-        return cls(vocab, merges, **arguments)
+        stored = read_folder(folder_or_id, subfolder=subfolder, local_files_only=local_files_only, **hub)
+        arguments: dict[str, Any] = {**stored.arguments, "name_or_path": str(folder_or_id), **overrides}
+        tokenizer = cls(stored.vocab, stored.merges, **arguments)
+        tokenizer._kept = {**stored.others, **tokenizer._kept}
+        return tokenizer
 
     @classmethod
     def from_tokenizer(cls, tokenizer: "RobertaTokenizer") -> Self:
@@ -443,7 +456,9 @@ class RobertaTokenizer(Vocabulary):
             'left'
         """
         stored = constructor_arguments(config_of(tokenizer))
-        return cls(dict(tokenizer._base), list(tokenizer._merges), **stored, name_or_path=tokenizer.name_or_path)
+        made = cls(dict(tokenizer._base), list(tokenizer._merges), **stored, name_or_path=tokenizer.name_or_path)
+        made._kept = dict(tokenizer._kept)
+        return made
 
     @classmethod
     def train(
@@ -510,12 +525,14 @@ class RobertaTokenizer(Vocabulary):
             >>> newer.padding_side, newer.mask_token, newer.mask_token_id, newer.tokenize("new [M]")
             ('left', '[M]', 4, ['new', '[M]'])
         """
-        reject_unknown("train_new_from_iterator", options, TrainerOptions)
+        reject_unknown("train_new_from_iterator", options, TrainerOptions.__annotations__)
         special, settings = renamed_specials(self, special_tokens_map or {}, new_special_tokens)
         texts = map(self.engine.with_prefix, training_texts(text_iterator))
         names = [token.content for token in special]
         vocab, merges = train(texts, vocab_size, options.get("min_frequency", 0), names, mask_token=None)
-        return type(self)(vocab, merges, **settings)
+        made = type(self)(vocab, merges, **settings)
+        made._kept = dict(self._kept)
+        return made
 
     def save_vocabulary(self, save_directory: StrPath, filename_prefix: str | None = None) -> tuple[str, str]:
         """Write ``vocab.json`` and ``merges.txt``.
@@ -537,7 +554,11 @@ class RobertaTokenizer(Vocabulary):
         return write_vocabulary(self, save_directory, filename_prefix)
 
     def save_pretrained(
-        self, save_directory: StrPath, legacy_format: bool | None = None, filename_prefix: str | None = None
+        self,
+        save_directory: StrPath,
+        legacy_format: bool | None = None,
+        filename_prefix: str | None = None,
+        **unused: Any,
     ) -> tuple[str, ...]:
         """Write a folder that `from_pretrained` and transformers read, either class of either.
 
@@ -546,14 +567,18 @@ class RobertaTokenizer(Vocabulary):
             legacy_format: None for all files; True leaves out ``tokenizer.json``; False leaves out
                 ``vocab.json``, ``merges.txt`` and ``added_tokens.json``.
             filename_prefix: put before every name, with a hyphen.
+            **unused: what else transformers' takes, as long as it asks for nothing, such as ``push_to_hub=False``.
 
         Returns:
             The paths of ``tokenizer_config.json``, ``special_tokens_map.json``, where tokens were added
             ``added_tokens.json``, then ``vocab.json``, ``merges.txt`` and ``tokenizer.json``.
 
         Raises:
-            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``: ``tokenizer.json`` needs both.
+            ValueError: ``legacy_format=False`` without a ``cls_token`` or ``sep_token``: ``tokenizer.json`` needs both;
+                or an option that asks for what is not done here.
+            TypeError: an option that does not exist.
         """
+        require_idle("save_pretrained", unused)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         return write_folder(self, save_directory, filename_prefix, legacy_format)
 

@@ -6,6 +6,7 @@ The file could describe tokenizers of many kinds. What is read here is a byte-le
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard, cast
 
 from .files import StrPath, checked_ids, read_json_object, write_json
@@ -24,11 +25,13 @@ class StoredTokenizer(NamedTuple):
         merges: pairs of symbol strings, the lowest rank first.
         arguments: further arguments of `RobertaTokenizer`: the added tokens, ``cls_token`` and ``sep_token``,
             ``add_prefix_space`` and ``trim_offsets``.
+        others: what other programs have left in ``tokenizer_config.json`` beside it.
     """
 
     vocab: dict[str, int]
     merges: list[tuple[str, str]]
     arguments: dict[str, Any]
+    others: Mapping[str, Any] = MappingProxyType({})
 
 
 def read_tokenizer_json(path: StrPath) -> StoredTokenizer:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, cast
 
 from .bpe import ByteLevelBPE
 from .decoding import clean_up_spaces, known_handler, read_ids, read_tokens
 from .files import StrPath, checked_ids, read_merges, read_vocab
 from .pieces import BYTE_TO_SYMBOL, symbols_to_bytes
-from .roles import ROLES, IdSlot, TokenSlot, unplayed
+from .roles import ROLES, IdSlot, RolelessIds, RolelessTokens, TokenSlot, unplayed
 from .special import AddedToken
 
 __all__ = ["TokenLike", "Vocabulary"]
@@ -55,6 +56,7 @@ class Vocabulary:
     pad_token, pad_token_id = TokenSlot(), IdSlot()
     cls_token, cls_token_id = TokenSlot(), IdSlot()
     mask_token, mask_token_id = TokenSlot(), IdSlot()
+    additional_special_tokens, additional_special_tokens_ids = RolelessTokens(), RolelessIds()
 
     pad_token_type_id = 0
     """The token type of padding."""
@@ -66,6 +68,7 @@ class Vocabulary:
     """Whether plain text that begins without a space gets one."""
     trim_offsets: bool = True
     """Whether spaces at both ends of a token are left out of its offsets."""
+    _kept: Mapping[str, Any] = MappingProxyType({})  # what other programs have left in tokenizer_config.json
 
     def __init__(
         self,
@@ -84,14 +87,14 @@ class Vocabulary:
         self._next_id = max(self._tokens, default=-1) + 1
         self._added: dict[int, AddedToken] = {}
         self._roles: dict[str, int | None] = dict.fromkeys(ROLES)
-        self._additional_special_tokens: list[str] = []
+        self._without_role: list[str] | None = []
         self._change_count = 0
         for index, token in sorted((int(index), AddedToken.read(token)) for index, token in (added or {}).items()):
             self._put(index, token)
         for role, token in roles.items():
             if token is not None:
                 self._give_role(role, token)
-        self._bpe = self._make_bpe()
+        self._made_bpe = self._make_bpe()
 
     # -- the tokens there are ------------------------------------------------------------------------------------------
 
@@ -128,28 +131,18 @@ class Vocabulary:
         return dict(sorted(self._added.items()))
 
     @property
-    def additional_special_tokens(self) -> list[str]:
-        """Special tokens without a role, in the order in which they were added."""
-        return list(self._additional_special_tokens)
-
-    @property
-    def additional_special_tokens_ids(self) -> list[int]:
-        """The ids of `additional_special_tokens`."""
-        return [self._ids[token] for token in self._additional_special_tokens]
-
-    @property
     def special_tokens_map(self) -> dict[str, str | list[str]]:
         """Role -> token, for the roles that are played, and the additional tokens where there are some."""
         played = {role: index for role, index in self._roles.items() if index is not None}
         roles: dict[str, str | list[str]] = {role: self._tokens[index] for role, index in played.items()}
-        more = self.additional_special_tokens
+        more = self.additional_special_tokens or []
         return roles | {"additional_special_tokens": more} if more else roles
 
     @property
     def all_special_tokens(self) -> list[str]:
         """The special tokens, each once, in the order of `ROLES`."""
         played = [self._tokens[index] for index in self._roles.values() if index is not None]
-        return list(dict.fromkeys(played + self._additional_special_tokens))
+        return list(dict.fromkeys(played + (self._without_role or [])))
 
     @property
     def all_special_ids(self) -> list[int]:
@@ -200,15 +193,13 @@ class Vocabulary:
         before = len(self._added)
         for role, token in special_tokens_dict.items():
             if role == "additional_special_tokens":
-                if replace_additional_special_tokens:
-                    self._additional_special_tokens.clear()
-                self._add_without_role(token)
+                self._add_without_role(token, [] if replace_additional_special_tokens else self._without_role)
             elif role in ROLES:
                 self._give_role(role, AddedToken.read(token, normalized=False, special=True))
             else:
                 roles = ", ".join((*ROLES, "additional_special_tokens"))
                 raise ValueError(f"special_tokens_dict: expected the roles {roles}, got {role!r}; pass one of these")
-        self._renew_bpe()
+        self._change_count += 1
         return len(self._added) - before
 
     # -- tokens, ids, text ---------------------------------------------------------------------------------------------
@@ -261,6 +252,7 @@ class Vocabulary:
         token_ids: Any,
         skip_special_tokens: bool = False,
         clean_up_tokenization_spaces: bool | None = None,
+        spaces_between_special_tokens: bool = False,
     ) -> str:
         """Return the text that ids spell.
 
@@ -269,13 +261,18 @@ class Vocabulary:
             skip_special_tokens: whether special tokens are left out.
             clean_up_tokenization_spaces: whether to drop spaces before punctuation; None for the tokenizer's
                 setting, which is False unless it was told otherwise.
+            spaces_between_special_tokens: whether they get some that were not in the text: False.
 
         Returns:
             The text. White space that a token such as ``<mask>`` swallowed is lost; all else comes back.
 
         Raises:
-            ValueError: an id that the vocabulary lacks.
+            ValueError: an id that the vocabulary lacks, or spaces that are to be made up.
         """
+        if spaces_between_special_tokens:
+            raise ValueError(
+                "spaces_between_special_tokens: expected False, got True; join the texts of batch_decode as you like"
+            )
         ids = self._checked(token_ids, skip_special_tokens)
         text = self.convert_tokens_to_string(map(self._tokens.__getitem__, ids))
         clean_up = clean_up_tokenization_spaces
@@ -349,29 +346,42 @@ class Vocabulary:
         """Give a role to a token that there is, or to none."""
         if token is None:
             self._roles[role] = None
-        elif str(token) in self._ids:
-            self._give_role(role, token)
         else:
+            self._require_known(role, str(token))
+            self._give_role(role, token)
+        self._change_count += 1
+
+    def _assign_without_role(self, tokens: Iterable[Any] | None) -> None:
+        """Say which of the tokens that there are, are special and play no role; they may play one all the same."""
+        given = None if tokens is None else list(tokens)
+        for token in given or ():
+            self._require_known("additional_special_tokens", str(token))
+        self._add_without_role(given or [])
+        self._without_role = None if given is None else list(map(str, given))
+
+    def _require_known(self, role: str, token: str) -> None:
+        if token not in self._ids:
+            new = [token] if role == "additional_special_tokens" else token
             raise ValueError(
-                f"{role}: expected a token of the vocabulary, got {str(token)!r}; add it with "
-                f"add_special_tokens({{{role!r}: {str(token)!r}}}), and resize the model's embeddings"
+                f"{role}: expected a token of the vocabulary, got {token!r}; add it with "
+                f"add_special_tokens({{{role!r}: {new!r}}}), and resize the model's embeddings"
             )
-        self._renew_bpe()
 
     def _give_role(self, role: str, token: TokenLike) -> None:
         is_mask = role == "mask_token"
         added = replace(self._read(token, lstrip=is_mask, normalized=not is_mask), special=True)
         self._roles[role] = self._add(added)
 
-    def _add_without_role(self, tokens: TokenLike | Iterable[TokenLike]) -> None:
-        """Add special tokens that play no role."""
+    def _add_without_role(self, tokens: TokenLike | Iterable[TokenLike], before: list[str] | None = None) -> None:
+        """Add special tokens that play no role to those before."""
+        self._without_role = before or []
         listed = set(self.all_special_tokens)
         for token in cast("Iterable[TokenLike]", [tokens] if isinstance(tokens, str) else tokens):
             added = replace(self._read(token, normalized=False), special=True)
             self._add(added)
             if added.content not in listed:
                 listed.add(added.content)
-                self._additional_special_tokens.append(added.content)
+                self._without_role.append(added.content)
 
     def _read(self, token: TokenLike, **flags: bool) -> AddedToken:
         """Read a token. One given as text keeps how it is matched, where that is known."""
@@ -406,11 +416,12 @@ class Vocabulary:
             )
         return ByteLevelBPE(self._base, self._merges, self._id_of_lacking_byte())
 
-    def _renew_bpe(self) -> None:
-        """Follow a change of roles."""
-        self._change_count += 1
-        if self._bpe.unk_id != self._id_of_lacking_byte():
-            self._bpe = self._make_bpe()
+    @property
+    def _bpe(self) -> ByteLevelBPE:
+        """What merges: made anew where another token has become ``<unk>``."""
+        if self._made_bpe.unk_id != self._id_of_lacking_byte():
+            self._made_bpe = self._make_bpe()
+        return self._made_bpe
 
     def _id_of_lacking_byte(self) -> int:
         # Without unk_token no byte is lacking, and -1 never comes out.

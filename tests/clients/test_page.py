@@ -24,6 +24,8 @@ CLOSING = """
 | `torchinfo.summary(model, input_data=inputs)` | it takes tensors, tuples and dicts; our records are none | `input_data={**inputs, "return_dict": False}` |
 | PEFT's prefix tuning of an encoder | it hands keys and values to heads that have no such argument | prompt tuning, or LoRA |
 | pipelines log "The model 'Torch…' is not supported" | they know their own class names only | nothing: the results are those of transformers' class |
+| a question-answering pipeline with `RobertaTokenizer` | it reads texts by transformers' slow tokenizers in a way of their own | `RobertaTokenizerFast` |
+| transformers' own `Trainer`, padding without a collator | it pads for tokenizers of its base class only | `data_collator=DataCollatorWithPadding(tokenizer)`, or `from roberta.clients.transformers import Trainer` |
 | assisted decoding (`assistant_model=`) | not built | `generate` with the model alone |
 """  # noqa: E501
 

@@ -316,7 +316,7 @@ def _() -> None:
     assert asked(slow) == "Ġa"
     with pytest.raises(TypeError, match="add_prefix_space"):
         asked(fast)
-    ours.refuse(asked, TypeError, "'add_prefix_space' is not an option")
+    ours.refuse(asked, TypeError, "'add_prefix_space' is not an option of a call, but of the tokenizer; load it with")
 
 
 # -- truncation and padding --------------------------------------------------------------------------------------------

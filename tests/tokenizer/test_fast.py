@@ -97,27 +97,6 @@ def test_both_classes_have_the_same_public_names():
     assert names(RobertaTokenizer) <= names(RobertaTokenizerFast)
 
 
-@pytest.mark.hf
-def test_it_has_the_public_names_of_the_peer(transformers, fast):
-    peer = transformers.RobertaTokenizerFast
-    names = {name for name, _ in inspect.getmembers(peer) if not name.startswith("_")}
-    assert {name for name in names if not hasattr(fast, name)} == LEFT_OUT  # and each of these for a reason
-
-
-#: Names of the peer that are not ours.
-LEFT_OUT = {
-    # chat templates, which no RoBERTa has; uploads and remote code
-    "apply_chat_template", "encode_message_with_chat_template", "get_chat_template", "save_chat_templates",
-    "push_to_hub", "register_for_auto_class",
-    # deprecated there
-    "as_target_tokenizer", "prepare_seq2seq_batch", "sanitize_special_tokens",
-    # its own machinery: state that a call leaves behind, conversion, steps of a call, other spellings
-    "SPECIAL_TOKENS_ATTRIBUTES", "all_special_tokens_extended", "can_save_slow_tokenizer", "clean_up_tokenization",
-    "convert_added_tokens", "decoder", "prepare_for_model", "pretrained_vocab_files_map", "set_truncation_and_padding",
-    "slow_tokenizer_class", "special_tokens_map_extended", "truncate_sequences",
-}  # fmt: skip
-
-
 def test_whatever_changes_a_tokenizer_changes_its_ids(tiny):
     pure, fast = (kind(tiny._base, tiny._merges) for kind in (RobertaTokenizer, RobertaTokenizerFast))
     text = "the cat<new> <x> \n<y>sat <mask>"

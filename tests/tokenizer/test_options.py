@@ -114,9 +114,9 @@ def test_values_that_do_not_exist(options, message):
 
 def test_names_that_do_not_exist():
     with pytest.raises(TypeError, match="tokenizer call: 'paddding' is not an option; did you mean 'padding'"):
-        reject_unknown("tokenizer call", {"paddding": True}, CallOptions)
+        reject_unknown("tokenizer call", {"paddding": True}, CallOptions.__annotations__)
     with pytest.raises(TypeError, match=r"'zzz' is not an option; choose from add_special_tokens, padding, "):
-        reject_unknown("tokenizer call", {"zzz": 1}, CallOptions)
+        reject_unknown("tokenizer call", {"zzz": 1}, CallOptions.__annotations__)
 
 
 def test_fields():
