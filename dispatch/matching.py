@@ -76,6 +76,20 @@ class LoadReport:
             lines.append(f"random, so far: {', '.join(self.random_outputs)}")
         return "\n".join(lines)
 
+    def loading_info(self) -> dict[str, list[str]]:
+        """The same under the names that HF's `from_pretrained(output_loading_info=True)` has.
+
+        Example:
+            >>> LoadReport(missing=("pooler.dense.bias",)).loading_info()["missing_keys"]
+            ['pooler.dense.bias']
+        """
+        return {
+            "missing_keys": [*self.missing],
+            "unexpected_keys": [*self.unexpected],
+            "mismatched_keys": [*self.mismatched],
+            "error_msgs": [],
+        }
+
     def after(self, earlier: LoadReport, head: str) -> Self:
         """The same of a model into which weights had been loaded before: what is lacking now may be there already.
 

@@ -13,7 +13,7 @@ from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, Unpack, cast
 
 from ..files.places import HubOptions
 from ..reference.arrays import A
@@ -384,7 +384,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
     @classmethod
     def from_pretrained(
         cls,
-        folder_or_hub_id: str | Path,
+        folder_or_hub_id: str | Path | None = None,
         *,
         backend: str | None = None,
         dtype: Any = None,
@@ -399,7 +399,8 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         """Load a checkpoint: a folder, the name of a shipped one ("austen"), or an id on the hub.
 
         Args:
-            folder_or_hub_id: where config.json and model.safetensors are.
+            folder_or_hub_id: where config.json and model.safetensors are; HF's name of it may be said, too. None where
+                `config` and `state_dict` are given in their place.
             backend: the engine; None for the default one. A native class has its own.
             dtype: of the parameters; None is "float32", "auto" is the file's.
             device: where the engine is to put them.
@@ -411,10 +412,11 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             add_pooling_layer: of the bare model.
             **overrides: fields of the config to replace; and `subfolder`, `revision`, `token`, `cache_dir`,
                 `local_files_only` and `force_download`, as `roberta.files.places.HubOptions` says. `torch_dtype` is an
-                older name of `dtype`.
+                older name of `dtype`; `state_dict` has weights in place of the file's.
 
         Returns:
-            The model, dropout off, with `load_report`.
+            The model, dropout off, with `load_report`; with `output_loading_info=True` a pair, of the model and of what
+            the report says under HF's names.
 
         Raises:
             FileNotFoundError: no such checkpoint.
@@ -426,17 +428,27 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         given: dict[str, Any] = {**overrides}
         hub = {name: given.pop(name) for name in HubOptions.__annotations__ if name in given}
         dtype = given.pop("torch_dtype", dtype)  # its older name
+        folder_or_hub_id = given.pop("pretrained_model_name_or_path", folder_or_hub_id)
+        tensors, wants_info = given.pop("state_dict", None), given.pop("output_loading_info", False)
         device = without_unread(given, device)
         taken = inspect.signature(native).parameters.keys() - inspect.signature(PublicModel).parameters.keys()
         own = {name: given.pop(name) for name in [*given] if name in taken - ConfigFields.__annotations__.keys()}
         if config is not None:
             config = as_config(config, cls.__name__)
         require_overrides(given, cls.__name__, inspect.signature(PublicModel.from_pretrained).parameters)
-        folder = checkpoint.locate(folder_or_hub_id, **hub)
+        if folder_or_hub_id is not None:
+            folder = checkpoint.locate(folder_or_hub_id, **hub)
+        elif config is not None and tensors is not None:
+            folder = Path("state_dict")
+        else:
+            what = "a folder, the name of a shipped checkpoint or an id on the hub, or config= and state_dict="
+            message = f"{cls.__name__}.from_pretrained: required {what}, got None"
+            raise TypeError(message)
         config = config.replace(**given) if config else RobertaConfig.from_pretrained(folder, **given)
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
         options |= own
-        tensors = checkpoint.read_tensors(folder)
+        is_read = tensors is None  # and nobody else's, which a state_dict may be
+        tensors = checkpoint.read_tensors(folder) if is_read else tensors
 
         def match(table: Mapping[str, Parameter]) -> tuple[matching.State, matching.LoadReport]:
             where, ignoring = f"{CLASS_NAMES[cls.head]}: {folder.name}", ignore_mismatched_sizes
@@ -448,14 +460,14 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         state, report = match(parameter_table(cls.head, config, **sizes))
         if isinstance(dtype, str) and dtype == "auto":
             dtype = str(next(iter(state.values())).dtype) if state else None
-        given = {"seed": seed, "dtype": dtype, "device": device, "state": state, "strict": False, "owned": True}
+        given = {"seed": seed, "dtype": dtype, "device": device, "state": state, "strict": False, "owned": is_read}
         model = native._made(config, options, **given)
         if model.added or model.options != sizes:  # what a subclass has, or lacks, is known only now
             state, report = match(model.table)
             model.load_state_dict_numpy({name: state[name] for name in model.added if name in state}, strict=False)
         model.load_report = report
         checkpoint.tell_missing(cls.head, folder, report, model.table, strict)
-        return model
+        return cast("Self", (model, report.loading_info())) if wants_info else model
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, cast
 
 from ..files.places import HubOptions
@@ -15,6 +16,9 @@ from ..reference.parameters import CLASS_NAMES
 class LoadOptions(ConfigOverrides, HubOptions, total=False):
     """What `from_pretrained` of a model takes by name besides: fields of the configuration, and of the place."""
 
+    pretrained_model_name_or_path: str | Path
+    state_dict: Mapping[str, Any] | None
+    output_loading_info: bool
     torch_dtype: Any
     device_map: Any
     low_cpu_mem_usage: Any

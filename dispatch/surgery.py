@@ -101,12 +101,13 @@ def pruned(
         config: as it is.
         state: name -> array.
         table: the model's parameters.
-        heads: layer -> original numbers of the heads to remove.
+        heads: layer, of which -1 is the last, -> original numbers of the heads to remove.
 
     Returns:
         The new config, which remembers the pruned heads, and the new state.
     """
     _require_heads(heads)
+    heads = {layer + config.num_hidden_layers * (layer < 0): which for layer, which in heads.items()}  # -1: the last
     union = {
         layer: sorted({*config.pruned_heads.get(layer, ()), *heads.get(layer, ())})
         for layer in {*config.pruned_heads, *heads}

@@ -345,11 +345,13 @@ class RobertaConfig(Fields):
             raise ValueError(message)
 
     def _normalise_pruned_heads(self) -> None:
-        pruned = {int(layer): sorted({int(head) for head in heads}) for layer, heads in self.pruned_heads.items()}
+        N = self.num_hidden_layers
+        pruned = {
+            int(layer) + N * (int(layer) < 0): sorted({int(head) for head in heads})  # layer -1 is the last
+            for layer, heads in self.pruned_heads.items()
+        }
         for layer, heads in pruned.items():
-            if not 0 <= layer < self.num_hidden_layers or any(
-                not 0 <= head < self.num_attention_heads for head in heads
-            ):
+            if not 0 <= layer < N or any(not 0 <= head < self.num_attention_heads for head in heads):
                 message = (
                     f"pruned_heads: required layers in [0, {self.num_hidden_layers}) and heads in "
                     f"[0, {self.num_attention_heads}), got layer {layer} with heads {heads}"

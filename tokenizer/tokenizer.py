@@ -396,7 +396,7 @@ class RobertaTokenizer(TransformersNames):
     @classmethod
     def from_pretrained(
         cls,
-        folder_or_id: StrPath,
+        folder_or_id: StrPath | None = None,
         *,
         subfolder: str = "",
         revision: str | None = None,
@@ -411,7 +411,8 @@ class RobertaTokenizer(TransformersNames):
         Args:
             folder_or_id: a folder with ``vocab.json`` and ``merges.txt``, with ``tokenizer.json``, or with all
                 three, which must agree; the name of a checkpoint that comes with the package, such as ``"austen"``;
-                or an id on the Hugging Face hub. ``tokenizer_config.json``, ``special_tokens_map.json`` and
+                or an id on the Hugging Face hub. Transformers' name of it, ``pretrained_model_name_or_path``, may be
+                said, too. ``tokenizer_config.json``, ``special_tokens_map.json`` and
                 ``added_tokens.json`` are read where they are there.
             subfolder: the folder inside, where the tokenizer is not at the top.
             revision: on the hub, a branch, a tag or a commit; None: the main branch.
@@ -434,6 +435,9 @@ class RobertaTokenizer(TransformersNames):
             4000
         """
         hub = {"revision": revision, "token": token, "cache_dir": cache_dir, "force_download": force_download}
+        folder_or_id = overrides.pop("pretrained_model_name_or_path", folder_or_id)
+        if folder_or_id is None:
+            raise TypeError(f"{cls.__name__}.from_pretrained: expected a folder, or an id on the hub, got nothing")
         stored = read_folder(folder_or_id, subfolder=subfolder, local_files_only=local_files_only, **hub)
         arguments: dict[str, Any] = {**stored.arguments, "name_or_path": str(folder_or_id), **overrides}
         tokenizer = cls(stored.vocab, stored.merges, **arguments)

@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from torch import Tensor, device, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...reference.config import RobertaConfig
+
+#: The two ways to attention, between which a call chooses.
+ATTENTIONS = ("sdpa", "eager")
 
 
 class Clients:
@@ -25,9 +28,20 @@ class Clients:
     supports_gradient_checkpointing: ClassVar[bool] = True
     is_parallelizable: ClassVar[bool] = False
     _no_split_modules: ClassVar[tuple[str, ...]] = ("Embeddings", "Layer")
+    #: What transformers' own libraries look up. Attention is PyTorch's fused one unless a call asks for more than that
+    #: gives, such as probabilities: there is nothing to choose.
+    _supports_sdpa: ClassVar[bool] = True
+    _supports_flash_attn: ClassVar[bool] = False
+    _supports_flex_attn: ClassVar[bool] = False
+    _supports_attention_backend: ClassVar[bool] = False
+    _keep_in_fp32_modules: ClassVar[None] = None
+    _keys_to_ignore_on_load_missing: ClassVar[None] = None
+    _keys_to_ignore_on_load_unexpected: ClassVar[None] = None
+    _keys_to_ignore_on_save: ClassVar[None] = None
 
     if TYPE_CHECKING:
         config: RobertaConfig
+        table: Mapping[str, Any]
         parameters: Callable[..., Any]
         buffers: Callable[..., Any]
 
@@ -85,6 +99,37 @@ class Clients:
         if self.config.tie_word_embeddings:
             lm_head.decoder.weight = self.base_model.embeddings.word_embeddings.weight
         lm_head.bias = lm_head.decoder.bias
+
+    @property
+    def _tied_weights_keys(self) -> list[str]:
+        """The parameters that are another one."""
+        table: Mapping[str, Any] = getattr(self, "table", {})
+        return [name for name, parameter in table.items() if parameter.tied_to is not None]
+
+    @classmethod
+    def _can_set_attn_implementation(cls) -> bool:
+        """Whether there are several kernels to choose from."""
+        return False
+
+    def set_attn_implementation(self, attn_implementation: str) -> None:
+        """Take note of nothing: what a call asks for decides how attention is computed, and the results are the same.
+
+        Args:
+            attn_implementation: "sdpa" or "eager".
+
+        Raises:
+            ValueError: another one, which there is not.
+        """
+        if attn_implementation not in ATTENTIONS:
+            message = f"attn_implementation: required one of {list(ATTENTIONS)}, got {attn_implementation!r}"
+            raise ValueError(message)
+
+    @classmethod
+    def _from_config(cls, config: Any, **options: Any) -> Any:
+        """A fresh model, as `AutoModel.from_config` makes one."""
+        model = cast("Any", cls)(config, dtype=options.get("dtype", options.get("torch_dtype")))
+        model.set_attn_implementation(options.get("attn_implementation") or ATTENTIONS[0])
+        return model
 
     def get_memory_footprint(self, return_buffers: bool = True) -> int:
         """How many bytes the parameters take, tied ones once; and the buffers."""

@@ -406,3 +406,58 @@ def test_trainer(head: str, options: Any, tmp_path: Path) -> None:
     resumed = trainer(tmp_path, load(head), **options)
     resumed.train(resume_from_checkpoint=True)
     assert resumed.state.global_step == 4
+
+
+# -- what transformers' own test suite asks of a model -----------------------------------------------------------------
+
+
+def test_loading_info() -> None:
+    """`from_pretrained(pretrained_model_name_or_path=folder, output_loading_info=True)`"""
+    keys = ("missing_keys", "unexpected_keys", "mismatched_keys")
+    _, theirs = transformers.RobertaForTokenClassification.from_pretrained(FOLDER, output_loading_info=True)
+    model, ours = roberta.TorchRobertaForTokenClassification.from_pretrained(
+        pretrained_model_name_or_path=FOLDER, output_loading_info=True
+    )
+    assert isinstance(model, torch.nn.Module)
+    assert {key: sorted(ours[key]) for key in keys} == {key: sorted(theirs[key]) for key in keys}
+    assert ours["error_msgs"] == theirs["error_msgs"] == []
+
+
+def test_state_dict_in_place_of_a_folder() -> None:
+    """`from_pretrained(None, config=config, state_dict=state)`: the state stays its owner's"""
+    model = load()
+    other = roberta.TorchRobertaForMaskedLM.from_pretrained(None, config=model.config, state_dict=model.state_dict())
+    assert torch.equal(other(**batch()).logits, model(**batch()).logits)
+    with torch.no_grad():
+        other.lm_head.bias.add_(1)
+    assert not torch.equal(other.lm_head.bias, model.lm_head.bias)
+    for given in ({}, {"config": model.config}, {"state_dict": model.state_dict()}):
+        with pytest.raises(TypeError, match=r"required a folder.*or config= and state_dict=, got None"):
+            roberta.TorchRobertaForMaskedLM.from_pretrained(**given)
+
+
+def test_attention_implementation() -> None:
+    """`model.set_attn_implementation("eager")`, of which there is nothing to choose; `_from_config`"""
+    model = load()
+    expected = model(**batch()).logits
+    for name in ("eager", "sdpa"):
+        model.set_attn_implementation(name)
+        assert torch.equal(model(**batch()).logits, expected)
+    with pytest.raises(ValueError, match=r"attn_implementation: required one of \['sdpa', 'eager'\], got 'flash'"):
+        model.set_attn_implementation("flash")
+    made = type(model)._from_config(model.config, attn_implementation="eager", torch_dtype=torch.float64)
+    assert made.dtype == torch.float64
+
+
+def test_pruning_from_the_end() -> None:
+    """`model.prune_heads({-1: [0]})`: the last layer"""
+    last = load().config.num_hidden_layers - 1
+    one, other = load().prune_heads({-1: [0]}), load().prune_heads({last: [0]})
+    assert one.config.pruned_heads == other.config.pruned_heads == {last: [0]}
+    assert torch.equal(one(**batch()).logits, other(**batch()).logits)
+
+
+def test_tied_weights() -> None:
+    """`model._tied_weights_keys`, which accelerate and safetensors ask for"""
+    assert sorted(load()._tied_weights_keys) == ["lm_head.decoder.bias", "lm_head.decoder.weight"]
+    assert load("Model", add_pooling_layer=False)._tied_weights_keys == []

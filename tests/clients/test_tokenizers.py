@@ -54,6 +54,15 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_the_name_of_the_first_argument(kind: str) -> None:
+    """`from_pretrained(pretrained_model_name_or_path=folder)`"""
+    found = getattr(roberta, kind).from_pretrained(pretrained_model_name_or_path=FOLDER)
+    assert found(TEXTS[0])["input_ids"] == load(kind)(TEXTS[0])["input_ids"]
+    with pytest.raises(TypeError, match=f"{kind}.from_pretrained: expected a folder, or an id on the hub, got nothing"):
+        getattr(roberta, kind).from_pretrained()
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_public_name(kind: str) -> None:
     """Every public name of transformers' tokenizers is there, or is refused by name with what to type instead"""
     ours, theirs = load(kind), peer(kind)
