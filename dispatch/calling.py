@@ -62,7 +62,6 @@ class Body:
         """The head's."""
         return self.body.config
 
-    @property
     def like(self) -> Any:
         """What arrays made for it are like."""
         return self.body

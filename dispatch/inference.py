@@ -60,7 +60,6 @@ class InferenceModel:
         written = inspect.signature(self.face.__call__)
         return written.replace(parameters=list(written.parameters.values())[1:])
 
-    @property
     def like(self) -> Any:
         """What arrays made for it are like."""
         return self.runner

@@ -248,9 +248,11 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         """Whether it has `generate`."""
         return cls.head == "causal_lm"
 
-    @property
     def like(self) -> Any:
-        """What arrays made for this model are like: it has their dtype, and is where they are to be."""
+        """What arrays made for this model are like: it has their dtype, and is where they are to be.
+
+        No property: Keras, reading a file, follows every attribute of a model that is a model.
+        """
         return self
 
     def for_inference(self, dtype: Any = None, *, keep_weights: bool = True) -> Self:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, cast
 
@@ -80,6 +80,17 @@ class Output(Generic[A]):
         """Apply a function to every array: name -> result, with the nesting of tuples kept."""
         return {name: _map(function, value) for name, value in self.items()}
 
+    def _asdict(self) -> dict[str, Any]:
+        """Every array but the cache's, those of a tuple by number: what the signature of a served function has.
+
+        As named tuples have it, by which whoever makes such a signature, TensorFlow for one, asks for names.
+
+        Example:
+            >>> list(MaskedLMOutput(logits=np.zeros(1), hidden_states=(np.zeros(1), np.zeros(1)))._asdict())
+            ['logits', 'hidden_states.0', 'hidden_states.1']
+        """
+        return numbered({name: value for name, value in self.items() if name != "past_key_values"})
+
     def numpy(self) -> dict[str, Any]:
         """Every array as a NumPy array, whatever engine made it: name -> array or tuple of arrays."""
         return self.map(to_numpy)
@@ -96,6 +107,20 @@ def to_numpy(value: Any) -> Any:
     if "bfloat16" in str(getattr(value, "dtype", "")):
         value = value.float() if hasattr(value, "float") else np.asarray(value, np.float32)
     return np.asarray(value)
+
+
+def numbered(named: Mapping[str, Any]) -> dict[str, Any]:
+    """Arrays by name, those of a tuple by their number.
+
+    Example:
+        >>> numbered({"logits": 1, "attentions": (2, 3)})
+        {'logits': 1, 'attentions.0': 2, 'attentions.1': 3}
+    """
+    found: dict[str, Any] = {}
+    for name, value in named.items():
+        parts = cast("tuple[Any, ...]", value)
+        found |= {f"{name}.{i}": part for i, part in enumerate(parts)} if isinstance(value, tuple) else {name: value}
+    return found
 
 
 def _map(function: Callable[[Any], Any], value: Any) -> Any:

@@ -30,7 +30,7 @@ from ...reference.attention import Cache
 from ...reference.outputs import OUTPUTS
 from . import startup  # noqa: F401  # pyright: ignore[reportUnusedImport]  # before TensorFlow is imported
 from .compiled import compiled_forms
-from .files import describe_records, flat, served
+from .files import describe_records
 from .heads import HEADS
 from .inference import Inference
 from .layers import Tensor as Array
@@ -100,5 +100,3 @@ def _register(record: Any) -> None:
 for _record in (*OUTPUTS, Cache):
     _register(_record)
 describe_records()
-for _record in OUTPUTS:  # so does a SavedModel ask what the outputs of a signature are called
-    _record._asdict = lambda self: flat(served(self))  # pyright: ignore[reportAttributeAccessIssue]

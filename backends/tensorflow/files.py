@@ -10,11 +10,10 @@ from typing import Any, Self
 
 import keras
 import tensorflow as tf
-from tensorflow import Tensor
 
 from ...reference.attention import Cache
 from ...reference.config import RobertaConfig
-from ...reference.outputs import Output
+from ...reference.outputs import Output, numbered
 from .weights import frozen_names, part_at
 
 #: Fields of a record that have no row for each text.
@@ -79,7 +78,7 @@ class KerasFiles(keras.Model):
             return super().export(filepath, format, verbose, asked, **kwargs)
         archive: Any = keras.export.ExportArchive()
         archive.track(self)
-        archive.add_endpoint("serve", lambda *inputs: flat(self.predict_step((_only(inputs),))), asked)
+        archive.add_endpoint("serve", lambda *inputs: numbered(self.predict_step((_only(inputs),))), asked)
         return archive.write_out(filepath, verbose=bool(verbose))
 
     def _trackable_children(self, save_type: str = "checkpoint", **kwargs: Any) -> dict[str, Any]:
@@ -94,7 +93,7 @@ class KerasFiles(keras.Model):
     @property
     def _default_save_signature(self) -> Any:
         """What `tf.saved_model.save` keeps of a call: Keras would give the arguments no names."""
-        return tf.function(lambda inputs: flat(self.predict_step((inputs,))), input_signature=[self._signature()])
+        return tf.function(lambda inputs: numbered(self.predict_step((inputs,))), input_signature=[self._signature()])
 
     def _signature(self) -> dict[str, Any]:
         unknown = tf.TensorSpec([None] * len(self.token_axes), tf.int32)
@@ -167,14 +166,6 @@ def describe_records() -> None:
 def served(output: Output) -> dict[str, Any]:
     """The outputs that have a row for each text, by name."""
     return {name: value for name, value in output.items() if name not in UNSERVED}
-
-
-def flat(outputs: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Outputs as a signature can name them: tensors only."""
-    flat: dict[str, Tensor] = {}
-    for name, value in outputs.items():
-        flat |= {f"{name}.{i}": part for i, part in enumerate(value)} if isinstance(value, tuple) else {name: value}
-    return flat
 
 
 def _named(specs: Any) -> Any:
