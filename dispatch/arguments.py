@@ -62,7 +62,7 @@ def native(name: str, value: Any, model: Any) -> Any:
         return value
     if name == "head_mask" and isinstance(value, list | tuple | np.ndarray):
         value = np.asarray(value, np.float64)  # it multiplies: a number, also where it is written as 0 or 1
-    return model.engine.to_native(value, model.like())
+    return model.engine.to_native(value, model._like())
 
 
 def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
@@ -80,14 +80,14 @@ def as_cache(past: Any, attention_mask: Any, model: Any) -> Cache | None:
     _require_pairs(past)
     if hasattr(past, "grown") and not hasattr(model, "init_cache"):
         past = past.grown()  # of its empty slots this engine knows nothing
-    layers = tuple(tuple(engine.to_native(part, model.like()) for part in layer) for layer in past)
+    layers = tuple(tuple(engine.to_native(part, model._like()) for part in layer) for layer in past)
     if isinstance(past, Cache):
         cache = cast("Cache[Any]", past)
-        return replace(cache, layers=layers, token_count=engine.to_native(cache.token_count, model.like()))
+        return replace(cache, layers=layers, token_count=engine.to_native(cache.token_count, model._like()))
     B, _, P, _ = layers[0][0].shape
     mask = visible("attention_mask", attention_mask)
     count = np.full(B, P) if mask is None or mask.ndim != 2 else mask[:, :P].sum(-1)  # B
-    return Cache(layers, engine.to_native(count, model.like()))
+    return Cache(layers, engine.to_native(count, model._like()))
 
 
 def _layers_of(past: Any) -> tuple[tuple[Any, ...], ...]:
@@ -156,6 +156,6 @@ def _full_head_mask(head_mask: Any, model: Any) -> list[Any]:
             kept = [head for head in range(config.num_attention_heads) if head not in pruned]
             places = np.eye(len(kept))[:, None, :, None, None]  # H' 1 H' 1 1
             chosen = [layers[i][:, head : head + 1] for head in kept]  # H' of B 1 T S
-            at = [model.engine.to_native(place, model.like()) for place in places]  # H' of 1 H' 1 1
+            at = [model.engine.to_native(place, model._like()) for place in places]  # H' of 1 H' 1 1
             layers[i] = sum(part * place for part, place in zip(chosen, at, strict=True))
     return layers

@@ -62,7 +62,7 @@ class Body:
         """The head's."""
         return self.body.config
 
-    def like(self) -> Any:
+    def _like(self) -> Any:
         """What arrays made for it are like."""
         return self.body
 

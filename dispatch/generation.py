@@ -168,7 +168,7 @@ def _returned(found: Found, steps: Steps, past: Any, plan: Plan) -> Any:
 
 
 def _as_native(model: Any, array: Any) -> Any:
-    return model.engine.to_native(array, model.like())
+    return model.engine.to_native(array, model._like())
 
 
 def _one_of(input_ids: Any, inputs: Any) -> Any:

@@ -60,7 +60,7 @@ class InferenceModel:
         written = inspect.signature(self.face.__call__)
         return written.replace(parameters=list(written.parameters.values())[1:])
 
-    def like(self) -> Any:
+    def _like(self) -> Any:
         """What arrays made for it are like."""
         return self.runner
 

@@ -248,7 +248,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         """Whether it has `generate`."""
         return cls.head == "causal_lm"
 
-    def like(self) -> Any:
+    def _like(self) -> Any:
         """What arrays made for this model are like: it has their dtype, and is where they are to be.
 
         No property: Keras, reading a file, follows every attribute of a model that is a model.

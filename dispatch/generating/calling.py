@@ -38,7 +38,7 @@ def own_rules(logits_processor: Any, prefix_allowed_tokens_fn: Any, model: Any, 
     """The caller's rules for the scores of the next token."""
 
     def rule(scores: Array, ids: Integers, change: Callable[..., Any]) -> Array:
-        native = (model.engine.to_native(value, model.like()) for value in (ids, scores))
+        native = (model.engine.to_native(value, model._like()) for value in (ids, scores))
         changed = np.asarray(to_numpy(change(*native)), np.float64)
         if changed.shape != scores.shape or np.isnan(changed).any():
             got = "NaN" if changed.shape == scores.shape else changed.shape
@@ -55,7 +55,7 @@ def own_rules(logits_processor: Any, prefix_allowed_tokens_fn: Any, model: Any, 
 
 def _on(model: Any, allowed: Callable[[int, Any], Any]) -> Callable[[int, Any], list[int]]:
     def listed(row: int, ids: Integers) -> list[int]:
-        found = allowed(row, model.engine.to_native(ids, model.like()))
+        found = allowed(row, model.engine.to_native(ids, model._like()))
         return [int(token) for token in found]
 
     return listed
@@ -75,7 +75,7 @@ def criteria(stopping_criteria: Any, settings: Settings, tokenizer: Any, prompt_
             texts = [tokenizer.decode(row[prompt_length:].tolist()) for row in ids]
             is_over |= np.array([any(string in text for string in strings) for text in texts], bool)
         for criterion in given:
-            said = criterion(model.engine.to_native(ids, model.like()), scores)
+            said = criterion(model.engine.to_native(ids, model._like()), scores)
             is_over = is_over | np.asarray(to_numpy(said)).astype(bool)
         return is_over
 
@@ -96,7 +96,7 @@ class Stream:
     def put(self, ids: Integers) -> None:
         """The prompt (R, T), or the next token of each row (R,): tensors on PyTorch, NumPy arrays elsewhere."""
         if self.streamer is not None:
-            native = self.model.engine.to_native(ids, self.model.like())
+            native = self.model.engine.to_native(ids, self.model._like())
             self.streamer.put(native.cpu() if hasattr(native, "detach") else ids)
 
     def end(self) -> None:

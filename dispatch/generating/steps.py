@@ -85,7 +85,7 @@ class Steps:
         try:
             return array[rows]
         except TypeError:  # TensorFlow's tensors are not indexed by arrays
-            return self.model.engine.to_native(to_numpy(array)[rows], self.model.like())
+            return self.model.engine.to_native(to_numpy(array)[rows], self.model._like())
 
 
 STATES = "encoder_hidden_states"
