@@ -26,6 +26,10 @@ CLOSING = """
 | pipelines log "The model 'Torch…' is not supported" | they know their own class names only | nothing: the results are those of transformers' class |
 | a question-answering pipeline with `RobertaTokenizer` | it reads texts by transformers' slow tokenizers in a way of their own | `RobertaTokenizerFast` |
 | transformers' own `Trainer`, padding without a collator | it pads for tokenizers of its base class only | `data_collator=DataCollatorWithPadding(tokenizer)`, or `from roberta.clients.transformers import Trainer` |
+| `model.base_model.save_pretrained(folder)` | a body is a part of a model, and has no file of its own | `model.save_pretrained(folder)`, of which `RobertaModel.from_pretrained(folder)` reads the body |
+| `set_input_embeddings(nn.Embedding(other, sizes))` | it would contradict the configuration | `resize_token_embeddings(size)` first |
+| `RobertaConfig(gradient_checkpointing=True)` | transformers 4 reads it of old files only | `model.gradient_checkpointing_enable()` |
+| `config._attn_implementation`, `config.sub_configs`, `isinstance(model, GenerationMixin)` | transformers' inside | nothing: what a call asks for chooses the kernel; `model.can_generate()` |
 | assisted decoding (`assistant_model=`) | not built | `generate` with the model alone |
 """  # noqa: E501
 
