@@ -327,7 +327,8 @@ def test_what_a_layer_around_it_is_told_holds_in_older_keras_too(make: Any, monk
 
 
 def test_records_cannot_be_described_where_tensorflow_has_moved_that(monkeypatch: Any) -> None:
-    monkeypatch.delattr(importlib.import_module("tensorflow.python.saved_model.nested_structure_coder"), "register_codec")
+    coder = importlib.import_module("tensorflow.python.saved_model.nested_structure_coder")
+    monkeypatch.delattr(coder, "register_codec")
     describe_records()  # which must not keep the engine from being imported
 
 

@@ -26,6 +26,10 @@ CLOSING = """
 | pipelines log "The model 'Torch…' is not supported" | they know their own class names only | nothing: the results are those of transformers' class |
 | a question-answering pipeline with `RobertaTokenizer` | it reads texts by transformers' slow tokenizers in a way of their own | `RobertaTokenizerFast` |
 | transformers' own `Trainer`, padding without a collator | it pads for tokenizers of its base class only | `data_collator=DataCollatorWithPadding(tokenizer)`, or `from roberta.clients.transformers import Trainer` |
+| Keras' `model.quantize("int8")` | it knows its own layers only | `model.export("model.tflite", format="litert", optimizations=[tf.lite.Optimize.DEFAULT])` |
+| Keras' `layer.enable_lora(rank)` | its own `Dense` and `Embedding` have it; our layers keep the checkpoint's shapes | freeze the body, `model.roberta.trainable = False`, and train the head; or PEFT on PyTorch |
+| a functional model made within `with keras.RematScope():` | Keras' own functional models cannot be called so in `fit` | only our model within the scope, `keras.Model(…)` after it |
+| `export` of a `keras.Model` of one's own around ours | Keras makes up inputs of the dtype of computing, and ids are integers | `model.export(folder, input_signature=[{"input_ids": tf.TensorSpec([None, None], tf.int32), …}])` |
 | assisted decoding (`assistant_model=`) | not built | `generate` with the model alone |
 """  # noqa: E501
 
