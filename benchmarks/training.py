@@ -5,7 +5,7 @@
 A masked language model of roberta-base's sizes, random weights, float32, dropout on, 8 x 128 ids, labels at 15 %;
 "ragged" has rows of several lengths. Compiled where its users compile: Flax under `jit`, TensorFlow under
 `tf.function`. The memory is the peak of a process of its own that takes two steps, over what it holds before the first:
-gradients, AdamW's moments and activations; where a model can compute its activations again, with that, too.
+gradients, AdamW's moments and activations; where a model can compute its activations again, both with that, too.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Step = Callable[[Any, Any, Any], float]
 
 
 class Work(NamedTuple):
-    """What a child process is told; `who` is "both" to be timed in turns, or one, whose memory is measured."""
+    """What a child process is told; `who` is "all" to be timed in turns, or one, whose memory is measured."""
 
     engine: str
     folder: str
@@ -189,7 +189,7 @@ def steps_of(work: Work) -> dict[str, Callable[[], Step]]:
 def measure(work: Work) -> dict[str, Any]:
     """In a child."""
     steps = steps_of(work)
-    if work.who != "both":
+    if work.who != "all":
         if work.who not in steps:
             return {}
         step, given = steps[work.who](), batch_of("full", 50265)
@@ -197,15 +197,15 @@ def measure(work: Work) -> dict[str, Any]:
         for _ in range(2):
             step(*given)
         return {"memory": memory() - before}
-    pair, cases = {name: steps[name]() for name in ("ours", "transformers")}, {}
+    timed, cases = {name: make() for name, make in steps.items()}, {}
     for case in CASES:
         given = batch_of(case, 50265)
-        times: dict[str, list[float]] = {name: [] for name in pair}
-        losses = [step(*given) for step in pair.values()]  # compiles
+        times: dict[str, list[float]] = {name: [] for name in timed}
+        losses = [step(*given) for step in timed.values()]  # compiles
         if not abs(losses[0] - losses[1]) < 0.05 * losses[1]:  # each has its own dropout
             raise SystemExit(f"{case}: losses {losses}")
         for _ in range(work.runs):
-            for name, step in pair.items():
+            for name, step in timed.items():
                 time.sleep(PAUSE)
                 begun = time.perf_counter()
                 step(*given)
@@ -239,12 +239,12 @@ def main(
     """Time a training step, and measure its memory."""
     pin(threads)
     title = f"a training step, {layers} layers, 8 x 128, float32, against transformers {version('transformers')}"
-    columns = ("engine", "case", "ms", "peer's ms", "ratio (quartiles)", "GB: ours, peer, recomputing")
+    columns = ("engine", "case", "ms", "peer's ms", "ratio (quartiles)", "recomputing", "GB: ours, peer, recomputing")
     rows: list[tuple[str, ...]] = []
     with tempfile.TemporaryDirectory() as folder:
         checkpoint(folder, layers)
         for engine in engines.split(","):
-            found = found_by(Work(engine, folder, threads, runs, "both"))["cases"]
+            found = found_by(Work(engine, folder, threads, runs, "all"))["cases"]
             taken = [
                 found_by(Work(engine, folder, threads, runs, who)) for who in ("ours", "transformers", "recomputing")
             ]
@@ -253,8 +253,11 @@ def main(
                 own, other = times["ours"], times["transformers"]
                 ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
                 low, middle, high = statistics.quantiles(ratios, n=4)
-                medians = [f"{1e3 * statistics.median(seconds):.0f}" for seconds in (own, other)]
-                rows.append((engine, case, *medians, f"{middle:.2f} ({low:.2f} to {high:.2f})", memories))
+                again = times.get("recomputing")
+                medians = [f"{1e3 * statistics.median(part):.0f}" if part else "-" for part in (own, other, again)]
+                rows.append(
+                    (engine, case, *medians[:2], f"{middle:.2f} ({low:.2f} to {high:.2f})", medians[2], memories)
+                )
                 memories = ""
     table = Table(*columns, title=title)
     for row in rows:

@@ -27,6 +27,7 @@ class Layer(Part):
 
     def __init__(self, config: RobertaConfig, i: int) -> None:
         super().__init__()
+        # Keras has no public way to ask for the scope; one that keeps it elsewhere has `gradient_checkpointing_enable`.
         mode = getattr(self, "_remat_mode", None)  # "larger_than" some size, as a layer's activations always are
         is_named = mode is not None and mode.mode == "list_of_layers" and str(i) in mode.layer_names
         self.recomputes = is_named or (mode is not None and mode.mode in {"full", "larger_than"})

@@ -38,11 +38,15 @@ class KerasFiles(keras.Model):
 
     @property
     def input_dtype(self) -> str:
-        """Of ids and masks, where Keras or a converter makes up inputs."""
+        """Of ids and masks, where Keras or a converter makes up inputs: Keras's own is the dtype of computing."""
         return "int32"
 
     def set_input_shapes(self) -> None:
-        """Say what `build` would have been told: by this, Keras and TensorFlow's converters make up inputs."""
+        """Say what `build` would have been told: by this, Keras and TensorFlow's converters make up inputs.
+
+        The public way is to call `build`, which forbids from then on to put another layer in a part's place. A Keras
+        that reads it no more asks for one call of the model before it writes files of other formats.
+        """
         shape = (None,) * len(self.token_axes)
         self.__dict__["_build_shapes_dict"] = {"input_shape": {"input_ids": shape, "attention_mask": shape}}
 
@@ -92,7 +96,10 @@ class KerasFiles(keras.Model):
 
     @property
     def _default_save_signature(self) -> Any:
-        """What `tf.saved_model.save` keeps of a call: Keras would give the arguments no names."""
+        """What `tf.saved_model.save` keeps of a call, by the name under which TensorFlow looks for it.
+
+        Keras's own gives the arguments no names, and is what is kept where that name is another.
+        """
         return tf.function(lambda inputs: numbered(self.predict_step((inputs,))), input_signature=[self._signature()])
 
     def _signature(self) -> dict[str, Any]:

@@ -103,7 +103,9 @@ class KerasModel(KerasFiles):
 
     def _mode_around(self) -> bool | None:
         """What the Keras layer whose call this is part of was told by `training=`; None where there is none."""
-        mode = self._get_call_context().get_value("training")
+        # Keras tells its layers by what is private to it, and has no public way; old releases have no `get_value`.
+        context = self._get_call_context()
+        mode = context.get_value("training") if hasattr(context, "get_value") else context.training
         self._maybe_reset_call_context()
         return mode
 
@@ -185,6 +187,16 @@ class KerasModel(KerasFiles):
         """Compile as the model of a `.keras` file was: Keras leaves this to whoever has a `compile` of his own."""
         self.compile(**keras.saving.deserialize_keras_object(config))
         self.optimizer.build(self.trainable_variables)
+
+    def quantize(self, *args: Any, **kwargs: Any) -> None:
+        """Not done: Keras quantizes layers of its own, and would pass over all of these with a warning each.
+
+        Raises:
+            NotImplementedError: always; says what writes a file of int8 weights.
+        """
+        remedy = 'model.export("model.tflite", format="litert", optimizations=[tf.lite.Optimize.DEFAULT])'
+        message = f"{type(self).__name__}: Keras's quantize knows its own layers only; for int8 weights: {remedy}"
+        raise NotImplementedError(message)
 
     def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
         """As Keras has it; x may be a tokenizer's record, and what is in memory lists, in `validation_data` too."""

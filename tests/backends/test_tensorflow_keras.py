@@ -1,8 +1,10 @@
 """What people who come from Keras do with a model: their data, their layers around it, their copies and their files."""
 
 import copy
+import importlib
 import subprocess
 import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import roberta
 import tensorflow as tf
+from roberta.backends.tensorflow.files import describe_records
 from roberta.parity.compare import compare_outputs
 from roberta.parity.tolerances import budgets
 
@@ -295,6 +298,38 @@ def test_gradient_checkpointing_is_kerass_remat_scope_and_is_remembered(make_con
     assert model.is_gradient_checkpointing
     model.gradient_checkpointing_disable()
     assert not model.is_gradient_checkpointing
+
+
+def test_gradient_checkpointing_within_a_functional_model(make_config: Any) -> None:
+    with keras.RematScope():
+        body = roberta.RobertaModel(make_config(num_hidden_layers=2), backend="tensorflow", add_pooling_layer=False)
+    ids = keras.Input((None,), dtype="int32")
+    model = keras.Model(ids, keras.layers.Dense(1)(body(ids, training=True).last_hidden_state[:, 0]))
+    model.compile("sgd", "mse", jit_compile=False)
+    before = body.embeddings.word_embeddings.weight.numpy()
+    model.fit(IDS, np.ones((3, 1)), verbose=0)
+    assert not np.array_equal(before, body.embeddings.word_embeddings.weight.numpy())
+
+
+def test_quantizing_says_what_does(make: Any) -> None:
+    with pytest.raises(NotImplementedError, match=r"TFRobertaForMaskedLM: .* int8 weights: model.export\("):
+        make("masked_lm").quantize("int8")
+
+
+def test_what_a_layer_around_it_is_told_holds_in_older_keras_too(make: Any, monkeypatch: Any) -> None:
+    model = make("masked_lm", **DROPS)
+    plain = model(IDS).logits
+    told = types.SimpleNamespace(training=True)  # Keras 3.8's, without get_value
+    monkeypatch.setattr(model, "_get_call_context", lambda: told)
+    assert not np.array_equal(model(IDS).logits, plain)
+    told.training = False
+    assert np.array_equal(model(IDS).logits, plain)
+
+
+def test_records_cannot_be_described_where_tensorflow_has_moved_that(monkeypatch: Any) -> None:
+    coder = importlib.import_module("tensorflow.python.saved_model.nested_structure_coder")
+    monkeypatch.delattr(coder, "register_codec")
+    describe_records()  # which must not keep the engine from being imported
 
 
 # -- copies and files --------------------------------------------------------------------------------------------------

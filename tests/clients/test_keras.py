@@ -146,11 +146,12 @@ def test_saved_model(tmp_path: Path) -> None:
     module = tf.Module()
     module.model = model
     module.answer = tf.function(lambda ids: model(ids), input_signature=[unknown])
-    tf.saved_model.save(module, tmp_path / "module")
+    tf.saved_model.save(module, tmp_path / "module", signatures=module.answer)
     ids = tf.cast(batch()["input_ids"], tf.int64)
     again = tf.saved_model.load(tmp_path / "module")
     for name, expected in model(ids).items():
         same(getattr(again.answer(ids), name), expected)
+        same(again.signatures["serving_default"](ids)[name], expected)
 
 
 def lite(content: bytes) -> Any:

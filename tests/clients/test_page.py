@@ -30,6 +30,10 @@ CLOSING = """
 | `set_input_embeddings(nn.Embedding(other, sizes))` | it would contradict the configuration | `resize_token_embeddings(size)` first |
 | `RobertaConfig(gradient_checkpointing=True)` | transformers 4 reads it of old files only | `model.gradient_checkpointing_enable()` |
 | `config._attn_implementation`, `config.sub_configs`, `isinstance(model, GenerationMixin)` | transformers' inside | nothing: what a call asks for chooses the kernel; `model.can_generate()` |
+| Keras' `model.quantize("int8")` | it knows its own layers only | `model.export("model.tflite", format="litert", optimizations=[tf.lite.Optimize.DEFAULT])` |
+| Keras' `layer.enable_lora(rank)` | its own `Dense` and `Embedding` have it; our layers keep the checkpoint's shapes | freeze the body, `model.roberta.trainable = False`, and train the head; or PEFT on PyTorch |
+| a functional model made within `with keras.RematScope():` | Keras' own functional models cannot be called so in `fit` | only our model within the scope, `keras.Model(…)` after it |
+| `export` of a `keras.Model` of one's own around ours | Keras makes up inputs of the dtype of computing, and ids are integers | `model.export(folder, input_signature=[{"input_ids": tf.TensorSpec([None, None], tf.int32), …}])` |
 | assisted decoding (`assistant_model=`) | not built | `generate` with the model alone |
 """  # noqa: E501
 
