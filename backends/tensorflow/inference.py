@@ -38,7 +38,8 @@ class Kind(NamedTuple):
 
     Attributes:
         is_embedded: whether it is given vectors in place of ids.
-        is_even: whether all rows have as many tokens as there is room for, so that they are rows as they lie.
+        is_even: whether all rows have as many keys as there is room for, so that they are rows as they lie, and nothing
+            is masked.
         has_wanted: whether the last layer is for few tokens.
         wants_states: whether the vectors of all layers are returned.
     """
@@ -116,13 +117,16 @@ class Inference:
         has_pooler = self.head == "model" and "pooler" in self.parameters
         flat = flat_batch(self.head, batch, batch.attention_mask, has_pooler=has_pooler, every_token=has_labels)
         x, states = self.encoded(batch, flat)  # n D, or w D
-        at = tf.constant(flat.places[:, None])  # n 1
         shape, count = flat.shape, len(flat.places)
+        is_whole = count == shape[0] * shape[1] and bool((flat.places == np.arange(count)).all())
+        at = None if is_whole else tf.constant(flat.places[:, None])  # n 1
 
         def whole(values: Tensor, empty: float) -> Tensor:
-            padded = tf.fill([shape[0] * shape[1], *values.shape[1:]], tf.cast(empty, values.dtype))  # BT …
-            padded = tf.tensor_scatter_nd_update(padded, at, values[:count])  # BT …
-            return tf.reshape(padded, [*shape, *values.shape[1:]])  # B T …
+            values = values if values.shape[0] == count else values[:count]  # n …
+            if not is_whole:
+                padded = tf.fill([shape[0] * shape[1], *values.shape[1:]], tf.cast(empty, values.dtype))  # BT …
+                values = tf.tensor_scatter_nd_update(padded, at, values)  # BT …
+            return tf.reshape(values, [*shape, *values.shape[1:]])  # B T …
 
         wanted_count = None if flat.wanted is None else len(flat.wanted)
         parts = Parts(
@@ -153,7 +157,7 @@ class Inference:
         positions = chosen(resolve_position_ids(inputs, self.config))  # n
         wanted = flat.wanted
         found = places(flat, n, S, 0 if wanted is None else size(len(wanted)), fill=0)
-        is_even = n == found.rows.size and bool((flat.counts == S).all())
+        is_even = n == found.rows.size and bool(found.is_key.all()) and not found.is_uniform.any()
         at = [tf.constant(part) for part in found[: 4 if wanted is None else 5]]
         kind = Kind(inputs.inputs_embeds is not None, is_even, wanted is not None, inputs.output_hidden_states)
         return self.function(kind)(word, types, positions, *at)
@@ -200,9 +204,12 @@ def attention(x: Tensor, p: Tree, at: Places, own: Inference, kind: Kind, *, is_
     padded = whole if kind.is_even else tf.gather(whole, tf.reshape(at.rows, [-1]))  # BS 3HK
     padded = tf.transpose(tf.reshape(padded, [shape[0], shape[1], 3, H, K]), [2, 0, 3, 1, 4])  # 3 B H S K
     query, key, value = tf.unstack(padded)  # B H S K
-    query = tf.where(at.is_uniform[:, None, None, None], tf.zeros([], query.dtype), query)  # B H S K
+    if not kind.is_even:
+        query = tf.where(at.is_uniform[:, None, None, None], tf.zeros([], query.dtype), query)  # B H S K
     scores = tf.matmul(query, key, transpose_b=True) / sqrt(K)  # B H S S
-    probs = softmax(tf.where(at.is_key[:, None, None], scores, scores.dtype.min))  # B H S S
+    if not kind.is_even:
+        scores = tf.where(at.is_key[:, None, None], scores, scores.dtype.min)  # B H S S
+    probs = softmax(scores)  # B H S S
     merged = tf.reshape(tf.transpose(tf.matmul(probs, value), [0, 2, 1, 3]), [-1, H * K])  # BS HK
     if is_last and at.wanted is not None:
         x, merged = tf.gather(x, at.wanted), tf.gather(merged, tf.gather(at.flat, at.wanted))  # w D, w HK
