@@ -119,7 +119,7 @@ class Inference:
         x, states = self.encoded(batch, flat)  # n D, or w D
         shape, count = flat.shape, len(flat.places)
         is_whole = count == shape[0] * shape[1] and bool((flat.places == np.arange(count)).all())
-        at = None if is_whole else tf.constant(flat.places[:, None])  # n 1
+        at = tf.constant(flat.places[:, None])  # n 1
 
         def whole(values: Tensor, empty: float) -> Tensor:
             values = values if values.shape[0] == count else values[:count]  # n …

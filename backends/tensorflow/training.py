@@ -104,7 +104,7 @@ class KerasModel(KerasFiles):
     def _mode_around(self) -> bool | None:
         """What the Keras layer whose call this is part of was told by `training=`; None where there is none."""
         # Keras tells its layers by what is private to it, and has no public way; old releases have no `get_value`.
-        context = self._get_call_context()
+        context: Any = self._get_call_context()
         mode = context.get_value("training") if hasattr(context, "get_value") else context.training
         self._maybe_reset_call_context()
         return mode
