@@ -108,6 +108,7 @@ def require_saving(options: Mapping[str, Any]) -> None:
             known = ["is_main_process", "state_dict", "max_shard_size", "save_function", *UNSAVED]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Leave it out"
+            hint = "What is saved is the model's own: nnx.update(model, params) first" if name == "params" else hint
             message = f"save_pretrained: unknown option {name!r}; there are {', '.join(known)}. {hint}"
             raise TypeError(message)
         neutral, remedy = UNSAVED[name]
@@ -159,6 +160,7 @@ def require_overrides(given: Mapping[str, Any], name: str, own: Iterable[str]) -
         known = [*LoadOptions.__annotations__, *own]
         near = difflib.get_close_matches(wrong, known, n=1)
         hint = INSTEAD.get(wrong) or (f"Did you mean {near[0]!r}?" if near else "It takes fields of the config by name")
+        hint = "What the file lacks is drawn by NumPy: type seed=0" if wrong == "rngs" else hint
         message = f"{name}.from_pretrained: unknown argument {wrong!r}. {hint}"
         raise TypeError(message)
 

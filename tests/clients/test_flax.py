@@ -332,6 +332,8 @@ def test_calls(call: str, tmp_path: Path) -> None:
         (lambda model: model.params, r"'params': its parameters are nnx.state\(model, nnx.Param\)"),
         (lambda model: model.to_bf16, r"'to_bf16': type model.to_backend\(\"flax\", dtype=\"bfloat16\"\)"),
         (lambda model: model(IDS, atention_mask=MASK), "Did you mean 'attention_mask'"),
+        (lambda model: model.save_pretrained("nowhere", params={}), r"'params'.*nnx.update\(model, params\) first"),
+        (lambda model: type(model).from_pretrained("austen", rngs=nnx.Rngs(0)), r"'rngs'. What the file lacks.*seed=0"),
     ],
 )
 def test_old_calls(wrong: Any, remedy: str) -> None:
