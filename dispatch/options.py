@@ -42,6 +42,10 @@ INSTEAD = {
     **dict.fromkeys(("from_pt", "from_tf", "from_flax"), "Leave it out: a file is the same for every engine"),
 }
 
+#: The same of `from_pretrained`, where another answer is right, and of `save_pretrained`.
+INSTEAD_OF_LOADING = {"rngs": "What the file lacks is drawn by NumPy: type seed=0"}
+INSTEAD_OF_SAVING = {"params": "What is saved is the model's own: nnx.update(model, params) first"}
+
 #: What HF's `save_pretrained` takes besides -> what asks for nothing, and what to do in place of another value.
 UNSAVED: Mapping[str, tuple[Any, str]] = {
     "safe_serialization": (
@@ -108,8 +112,8 @@ def require_saving(options: Mapping[str, Any]) -> None:
             known = ["is_main_process", "state_dict", "max_shard_size", "save_function", *UNSAVED]
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else "Leave it out"
-            hint = "What is saved is the model's own: nnx.update(model, params) first" if name == "params" else hint
-            message = f"save_pretrained: unknown option {name!r}; there are {', '.join(known)}. {hint}"
+            remedy = INSTEAD_OF_SAVING.get(name, hint)
+            message = f"save_pretrained: unknown option {name!r}; there are {', '.join(known)}. {remedy}"
             raise TypeError(message)
         neutral, remedy = UNSAVED[name]
         if value is not None and value is not neutral:
@@ -159,8 +163,8 @@ def require_overrides(given: Mapping[str, Any], name: str, own: Iterable[str]) -
     for wrong in given.keys() - ConfigFields.__annotations__.keys():
         known = [*LoadOptions.__annotations__, *own]
         near = difflib.get_close_matches(wrong, known, n=1)
-        hint = INSTEAD.get(wrong) or (f"Did you mean {near[0]!r}?" if near else "It takes fields of the config by name")
-        hint = "What the file lacks is drawn by NumPy: type seed=0" if wrong == "rngs" else hint
+        hint = f"Did you mean {near[0]!r}?" if near else "It takes fields of the config by name"
+        hint = {**INSTEAD, **INSTEAD_OF_LOADING}.get(wrong, hint)
         message = f"{name}.from_pretrained: unknown argument {wrong!r}. {hint}"
         raise TypeError(message)
 

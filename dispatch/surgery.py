@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from ..reference.config import RobertaConfig
+from ..reference.config import RobertaConfig, heads_by_layer
 from ..reference.parameters import Parameter, initial_values
 
 State = dict[str, Any]
@@ -107,7 +107,7 @@ def pruned(
         The new config, which remembers the pruned heads, and the new state.
     """
     _require_heads(heads)
-    heads = {layer + config.num_hidden_layers * (layer < 0): which for layer, which in heads.items()}  # -1: the last
+    heads = heads_by_layer(heads, config.num_hidden_layers)
     union = {
         layer: sorted({*config.pruned_heads.get(layer, ()), *heads.get(layer, ())})
         for layer in {*config.pruned_heads, *heads}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import FrozenInstanceError, fields
 from pathlib import Path
@@ -346,10 +346,7 @@ class RobertaConfig(Fields):
 
     def _normalise_pruned_heads(self) -> None:
         N = self.num_hidden_layers
-        pruned = {
-            int(layer) + N * (int(layer) < 0): sorted({int(head) for head in heads})  # layer -1 is the last
-            for layer, heads in self.pruned_heads.items()
-        }
+        pruned = heads_by_layer(self.pruned_heads, N)
         for layer, heads in pruned.items():
             if not 0 <= layer < N or any(not 0 <= head < self.num_attention_heads for head in heads):
                 message = (
@@ -472,6 +469,19 @@ class RobertaConfig(Fields):
             for name, value in config_dict.items():
                 setattr(config, name, value)
             config.validate()
+
+
+def heads_by_layer(heads: Mapping[int, Iterable[int]], count: int) -> dict[int, list[int]]:
+    """Layer -> heads, where layers may be counted from the end, too: -1 is the last.
+
+    Example:
+        >>> heads_by_layer({-1: [2], 1: [0, 2]}, 2)
+        {1: [0, 2]}
+    """
+    found: dict[int, set[int]] = {}
+    for layer, which in heads.items():
+        found.setdefault(int(layer) + count * (int(layer) < 0), set()).update(map(int, which))
+    return {layer: sorted(which) for layer, which in found.items()}
 
 
 RobertaConfig.__signature__ = inspect.signature(Fields)  # pyright: ignore[reportAttributeAccessIssue]

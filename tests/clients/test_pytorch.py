@@ -454,6 +454,7 @@ def test_pruning_from_the_end() -> None:
     last = load().config.num_hidden_layers - 1
     one, other = load().prune_heads({-1: [0]}), load().prune_heads({last: [0]})
     assert one.config.pruned_heads == other.config.pruned_heads == {last: [0]}
+    assert load().prune_heads({-1: [0], last: [1]}).config.pruned_heads == {last: [0, 1]}
     assert torch.equal(one(**batch()).logits, other(**batch()).logits)
 
 
