@@ -340,7 +340,9 @@ def _dependent_outputs(names: Sequence[str], head: str) -> tuple[str, ...]:
 
 def _largest(dtype: Any) -> float:
     """The largest finite number of a dtype."""
-    import ml_dtypes  # makes bfloat16 known to NumPy
+    if str(dtype) != "bfloat16":
+        return float(np.finfo(dtype).max)
+    import ml_dtypes  # makes bfloat16 known to NumPy; nothing else needs it, and a browser may lack it
 
     finfo = cast("Any", ml_dtypes.finfo)  # whose stubs leave the type of its numbers open
     return float(finfo(np.dtype(dtype)).max)

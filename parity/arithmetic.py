@@ -30,7 +30,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, cast
 
-import ml_dtypes
 import numpy as np
 
 from ..reference.layers import Array
@@ -344,10 +343,23 @@ def is_held(value: Array, name: str) -> bool:
 
 
 def nearest(value: Array, name: str) -> Array:
-    """The value as a precision stores it."""
-    stored = {"bfloat16": ml_dtypes.bfloat16, "float16": np.float16, "float64": np.float64}.get(name, np.float32)
+    """The value as a precision stores it.
+
+    Example:
+        >>> nearest(np.array([1.00390625, 1.01171875, 3.4e38]), "bfloat16").tolist()
+        [1.0, 1.015625, inf]
+    """
+    stored = {"float16": np.float16, "float64": np.float64}.get(name, np.float32)
     with np.errstate(over="ignore"):
-        return value.astype(stored).astype(value.dtype)
+        found = value.astype(stored)
+    return (_cut(found) if name == "bfloat16" else found).astype(value.dtype)
+
+
+def _cut(value: Array) -> Array:
+    """Float32 to the nearest number whose last 16 bits are 0, of two the even one; NaN stays NaN."""
+    bits = value.view(np.uint32)
+    rounded = bits + np.uint32(0x7FFF) + (bits >> np.uint32(16) & np.uint32(1)) & np.uint32(0xFFFF0000)
+    return np.where(np.isnan(value), value, rounded.view(np.float32))
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------

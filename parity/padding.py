@@ -7,13 +7,13 @@ somebody may rely on it: a sum over tokens, or the largest start logit.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, cast
+from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from ..reference.inputs import LABELS
 from ..reference.layers import Array
+from .arithmetic import PRECISIONS
 from .compare import Comparison
 from .probes.real_tokens import FIRST, TOKENWISE, real_tokens
 
@@ -66,7 +66,7 @@ def at_padding(twin: Any, inputs: Mapping[str, Any], answer: Mapping[str, Array]
     is_left_out = left_out(twin, inputs)
     if is_left_out is None:
         return
-    lowest = float(cast("Any", ml_dtypes.finfo(twin.dtype_name)).min)
+    lowest = -PRECISIONS[twin.dtype_name].largest
     for name, value in answer.items():
         if name.partition(".")[0] not in TOKENWISE or value.shape[:2] != is_left_out.shape:
             continue

@@ -14,11 +14,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.special import fdtri, psi, stdtrit
-from scipy.special import zeta as _zeta  # pyright: ignore[reportUnknownVariableType]
 
 from ..reference.layers import Array
 from .arithmetic import ONE_ROUNDING
+from .distributions import fdtri, psi, stdtrit, zeta
 
 #: The standard deviation of a rounding where all mantissas are 1, u / sqrt(3), over that of the average mantissa.
 COARSEST = 1.0 / (math.sqrt(3.0) * ONE_ROUNDING)
@@ -130,7 +129,7 @@ def _means(values: Array, weight: Array, axis: int) -> Array:
 
 
 def _trigamma(x: float) -> float:
-    return float(_zeta(2, x))
+    return float(zeta(2, x))
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -142,7 +141,7 @@ def _inverse_trigamma(value: float) -> float:
     x = 0.5 + 1.0 / value
     for _ in range(50):
         trigamma = _trigamma(x)
-        step = trigamma * (1.0 - trigamma / value) / (-2.0 * float(_zeta(3, x)))
+        step = trigamma * (1.0 - trigamma / value) / (-2.0 * float(zeta(3, x)))
         x += step
         if abs(step) < 1e-9 * x:
             break

@@ -11,11 +11,11 @@ from math import pi, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import erf
 
 from .embeddings import Integers
 from .layers import Array
 from .losses import IGNORE_INDEX
+from .special import erf
 
 Number = Any
 Booleans = np.ndarray[tuple[int, ...], np.dtype[np.bool_]]

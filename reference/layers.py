@@ -7,8 +7,8 @@ from math import pi, sqrt
 from typing import Any
 
 import numpy as np
-from scipy.special import erf, expit
 
+from .special import erf, expit
 from .taps import Tap, silent
 
 Array = np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]
@@ -103,7 +103,7 @@ def keep_all(x: Array, rate: float) -> Array:
 
 
 # -- activations ---------------------------------------------------------------------------------------------------
-# `erf` is SciPy's, which keeps float32 and float64 apart. Python floats do not promote an array (NumPy 2, NEP 50).
+# `erf` keeps float32 and float64 apart: see `special`. Python floats do not promote an array (NumPy 2, NEP 50).
 
 
 def gelu(x: Array, tap: Tap = silent) -> Array:

@@ -11,7 +11,7 @@ import roberta
 from roberta.dispatch import registry
 
 ROOT = Path(roberta.__file__).resolve().parent
-FOLDERS = ("reference", "tokenizer", "backends", "dispatch", "parity")
+FOLDERS = ("reference", "tokenizer", "backends", "dispatch", "parity", "teaching")
 #: Folder -> the engine that its modules cannot be imported without.
 ENGINES = {
     "roberta.backends.numba": "numba",

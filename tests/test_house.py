@@ -47,9 +47,10 @@ FLOORS = {
     "parity/mistakes": {"reference", "dispatch", "parity", "parity/probes"},
     "parity/probes": {"reference", "tokenizer", "parity"},
     "parity/reports": {"files", "reference", "dispatch", "backends", "parity", "parity/probes"},
+    "teaching": {"files", "reference", "tokenizer", "dispatch", "parity", "parity/mistakes"},
     # each file stands for another library, and nothing else imports it
     "clients": {"dispatch"},
-    "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity"},
+    "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity", "teaching"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
 #: What an engine's folder may import of these.

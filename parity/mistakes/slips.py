@@ -10,12 +10,12 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import ml_dtypes
 import numpy as np
-from scipy.special import expit
 
 from ...reference.layers import ACTIVATIONS, Array, dropout, softmax
+from ...reference.special import expit
 from ...reference.taps import silent
+from ..arithmetic import nearest
 from .wrong_engines import CACHED, DECODER, GOES_ON, LM, Mutant, Place, Slip
 
 FIRST = r"encoder\.layer\.0\."
@@ -127,18 +127,18 @@ def _activation_of_the_body(activated: Array, at: Place) -> Any:
     return ACTIVATIONS[at.case.config.hidden_act](at.beside("dense"), silent)
 
 
-def _cast(dtype: Any) -> Slip:
-    return lambda value, _: value.astype(dtype)
+def _cast(dtype: str) -> Slip:
+    return lambda value, _: nearest(value, dtype)
 
 
-def _accumulated_in(dtype: Any) -> Slip:
+def _accumulated_in(dtype: str) -> Slip:
     """The dense layer with its sum in this dtype, one term after another."""
 
     def slip(dense: Array, at: Place) -> Any:
         x, weight = at.last, at.parameter("weight")
-        total = np.zeros(dense.shape, dtype)
+        total = np.zeros(dense.shape, dense.dtype)
         for k in range(weight.shape[1]):
-            total = (total + x[..., k : k + 1] * weight[:, k]).astype(dtype)
+            total = nearest(total + x[..., k : k + 1] * weight[:, k], dtype)
         return total + at.parameter("bias")
 
     return slip
@@ -248,11 +248,11 @@ IN_ATTENTION: tuple[Mutant, ...] = (
         place=r"self\.scores",
         needs="a head size whose root is no power of two",
     ),
-    Mutant("scores in float16", "a kernel of half precision", slip=_cast(np.float16), place=r"self\.scores"),
+    Mutant("scores in float16", "a kernel of half precision", slip=_cast("float16"), place=r"self\.scores"),
     Mutant(
         "probabilities in bfloat16",
         "a kernel of half precision",
-        slip=_cast(ml_dtypes.bfloat16),
+        slip=_cast("bfloat16"),
         place=EVERY_PROBS,
     ),
     Mutant(
@@ -303,7 +303,7 @@ IN_LAYERS: tuple[Mutant, ...] = (
     Mutant(
         "rounded erf",
         "an error function of half precision",
-        slip=_cast(np.float16),
+        slip=_cast("float16"),
         place=r"\.erf",
         needs="the exact GELU",
     ),
@@ -316,12 +316,12 @@ IN_LAYERS: tuple[Mutant, ...] = (
     ),
     *(
         Mutant(
-            f"accumulation in {name}",
+            f"accumulation in {dtype}",
             "one product whose sum is kept in half precision",
             slip=_accumulated_in(dtype),
             place=FIRST + r"intermediate\.dense",
         )
-        for name, dtype in (("bfloat16", ml_dtypes.bfloat16), ("float16", np.float16))
+        for dtype in ("bfloat16", "float16")
     ),
     Mutant(
         "dropout left on", "a model in training mode", slip=_dropped, place=r"layer\.\d+\.(attention\.)?output\.dense"

@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import ml_dtypes
 import numpy as np
 
 from ...reference.config import RobertaConfig
 from ...reference.layers import Array
+from ..arithmetic import nearest
 from .wrong_engines import CACHED, DECODER, LM, OUTPUT, PROBS, SUM, Mutant, State
 
 #: Where a head begins.
@@ -83,12 +83,8 @@ def _truncated(weight: Array, config: RobertaConfig) -> Array:
     return (bits & 0xFFFF0000).view(np.float32)
 
 
-def _stored_in(dtype: Any) -> Callable[[Array, RobertaConfig], Any]:
-    def stored(weight: Array, config: RobertaConfig) -> Array:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite: the mistake shows all the more
-            return weight.astype(dtype)
-
-    return stored
+def _stored_in(dtype: str) -> Callable[[Array, RobertaConfig], Array]:
+    return lambda weight, _: nearest(weight, dtype)  # what is too large becomes infinite: it shows all the more
 
 
 def _eight_bits(weight: Array, config: RobertaConfig) -> Array:
@@ -295,13 +291,13 @@ LOADED: tuple[Mutant, ...] = (
     Mutant(
         "weights rounded to bfloat16",
         "the checkpoint was saved in bfloat16",
-        state=_weights("weight", _stored_in(ml_dtypes.bfloat16)),
+        state=_weights("weight", _stored_in("bfloat16")),
         place=SUM,
     ),
     Mutant(
         "weights in float16",
         "the checkpoint was saved in float16",
-        state=_weights("weight", _stored_in(np.float16)),
+        state=_weights("weight", _stored_in("float16")),
         place=SUM,
     ),
     Mutant(
