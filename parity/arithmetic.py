@@ -45,7 +45,7 @@ ELEMENTARY = 1.0
 #: So many leading bits of a number, sign and exponent among them, say where an approximation is off by how much.
 LEADING = 12
 #: Which model this is. Raise it whenever a limit changes: limits that are kept are kept under this number.
-NOISE_MODEL = 1
+NOISE_MODEL = 2
 
 
 @dataclass(frozen=True)
@@ -276,6 +276,8 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
             result: Any = _flat_product(plain[0], plain[1])
         else:
             result = getattr(ufunc, method)(*plain, **options)
+            if getattr(result, "dtype", None) == object:  # of a function of single numbers: see `reference.special`
+                result = result.astype(np.float64)
         if not is_floating(result):
             return result
         if ufunc is np.add and method == "__call__" and arithmetic.rng is not None:

@@ -1,4 +1,4 @@
-"""The special functions of `statistics`: SciPy's where it is there, else their series and integrals, within 1e-9.
+"""The special functions of `statistics`: SciPy's where it is there, else their series and integrals, within 1e-8.
 
 A browser has no SciPy unless 13.5 MB are downloaded, and budgets are derived there, too. The names and the arguments
 are SciPy's. The quantiles are those of the far tails that limits are made of, at most 0.05 of the probability: there
@@ -24,7 +24,7 @@ BERNOULLI = (1 / 6, -1 / 30, 1 / 42, -1 / 30, 5 / 66, -691 / 2730, 7 / 6)
 #: From here on its series is within 1e-16.
 FAR = 12
 #: Of the Gauss-Laguerre sum.
-NODES = 64
+NODES = 128
 
 
 def series_psi(x: float) -> float:

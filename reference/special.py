@@ -1,9 +1,16 @@
 """The two functions that NumPy lacks: the error function and the logistic function, each in the dtype of its argument.
 
-They are SciPy's, which a normal installation has: compiled, and the numbers that everything here was measured with. In
-a browser, where SciPy is 13.5 MB to download for these two, they are the C library's `erf` and `exp`, one number at a
-time, in double precision, rounded once to the argument's dtype: `SOURCE` says which. So nothing else of the forward
-pass differs, and a test without SciPy holds the two against each other and against proven enclosures.
+They are SciPy's, which a normal installation has, and which stays a dependency: it is compiled, and every number here was
+measured with it. In a browser, where SciPy is 13.5 MB to download for these two, they are the C library's `erf` and
+`exp`, one number at a time in double precision, rounded once to the argument's dtype; `SOURCE` says which.
+
+The largest error, in units of the last place, against proven enclosures at 5,000 points (tests/reference):
+
+              erf float64   erf float32   expit float64   expit float32
+    SciPy     2.14          0.50          1.86            1.90
+    C         0.74          0.50          1.95            0.50
+
+In float32 both give the same `erf` at each of 250,000 points; in float64 they differ by at most 3 units.
 """
 
 from __future__ import annotations
@@ -26,7 +33,8 @@ def elementwise(x: Any, function: np.ufunc) -> Any:
         x: an array, or a number.
         function: of `numpy.frompyfunc`, a ufunc, so that an array of another class has its own way with it.
     """
-    return np.asanyarray(function(x), np.result_type(x))[()]
+    with np.errstate(invalid="ignore"):  # a comparison with NaN
+        return np.asanyarray(function(x), np.result_type(x))[()]
 
 
 def math_erf(x: Any) -> Any:

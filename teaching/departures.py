@@ -70,8 +70,8 @@ class TapBudgets:
         model, given = plain(model), arrays(model, inputs)
         key = _key(model, given)
         if key not in _kept:
-            for oldest in [*_kept][: len(_kept) - KEPT + 1]:
-                del _kept[oldest]
+            if len(_kept) >= KEPT:
+                del _kept[next(iter(_kept))]  # the oldest
             _kept[key] = cls._derived(model, given)
         return _kept[key]
 
@@ -154,8 +154,9 @@ def _limit(budget: Budget) -> Array:
 def _key(model: Any, inputs: Mapping[str, Any]) -> Any:
     """What the budgets depend on: head, configuration, and the numbers themselves."""
     config = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
-    state = {id(value): (name, crc32(np.ascontiguousarray(value))) for name, value in model.state_dict_numpy().items()}
-    return model.head, tuple(sorted(model.options.items())), config, tuple(state.values()), _fingerprint(inputs)
+    tensors = {id(value): (name, value) for name, value in model.state_dict_numpy().items()}  # a tied one is read once
+    state = tuple((name, crc32(np.ascontiguousarray(value))) for name, value in tensors.values())
+    return model.head, tuple(sorted(model.options.items())), config, state, _fingerprint(inputs)
 
 
 def _fingerprint(inputs: Mapping[str, Any]) -> tuple[Any, ...]:

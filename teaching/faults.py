@@ -7,7 +7,7 @@ everything follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -69,6 +69,7 @@ def record_faults(model: Any, inputs: Mapping[str, Any], *, mask_token_id: int |
         TypeError: something else than a model of ours.
         ValueError: arguments that the model cannot take.
     """
+    model = plain(model)
     return [run_fault(model, inputs, fault.name, mask_token_id=mask_token_id) for fault in faults_of(model)]
 
 
@@ -98,7 +99,7 @@ def run_fault(model: Any, inputs: Mapping[str, Any], name: str, *, mask_token_id
     with np.errstate(all="ignore"):  # what becomes infinite, or no number, is as wrong as can be
         taps = twin(fault.mutant, model).taps(given)
     ratios = budgets.ratios(taps)
-    own_tap, first = _own_tap(fault, model), first_departure(ratios)
+    own_tap, first = _own_tap(fault, list(budgets.truth)), first_departure(ratios)
     return FaultRun(
         fault.name, fault.title, fault.mutant.mistake, fault.correct, fault.wrong, own_tap, ratios, first,
         _outcome(model, taps, given, mask_token_id), _hidden(fault, own_tap, ratios, first),
@@ -116,11 +117,8 @@ def faults_of(model: Any) -> tuple[Fault, ...]:
         >>> [name for name in ("eps-1e-6", "decoder-bias", "causal-mask") if name in {fault.name for fault in faults}]
         ['eps-1e-6']
     """
-    return tuple(
-        fault
-        for fault in FAULTS
-        if model.head in fault.mutant.heads and fault.concerns(model.config) and _own_tap(fault, model)
-    )
+    taps = list(symbols(model.head, model.config, **model.options))
+    return tuple(fault for fault in FAULTS if _concerns(fault, model, taps))
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -130,21 +128,24 @@ def _fault_of(model: Any, name: str) -> Fault:
     """The fault of this name that concerns the model."""
     if name == HONEST:
         return Fault(HONEST, "nothing broken", Mutant(HONEST, "nobody made a mistake"), "", "")
-    known = {fault.name: fault for fault in faults_of(model)}
-    if name not in known:
-        is_other = any(fault.name == name for fault in FAULTS)
-        why = "it concerns another head or configuration; " if is_other else ""
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        message = f"name: required a fault of {type(model).__name__}, got {name!r}; {why}{hint}there are {[*known]}"
-        raise ValueError(message)
-    return known[name]
+    named = [fault for fault in FAULTS if fault.name == name]
+    if named and _concerns(named[0], model, list(symbols(model.head, model.config, **model.options))):
+        return named[0]
+    known = [fault.name for fault in faults_of(model)]
+    near = [] if named else get_close_matches(name, known, n=1)
+    why = "that concerns another head or configuration; " if named else f"did you mean {near[0]!r}? " if near else ""
+    message = f"name: required a fault of {type(model).__name__}, got {name!r}; {why}there are {', '.join(known)}"
+    raise ValueError(message)
 
 
-def _own_tap(fault: Fault, model: Any) -> str:
-    """The first tap at which its mistake may be seen; "" where there is none."""
-    names = symbols(model.head, model.config, **model.options)
-    return next((name for name in names if fault.mutant.departs_at(name)), "")
+def _concerns(fault: Fault, model: Any, taps: Sequence[str]) -> bool:
+    """Whether a model with these taps has what it breaks."""
+    return model.head in fault.mutant.heads and fault.concerns(model.config) and _own_tap(fault, taps) != ""
+
+
+def _own_tap(fault: Fault, taps: Sequence[str]) -> str:
+    """The first of these taps at which its mistake may be seen; "" where there is none."""
+    return next((name for name in taps if fault.mutant.departs_at(name)), "")
 
 
 def _hidden(fault: Fault, own_tap: str, ratios: Mapping[str, float], first: str | None) -> str:
@@ -164,7 +165,8 @@ def _outcome(model: Any, taps: Mapping[str, Array], inputs: Mapping[str, Any], m
     if model.head == "question_answering":
         return {"values": {"start_logits": _rounded(last[..., 0]), "end_logits": _rounded(last[..., 1])}}
     if model.head == "multiple_choice":
-        return {"values": {"logits": _rounded(last.reshape(np.shape(inputs["input_ids"])[:2]))}}
+        tokens = inputs["inputs_embeds"] if inputs.get("input_ids") is None else inputs["input_ids"]  # B C T, …
+        return {"values": {"logits": _rounded(last.reshape(tokens.shape[:2]))}}
     if model.head == "model":  # (B, D) of the pooler, or of the first tokens
         is_pooled = last.ndim == 2
         values = last if is_pooled else last[:, 0]

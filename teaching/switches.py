@@ -222,7 +222,13 @@ IN_ATTENTION: tuple[Fault, ...] = (
         "return by_query",
         lambda config: config.position_embedding_type == "relative_key_query",
     ),
-    Fault("mask-ignored", "Mask ignored", _named("mask ignored"), PROBS, 'probs = at("probs", softmax(scores))'),
+    Fault(
+        "mask-ignored",
+        "Mask ignored",
+        _named("mask ignored", needs="padding that a token would look at"),
+        "return is_visible & (inputs.attention_mask[:, None, None, :] >= 1)",
+        "return is_visible",
+    ),
     Fault(
         "mask-added",
         "Mask of -10 added",
@@ -236,12 +242,12 @@ IN_ATTENTION: tuple[Fault, ...] = (
         _named("causal mask missing"),
         CAUSAL,
         "is_visible = np.ones((1, 1, T, P + T), bool)",
-        lambda config: config.is_decoder,
+        lambda config: config.is_decoder and not config.add_cross_attention,  # which only a decoder may have
     ),
     Fault(
         "causal-mask-off-by-one",
         "Causal mask off by one",
-        _named("causal mask off by one"),
+        _named("causal mask off by one", place=r"\.attention\.self\.probs"),
         CAUSAL,
         "is_visible = np.tri(T, P + T, P + 1, dtype=bool)[None, None]",
         lambda config: config.is_decoder,

@@ -35,6 +35,14 @@ def spread_of(sigma, freedom=1e6, modes=1.0, draws=24):
     return Spread(np.zeros((draws, *sigma.shape), np.float32), Pooled(sigma, freedom, modes, draws))
 
 
+def test_tokens_that_are_asked_for_err_as_they_do_among_all():
+    model, inputs = oracle()
+    inputs = {"input_ids": inputs["input_ids"]}
+    everywhere = budgets(model, inputs, "float32")[0]["logits"].sigma[:, 2]  # B V
+    asked = budgets(model, {**inputs, "positions": np.array([[0, 2], [1, 2], [2, 2]])}, "float32")[0]["logits"].sigma
+    assert np.allclose(asked, everywhere, rtol=0.3)
+
+
 @pytest.mark.parametrize("freedom", [5.0, 24.0, 1e6])
 @pytest.mark.parametrize("count", [1, 1000, 10**5])
 def test_the_limit_is_students_at_a_share_of_the_rate_for_each_element(count, freedom):

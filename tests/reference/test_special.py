@@ -42,7 +42,8 @@ def test_the_stand_in_is_within_two_units_of_scipys(name, dtype):
     x = grid(dtype)
     found, wanted = ours(x), theirs(x)
     # a result below the smallest normal number has no relative precision
-    error = np.abs(found.astype(np.float64) - wanted)
+    with np.errstate(invalid="ignore"):
+        error = np.abs(found.astype(np.float64) - wanted)
     assert found.dtype == dtype
     assert np.array_equal(np.isnan(found), np.isnan(wanted))
     assert (error[np.isfinite(x)] <= (4 * U[dtype] * np.abs(wanted) + np.finfo(dtype).tiny)[np.isfinite(x)]).all()
@@ -135,7 +136,8 @@ def test_with_numpy_and_regex_alone_the_spec_runs_and_a_mistake_is_made(tmp_path
     }
     np.savez(tmp_path / "weights.npz", **weights)
     made = f"""
-config = roberta.RobertaConfig.from_pretrained("austen")
+from roberta.dispatch.checkpoint import locate
+config = roberta.RobertaConfig.from_pretrained(locate("austen"))
 state = dict(np.load({str(tmp_path / "weights.npz")!r}))
 model = roberta.RobertaForMaskedLM(config, "numpy", state=state, strict=False)
 assert not model.load_report.missing, model.load_report.missing
@@ -148,7 +150,7 @@ for name in ("none", "tanh-gelu", "bfloat16-weights"):
 """
     absent = ("scipy", "ml_dtypes", "safetensors", "typer", "rich", "tokenizers", "jinja2", "numba", "torch")
     printed = without(absent, RUN.format(model=made) + broken, SENTENCE, tmp_path / "tape.npz").splitlines()
-    assert printed[0].startswith("math son")
+    assert printed[0].split()[:2] == ["math", "son"]
     assert printed[1:] == [
         "None True",
         "roberta.encoder.layer.0.intermediate.output True",
