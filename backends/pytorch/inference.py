@@ -27,7 +27,7 @@ from .frozen import Watch, require_known
 from .layers import ACTIVATIONS
 from .padded import padded_body
 from .products import Dense, dense
-from .rows import ByRow, Jagged, attention_of
+from .rows import ByRow, Together, attention_of
 from .weights import is_tracing
 
 
@@ -42,7 +42,7 @@ class Wanted(NamedTuple):
 
     order: Tensor
     back: Tensor
-    mix: ByRow | Jagged
+    mix: ByRow | Together
 
 
 class Norm:
@@ -137,7 +137,7 @@ class Layer:
         self.output_norm = Norm(module.output.LayerNorm, dtype)
         self.hidden_act = config.hidden_act
 
-    def attention(self, x: Tensor, mix: ByRow | Jagged, wanted: Wanted | None) -> Tensor:
+    def attention(self, x: Tensor, mix: ByRow | Together, wanted: Wanted | None) -> Tensor:
         """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o)."""
         own, asking = self.self_attention, x if wanted is None else x[wanted.order]  # m D
         *query, key, value = own.keys_and_values(x)  # n H K
@@ -153,7 +153,7 @@ class Layer:
             activated = ACTIVATIONS[self.hidden_act](self.intermediate(x))  # pyright: ignore[reportCallIssue]  # n F
         return self.output_norm(self.output.plus(activated, x))  # n D
 
-    def __call__(self, x: Tensor, mix: ByRow | Jagged, wanted: Wanted | None = None) -> Tensor:
+    def __call__(self, x: Tensor, mix: ByRow | Together, wanted: Wanted | None = None) -> Tensor:
         """(n, D) -> (n, D), or (w, D)."""
         y = self.feed_forward(self.attention(x, mix, wanted))  # m D
         return y if wanted is None else y[wanted.back]  # w D

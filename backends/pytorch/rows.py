@@ -1,12 +1,12 @@
 """Attention of rows that lie one behind the other without padding: each looks at its own keys, and at nothing else.
 
 Two ways, chosen by `attention_of`. A processor takes rows of one size together (`ByRow`), a call of the kernel for each
-size. An accelerator, which waits for calls rather than for numbers, takes them all in one call (`Jagged`), as PyTorch's
-jagged tensors offer it.
+size. An accelerator, which waits for calls rather than for numbers, takes them all in one call (`Together`).
 """
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from ..arrays.flat import Flat
 
-#: Kernels for rows of any sizes read the numbers of a head in pieces of so many, in these precisions.
+#: The kernels for rows of any sizes read the numbers of a head in pieces of so many, in these precisions.
 PIECE, PRECISIONS = 8, (torch.float32, torch.bfloat16, torch.float16)
 
 
@@ -64,23 +64,28 @@ class ByRow:
         return mixed.view(m, H * K)
 
 
-class Jagged:
-    """The same of all rows in one call: where each begins is told to the kernel."""
+class Together:
+    """The same of all rows in one call: where each begins is told to the kernel.
+
+    Source: the operators beneath `scaled_dot_product_attention`, FlashAttention in half precision and the
+    memory-efficient attention in single. They are private, so they are tried with numbers first (`keeps_bits`). PyTorch's
+    own way to them, jagged tensors, took its slowest path here: seventy times as long for one short text.
+    """
 
     def __init__(self, query_starts: Any, flat: Flat, device: torch.device) -> None:
         counts = np.diff(query_starts)  # B
         has_queries = counts > 0  # B
         key_counts = flat.key_counts[has_queries]  # r
-        self.queries = _Offsets(counts[has_queries], device)
-        self.keys = _Offsets(key_counts, device)
+        self.most = int(counts.max(initial=0)), int(key_counts.max(initial=0))
+        self.starts = tuple(_starts(part).to(device) for part in (counts[has_queries], key_counts))  # r+1 each
         self.key_places: Tensor | None = None
         if not has_queries.all() or (flat.key_counts != flat.counts).any():
-            starts = np.repeat(flat.starts[:-1][has_queries] - _starts(key_counts)[:-1], key_counts)
-            self.key_places = torch.from_numpy(starts + np.arange(len(starts))).to(device)  # k
+            firsts = np.repeat(flat.starts[:-1][has_queries], key_counts)
+            within = np.arange(len(firsts)) - np.repeat(np.cumsum(key_counts) - key_counts, key_counts)
+            self.key_places = torch.from_numpy(firsts + within).to(device)  # k
         self.looks: Tensor | None = None
         if (flat.is_uniform & has_queries).any():
-            looks = np.repeat(~flat.is_uniform, counts)  # m
-            self.looks = torch.from_numpy(looks).to(device)[:, None, None]  # m 1 1
+            self.looks = torch.from_numpy(np.repeat(~flat.is_uniform, counts)).to(device)[:, None, None]  # m 1 1
 
     def __call__(self, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
         """Queries (m, H, K), keys and values (n, H, K) -> (m, HK)."""
@@ -88,30 +93,54 @@ class Jagged:
             key, value = key[self.key_places], value[self.key_places]  # k H K
         if self.looks is not None:
             query = query * self.looks  # m H K
-        q = self.queries.rows_of(query)  # r H t K
-        k, v = (self.keys.rows_of(part) for part in (key, value))  # r H s K
-        mixed = F.scaled_dot_product_attention(q, k, v).transpose(1, 2)  # r t H K
-        return mixed.values().flatten(1)  # m HK
+        return kernel(query, key, value, self.starts, self.most).flatten(1)  # m HK
 
 
-class _Offsets:
-    """Where rows begin, as jagged tensors have it; how long the longest is, is told, or it would be waited for."""
+def kernel(query: Tensor, key: Tensor, value: Tensor, starts: tuple[Tensor, ...], most: tuple[int, int]) -> Tensor:
+    """softmax(q k' / sqrt(K)) v of rows of any sizes.
 
-    def __init__(self, counts: Any, device: torch.device) -> None:
-        self.starts = torch.from_numpy(_starts(counts)).to(device)  # r+1
-        self.shortest, self.longest = int(counts.min(initial=0)), int(counts.max(initial=0))
+    Args:
+        query: (m, H, K).
+        key: (k, H, K).
+        value: (k, H, K).
+        starts: (r + 1,) integers each: where the queries, and the keys, of each row begin.
+        most: how many queries, and keys, a row has at most.
 
-    def rows_of(self, x: Tensor) -> Any:
-        """(n, H, K) -> (r, H, t, K), t as long as each row is."""
-        made: Any = torch.nested.nested_tensor_from_jagged(
-            x.contiguous(), self.starts, min_seqlen=self.shortest, max_seqlen=self.longest
-        )
-        return made.transpose(1, 2)
+    Returns:
+        (m, H, K).
+    """
+    if query.dtype == torch.float32:
+        one = (part.unsqueeze(0) for part in (query, key, value))  # 1 m H K
+        return torch.ops.aten._efficient_attention_forward(*one, None, *starts, *most, 0.0, 0)[0].squeeze(0)
+    return torch.ops.aten._flash_attention_forward(query, key, value, *starts, *most, 0.0, False, False)[0]
+
+
+@cache
+def keeps_bits(dtype: torch.dtype, device: torch.device, head_size: int) -> bool:
+    """Whether the kernel is there, keeps rows apart and a precision's bits: asked where its answer is known.
+
+    Query t of a row is 2^7 in the place t and key s is 2^7 in the place s, so that a score is 2^14 / sqrt(K) or 0 and
+    the softmax is 1 or 0, exactly. Then what comes out are the values: all their bits in half precision; in single 22 at
+    least, as a kernel may add products of numbers split in two for TensorFloat-32, but must not drop the second. TF32
+    alone would leave 11.
+    """
+    counts = np.array([3, 1, 7])
+    flat = Flat((3, 7), np.arange(11), np.array([0, 3, 4, 11]), counts, np.zeros(3, bool), None)
+    axes = torch.cat([torch.eye(count, head_size) for count in counts]).to(device, dtype) * 2**7  # n K
+    generator = torch.Generator().manual_seed(0)
+    value = torch.rand(11, head_size, generator=generator).to(device, dtype)  # n K
+    stacked = torch.stack([axes, axes, value], 1)[:, :, None]  # n 3 1 K: in memory as where it is used
+    try:
+        mixed = Together(flat.starts, flat, device)(*stacked.unbind(1))  # n K
+    except (RuntimeError, AttributeError, NotImplementedError):  # no such operator, or not for this processor
+        return False
+    lost = 2.0**-22 if dtype == torch.float32 else 0.0
+    return bool(((mixed - value).abs() <= lost * value).all())
 
 
 def attention_of(
     query_starts: Any, flat: Flat, device: torch.device, dtype: torch.dtype, head_size: int
-) -> ByRow | Jagged:
+) -> ByRow | Together:
     """The attention of a batch's rows, by the way that is quickest where it is computed.
 
     Args:
@@ -121,12 +150,14 @@ def attention_of(
         dtype: in which precision; there are no kernels for rows of any sizes in float64.
         head_size: K.
     """
-    has_kernel = device.type == "cuda" and dtype in PRECISIONS and head_size % PIECE == 0 and query_starts[-1] > 0
-    return Jagged(query_starts, flat, device) if has_kernel else ByRow(query_starts, flat)
+    is_possible = device.type == "cuda" and dtype in PRECISIONS and head_size % PIECE == 0 and query_starts[-1] > 0
+    if is_possible and keeps_bits(dtype, device, head_size):
+        return Together(query_starts, flat, device)
+    return ByRow(query_starts, flat)
 
 
-def _starts(counts: Any) -> Any:
-    return np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+def _starts(counts: Any) -> Tensor:
+    return torch.from_numpy(np.concatenate([[0], np.cumsum(counts)]).astype(np.int32))
 
 
 def _runs(query_starts: Any, flat: Flat) -> list[Run]:
