@@ -2,12 +2,12 @@
 
     python benchmarks/accelerator.py [--device cuda] [--layers 12] [--runs 15] [--page docs/speed.md]
 
-The size of roberta-base, random weights: 64 texts of 512 tokens (full), of 16 to 512, evenly spaced (ragged), one of 16
-(short), and logits at 15 % of the tokens of 16 x 512 (masked). Inputs and answers stay on the device; what is timed ends
-when the device has done it. "tf32" is float32 with `torch.set_float32_matmul_precision("high")`, which is the user's to
-say, and is set here for that row alone. "times floor" is the time over that which the multiply-adds of the dense layers
-would take, of real tokens, at the rate of a large product in the same precision, measured beside. What is timed has been
-held against transformers first; whether it is right, `roberta parity --device cuda` says.
+The size of roberta-base, random weights: 64 texts of 512 tokens (full), of 16 to 512, evenly spaced (ragged), one of
+16 (short), and logits at 15 % of the tokens of 16 x 512 (masked). Inputs and answers stay on the device; what is timed
+ends when the device has done it. "tf32" is float32 with `torch.set_float32_matmul_precision("high")`, which is the
+user's to say, and is set here for that row alone. "times floor" is the time over that which the multiply-adds of the
+dense layers would take, of real tokens, at the rate of a large product in the same precision, measured beside. What is
+timed has been held against transformers first; whether it is right, `roberta parity --device cuda` says.
 """
 
 from __future__ import annotations
