@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from . import __version__
 from .audit_command import audit
+from .explain_command import explain
 from .terminal import console, progress
 
 if TYPE_CHECKING:
@@ -209,6 +210,7 @@ def judge(
 
 
 app.command()(audit)
+app.command()(explain)
 
 
 @app.command()
