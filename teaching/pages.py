@@ -6,10 +6,10 @@ from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from .. import __version__
 from ..dispatch.api import FACES
 from ..dispatch.checkpoint import DEFAULT_CHECKPOINT, locate
 from ..files.atomic import write_atomically
@@ -49,7 +49,7 @@ def explain(
         The document. Texts are escaped; scripts and styles are named by their hashes, and nothing else may run.
 
     Raises:
-        ValueError: an unknown head, a text that is too long, or too few others for the head.
+        ValueError: an unknown head, or too few others for the head, or too many.
         TypeError: no model of ours, or none without a tokenizer.
         FileNotFoundError: no such checkpoint.
         ImportError: jinja2 is missing; the extra `report` has it.
@@ -94,6 +94,7 @@ def html(record: Mapping[str, Any]) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(PAGE), autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
     )
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
     environment.filters |= {"shown": _shown, "excerpt": _excerpt}
     style, script = ((PAGE / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     return environment.get_template("page.html.jinja").render(
@@ -104,7 +105,7 @@ def html(record: Mapping[str, Any]) -> str:
         style_hash=_hash(style),
         script_hash=_hash(script),
         longest=_longest(record["words"]),
-        version=__version__,
+        version=version("roberta"),
     )
 
 
@@ -117,8 +118,10 @@ def _loaded(model: Any, head: str | None, tokenizer: Any) -> tuple[Any, Any]:
         raise ValueError(message)
     if isinstance(model, str | Path):
         folder = locate(model)
-        face = FACES[head or _saved_head(folder)]
-        return face.from_pretrained(folder, backend="numpy"), _tokenizer(folder if tokenizer is None else tokenizer)
+        chosen = head or _saved_head(folder)
+        is_decoder = {"is_decoder": True} if chosen == "causal_lm" else {}  # each token sees those before it
+        made = FACES[chosen].from_pretrained(folder, backend="numpy", **is_decoder)
+        return made, _tokenizer(folder if tokenizer is None else tokenizer)
     if tokenizer is None:
         message = "tokenizer: required beside a model object, got None; pass its RobertaTokenizer or their folder"
         raise TypeError(message)

@@ -18,6 +18,7 @@ from typing import Any, cast
 import numpy as np
 
 from .. import reference
+from ..dispatch.matching import shortened
 from ..reference.embeddings import position_ids
 from ..reference.layers import Array, softmax
 from ..reference.outputs import to_numpy
@@ -34,11 +35,13 @@ AXES = {
     "V": "vocabulary", "L": "labels", "1": "one", "2": "start and end",
 }  # fmt: skip
 #: How many numbers a page has room for: in all pictures, a byte each, and in all matrices of attention, as text.
-PICTURES, MATRICES = 600_000, 100_000
+PICTURES, MATRICES = 400_000, 140_000
 #: A picture has at most so many rows and columns, and a histogram so many bars; so many words are shown of an answer.
 ROWS, COLUMNS, BARS, TOP = 48, 96, 24, 5
-#: Of a text that is long, so many pieces are shown on their way to ids.
-PIECES = 64
+#: Of a text that is long, so many pieces are shown on their way to ids, and of so many tokens the norms.
+PIECES, TOKENS = 64, 128
+#: Longer pieces, in bytes, are shown without their ladder, which grows with the square.
+LADDER = 48
 
 
 def recorded(
@@ -60,7 +63,7 @@ def recorded(
 
     Raises:
         TypeError: no model of ours.
-        ValueError: a text of more tokens than there are positions, or too few others for the head.
+        ValueError: too few others for the head, or too many.
 
     Example:
         >>> import roberta
@@ -70,9 +73,11 @@ def recorded(
         >>> record["passes"][0]["answer"]["words"][0]["best"][0][0], len(record["passes"][0]["attention"])
         (' truth', 4)
     """
-    model = plain(model)
-    notes: list[str] = []
-    inputs, tokens = _inputs(model, tokenizer, text, others)
+    missing, model = list(model.load_report.missing), plain(model)
+    notes = [f"Random, as the checkpoint lacks them: {shortened(missing)}."] if missing else []
+    inputs, tokens = _inputs(model, tokenizer, text, others, notes)
+    if len(tokens[0]) > TOKENS:
+        notes.append(f"Norms are shown of the first {TOKENS} of {len(tokens[0])} tokens.")
     passes = [_pass("The whole text", model, tokenizer, inputs, tokens, notes)]
     if model.head == "causal_lm" and model.config.is_decoder and len(tokens[0]) > 1:
         passes.append(_cached_pass(model, tokenizer, inputs, tokens, notes))
@@ -98,7 +103,9 @@ def recorded(
 # -- the inputs ------------------------------------------------------------------------------------------------------
 
 
-def _inputs(model: Any, tokenizer: Any, text: str, others: Sequence[str]) -> tuple[dict[str, Any], list[list[str]]]:
+def _inputs(
+    model: Any, tokenizer: Any, text: str, others: Sequence[str], notes: list[str]
+) -> tuple[dict[str, Any], list[list[str]]]:
     """The arguments of the call, and the tokens of each row, as a reader has them."""
     needed = {"question_answering": 1, "multiple_choice": 2}.get(model.head, 0)
     if len(others) < needed or (others and not needed):
@@ -106,11 +113,12 @@ def _inputs(model: Any, tokenizer: Any, text: str, others: Sequence[str]) -> tup
         message = f"others: required {what} beside the text of {type(model).__name__}, got {len(others)}"
         raise ValueError(f"{message}; give each with --other" if needed else f"{message}; leave --other out")
     rows = [(text, other) for other in others[: 1 if needed == 1 else None]] if needed else [(text,)]
-    ids = [list(tokenizer(*row, verbose=False)["input_ids"]) for row in rows]
-    longest, limit = max(map(len, ids)), model.config.usable_length
-    if longest > limit:
-        message = f"text: required at most {limit} tokens, for which the model has positions, got {longest}; shorten it"
-        raise ValueError(message)
+    whole = max(len(tokenizer(*row, verbose=False)["input_ids"]) for row in rows)
+    limit = model.config.usable_length
+    if whole > limit:
+        notes.append(f"The model has positions for {limit} tokens: of {whole} these run, the rest is cut off.")
+    ids = [list(tokenizer(*row, truncation=True, max_length=limit)["input_ids"]) for row in rows]
+    longest = max(map(len, ids))
     padded = np.full((len(ids), longest), model.config.pad_token_id)
     for row, own in zip(padded, ids, strict=True):
         row[: len(own)] = own
@@ -138,14 +146,15 @@ def _words(tokenizer: Any, text: str, notes: list[str]) -> list[dict[str, Any]]:
                 {"spelled": text[segment.start : segment.end], "added": True, "tokens": [[token.id, token.token]]}
             )
         for piece in segment.pieces:
-            steps = [list(step) for step in piece.ladder()]
+            is_short = len(piece.data) <= LADDER
+            steps = [list(step) for step in piece.ladder()] if is_short else []
             merges = [
                 [merge.rank, merge.left, merge.right, _index(step, merge.at)]
-                for merge, step in zip(piece.merges, steps[1:], strict=True)
+                for merge, step in zip(piece.merges, steps[1:], strict=is_short)
             ]
             tokens = [[token.id, token.token] for token in piece.tokens]
             found.append({
-                "spelled": piece.spelled, "added": False, "bytes": piece.data.hex(" "),
+                "spelled": piece.spelled, "added": False, "bytes": piece.data[:LADDER].hex(" "),
                 "merges": merges, "steps": steps, "tokens": tokens,
             })  # fmt: skip
     if len(found) > PIECES:
@@ -175,7 +184,7 @@ def _embeddings(model: Any, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
             "position": int(position) if is_absolute else None,
             "norms": {kind: _number(np.linalg.norm(row[t])) for kind, row in rows.items()},
         }
-        for t, (number, position) in enumerate(zip(ids[0], positions, strict=True))
+        for t, (number, position) in enumerate(zip(ids[0][:TOKENS], positions, strict=False))
     ]
 
 
@@ -314,9 +323,8 @@ def _matrix(values: Array) -> Any:
 def _stream(tape: Any) -> list[dict[str, Any]]:
     """The residual stream: how long each token's vector is, of each sum and behind its norm; of the first row."""
     names = [name for name in tape if name.endswith(("LayerNorm.output", ".sum"))]
-    return [
-        {"name": name, "norms": [_number(norm, 4) for norm in np.linalg.norm(tape[name][0], axis=-1)]} for name in names
-    ]
+    norms = {name: np.linalg.norm(tape[name][0], axis=-1)[:TOKENS] for name in names}  # T
+    return [{"name": name, "norms": [_number(norm, 4) for norm in row]} for name, row in norms.items()]
 
 
 def _answer(model: Any, tokenizer: Any, tape: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
