@@ -12,6 +12,7 @@ is a Gauss-Laguerre sum, and Newton's method on the concave ln P finds the quant
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -116,6 +117,8 @@ def _laguerre() -> tuple[Any, Any]:
 
 try:
     from scipy.special import fdtri, psi, stdtrit
-    from scipy.special import zeta as zeta  # pyright: ignore[reportUnknownVariableType]
+    from scipy.special import zeta as _zeta  # pyright: ignore[reportUnknownVariableType]
+
+    zeta: Callable[[float, float], float] = _zeta
 except ImportError:
     fdtri, psi, stdtrit, zeta = tail_fdtri, series_psi, tail_stdtrit, series_zeta

@@ -155,7 +155,7 @@ def _key(model: Any, inputs: Mapping[str, Any]) -> Any:
     """What the budgets depend on: head, configuration, and the numbers themselves."""
     config = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
     tensors = {id(value): (name, value) for name, value in model.state_dict_numpy().items()}  # a tied one is read once
-    state = tuple((name, crc32(np.ascontiguousarray(value))) for name, value in tensors.values())
+    state = tuple((name, crc32(np.ascontiguousarray(value).data)) for name, value in tensors.values())
     return model.head, tuple(sorted(model.options.items())), config, state, _fingerprint(inputs)
 
 
@@ -165,5 +165,5 @@ def _fingerprint(inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         layers = getattr(value, "layers", None)
         parts = [value] if layers is None else [part for layer in layers for part in layer] + [value.token_count]
         arrays = [np.ascontiguousarray(to_numpy(part)) for part in parts]
-        found += [(name, *((array.shape, array.dtype.str, crc32(array)) for array in arrays))]
+        found += [(name, *((array.shape, array.dtype.str, crc32(array.data)) for array in arrays))]
     return tuple(found)
