@@ -12,7 +12,6 @@ is a Gauss-Laguerre sum, and Newton's method on the concave ln P finds the quant
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -117,8 +116,6 @@ def _laguerre() -> tuple[Any, Any]:
 
 try:
     from scipy.special import fdtri, psi, stdtrit
-    from scipy.special import zeta as _zeta  # pyright: ignore[reportUnknownVariableType]
-
-    zeta: Callable[[float, float], float] = _zeta
+    from scipy.special import zeta as zeta  # pyright: ignore[reportUnknownVariableType]
 except ImportError:
     fdtri, psi, stdtrit, zeta = tail_fdtri, series_psi, tail_stdtrit, series_zeta
