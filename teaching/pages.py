@@ -119,7 +119,7 @@ def _loaded(model: Any, head: str | None, tokenizer: Any) -> tuple[Any, Any]:
     if isinstance(model, str | Path):
         folder = locate(model)
         chosen = head or _saved_head(folder)
-        is_decoder = {"is_decoder": True} if chosen == "causal_lm" else {}  # each token sees those before it
+        is_decoder: Any = {"is_decoder": True} if chosen == "causal_lm" else {}  # each token sees those before it
         made = FACES[chosen].from_pretrained(folder, backend="numpy", **is_decoder)
         return made, _tokenizer(folder if tokenizer is None else tokenizer)
     if tokenizer is None:

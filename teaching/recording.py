@@ -379,8 +379,9 @@ def _beside_a_padded_row(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any
     if ids.ndim > 2 or ids.shape[1] < 4:
         return dict(inputs)
     count = ids.shape[1] // 2
-    row = np.concatenate([np.full(ids.shape[1] - count, model.config.pad_token_id), ids[0, :count]])
-    mask = (np.arange(ids.shape[1]) >= ids.shape[1] - count).astype(np.int64)
+    hidden = ids.shape[1] - count
+    row = np.concatenate([np.full(hidden, model.config.pad_token_id), ids[0, :count]])
+    mask = np.repeat([0, 1], [hidden, count])
     return {"input_ids": np.stack([ids[0], row]), "attention_mask": np.stack([inputs["attention_mask"][0], mask])}
 
 

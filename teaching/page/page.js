@@ -32,7 +32,7 @@ function table(titles, rows) {
 // A token as it is read: isolated, so that one that is written from right to left turns nothing else around.
 const written = (token) => element("bdi", {}, token.replace(/ /g, "·"));
 const number = (value) => (value === null ? "not finite" : String(value));
-const times = (ratio) => (ratio === null ? "not computed" : ratio >= 1e12 ? "beyond measure" : ratio.toPrecision(2));
+const times = (ratio) => (ratio === null ? "not computed" : ratio >= 1e12 ? "beyond measure" : ratio >= 100 ? Math.round(ratio).toLocaleString("en") : ratio.toPrecision(2));
 
 function list(id, pairs) {
   at(id).replaceChildren(...pairs.flatMap(([term, text]) => [element("dt", {}, term), element("dd", {}, text)]));
