@@ -65,7 +65,8 @@ def test_it_runs_as_a_module():
 
 def test_fill_mask_prints_a_table_for_each_mask(call, folder, backend):
     status, out, err = call("fill-mask", "She was <mask> to <mask> him.", "--model", folder, "--backend", backend)
-    assert (status, err) == (0, "")
+    assert status == 0
+    assert not err.removeprefix("roberta: compiling the kernels of the numba backend; later runs find them cached.\n")
     assert "mask 1 of 2" in out
     assert "mask 2 of 2" in out
 
