@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from . import __version__
 from .audit_command import audit
+from .exercise_command import exercise
 from .explain_command import explain
 from .terminal import console, progress
 
@@ -211,6 +212,7 @@ def judge(
 
 app.command()(audit)
 app.command()(explain)
+app.command()(exercise)
 
 
 @app.command()

@@ -48,9 +48,19 @@ FLOORS = {
     "parity/probes": {"reference", "tokenizer", "parity"},
     "parity/reports": {"files", "reference", "dispatch", "backends", "parity", "parity/probes"},
     "teaching": {"files", "reference", "tokenizer", "dispatch", "parity", "parity/mistakes"},
+    "teaching/exercises": {
+        "files",
+        "reference",
+        "tokenizer",
+        "tokenizer/data",
+        "dispatch",
+        "parity",
+        "parity/mistakes",
+        "teaching",
+    },
     # each file stands for another library, and nothing else imports it
     "clients": {"dispatch"},
-    "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity", "teaching"},
+    "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity", "teaching", "teaching/exercises"},
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
 #: What an engine's folder may import of these.

@@ -1,0 +1,267 @@
+"""The verdict on a function: held against the spec's own on many inputs, within what float32 may err on each."""
+
+from __future__ import annotations
+
+import difflib
+import traceback
+from collections.abc import Mapping, Sequence
+from copy import copy as copy_of
+from typing import Any, cast
+
+import numpy as np
+
+from ...parity.arithmetic import PRECISIONS, Arithmetic, is_floating
+from ...parity.statistics import pool
+from ...parity.tolerances import Spread, permitted
+from ...reference.layers import Array
+from .exercise import Case, Exercise, Function, Verdict
+from .layers import ATTENTION, EMBEDDINGS, GELU, LAYER_NORM, RELATIVE_POSITIONS, SOFTMAX
+from .losses import CROSS_ENTROPY, NEXT_TOKEN_LOSS
+from .text import BPE_MERGE, MASKING, POSITION_IDS
+from .whole import MASKED_LM
+
+#: In the order in which they are best done.
+EXERCISES: Mapping[str, Exercise] = {
+    one.name: one
+    for one in (
+        BPE_MERGE, POSITION_IDS, LAYER_NORM, EMBEDDINGS, SOFTMAX, ATTENTION, RELATIVE_POSITIONS, GELU, MASKING,
+        CROSS_ENTROPY, NEXT_TOKEN_LOSS, MASKED_LM,
+    )
+}  # fmt: skip
+#: The precision of the inputs, the number of noisy runs, and the rate at which an honest function is refused.
+DTYPE, DRAWS, RATE = "float32", 24, 1e-6
+#: A wrong answer is a known mistake's if it is so many budgets from it at most, or so much of its size.
+LIKE, ALIKE = 8.0, 2.0**-18
+
+
+def exercise(name: str) -> Exercise:
+    """An exercise by its name.
+
+    Raises:
+        ValueError: there is none; suggests the nearest.
+
+    Example:
+        >>> exercise("softmax").title
+        'A softmax that does not overflow'
+    """
+    if name not in EXERCISES:
+        near = difflib.get_close_matches(name, EXERCISES)
+        hint = f"did you mean {near[0]!r}? " if near else ""
+        message = f"name: required an exercise, got {name!r}; {hint}there are {', '.join(EXERCISES)}"
+        raise ValueError(message)
+    return EXERCISES[name]
+
+
+def judge(name: str, function: Function, seed: int = 0) -> Verdict:
+    """Hold a function against the spec's own.
+
+    The limit is derived for each input: the spec's function runs in an arithmetic that errs as float32 does, and what
+    it may err, a float32 function may, in any order of its sums (docs/budgets.md).
+
+    Args:
+        name: of the exercise.
+        function: with the exercise's arguments; it may return NumPy arrays, lists, or a framework's tensors.
+        seed: of the inputs.
+
+    Returns:
+        The verdict. What the function raises is part of it.
+
+    Raises:
+        ValueError: no such exercise.
+        TypeError: what cannot be called.
+
+    Example:
+        >>> print(judge("gelu", lambda x: x * (x > 0)))
+        gelu: not yet. ...
+        The mistake: it is ReLU. Small negative numbers give small negative ones.
+    """
+    one = exercise(name)
+    if not callable(function):
+        message = f"function: required a function {name}{one.signature}, got {type(function).__name__}"
+        raise TypeError(message)
+    rng = np.random.default_rng(seed)
+    if one.count is not None:
+        try:
+            problem = one.count(function, rng)
+        except Exception as error:  # noqa: BLE001 - whatever it raises
+            problem = _raised(error, one)
+        return Verdict(name, not problem, 1, problem=problem)
+    cases = one.cases(rng)
+    trials = [_trial(one, function, case, number, len(cases)) for number, case in enumerate(cases)]
+    largest = max(trial.extent for trial in trials)
+    problem = next((trial.problem for trial in trials if trial.problem), "")
+    if not problem:
+        return Verdict(name, passed=True, count=len(cases), extent=largest)
+    for mistake in one.mistakes:
+        if _is_like(mistake.answer, trials):
+            return Verdict(name, False, len(cases), largest, problem, mistake.name, mistake.hint)
+    return Verdict(name, False, len(cases), largest, problem)
+
+
+# -- one input -------------------------------------------------------------------------------------------------------
+
+
+class _Trial:
+    """One input: what came, what was right, and how far it may be off; and what is wrong, in words."""
+
+    def __init__(self, case: Case, truth: Any, limit: Any) -> None:
+        self.case = case
+        self.truth: Any = truth
+        self.limit: Any = limit
+        self.answer: Any = None
+        self.extent = float("inf")
+        self.problem = ""
+
+
+def _trial(one: Exercise, function: Function, case: Case, number: int, count: int) -> _Trial:
+    trial = _Trial(case, *_limits(one, case, RATE / count))
+    given = _copied(case)
+    try:
+        answer = function(**given)
+    except Exception as error:  # noqa: BLE001 - whatever it raises
+        trial.problem = f"{_raised(error, one)} It was called with {_described(case)}"
+        return trial
+    if not _is_same(given, case):
+        trial.problem = f"it changes its arguments in place; work on a copy. It was called with {_described(case)}"
+    elif one.is_exact:
+        _judge_exactly(trial, answer)
+    else:
+        _judge_numbers(trial, answer)
+    if trial.problem:
+        trial.problem = f"On input {number + 1} of {count} ({_described(case)}): {trial.problem}."
+    return trial
+
+
+def _judge_exactly(trial: _Trial, answer: Any) -> None:
+    if hasattr(trial.truth, "shape"):
+        trial.answer = np.asarray(answer)
+        is_right = bool(np.array_equal(trial.answer, trial.truth))
+    else:
+        trial.answer = answer
+        is_right = isinstance(answer, list | tuple) and list(cast("list[Any]", answer)) == trial.truth
+    trial.extent = 0.0 if is_right else float("inf")
+    trial.problem = "" if is_right else f"required {_short(trial.truth)}, got {_short(answer)}"
+
+
+def _judge_numbers(trial: _Trial, answer: Any) -> None:
+    if answer is None:
+        trial.problem = "it returns nothing; is there a return?"
+        return
+    detached = answer.detach() if hasattr(answer, "detach") else answer
+    try:
+        found = np.asarray(detached, np.float64)
+    except (TypeError, ValueError):
+        trial.problem = f"required an array of numbers, got {type(answer).__name__}: {_short(answer)}"
+        return
+    trial.answer = found
+    if found.shape != trial.truth.shape:
+        trial.problem = f"required shape {trial.truth.shape}, got {found.shape}"
+        return
+    with np.errstate(invalid="ignore"):
+        ratios = np.where(np.isfinite(found), np.abs(found - trial.truth) / trial.limit, np.inf)
+    trial.extent = float(ratios.max(initial=0.0))
+    if trial.extent > 1.0:
+        at = np.unravel_index(int(ratios.argmax()), ratios.shape)
+        place = f" at {tuple(int(i) for i in at)}" if ratios.ndim else ""
+        times = (
+            f"an error of {trial.extent:.2g} times the budget" if np.isfinite(trial.extent) else "which is no number"
+        )
+        trial.problem = f"required {trial.truth[at]:.6g}{place}, got {found[at]:.6g}, {times}"
+
+
+def _limits(one: Exercise, case: Case, rate: float) -> tuple[Any, Any]:
+    """The spec's answer, and how far float32 may be from it; None where it is exact."""
+    if one.is_exact:
+        return one.answer(**_copied(case)), None
+    arithmetic = Arithmetic(PRECISIONS[DTYPE])
+    truth = _in(arithmetic, one, case)
+    rng = np.random.default_rng(1)
+    errors = np.stack([_in(arithmetic.drawing(rng), one, case) - truth for _ in range(DRAWS)]).astype(np.float32)
+    flat = errors.reshape(DRAWS, *(truth.shape or (1,)))
+    spread = Spread(flat, pool(flat, truth.reshape(flat.shape[1:])))
+    budget = permitted(truth.reshape(flat.shape[1:]), spread, PRECISIONS[DTYPE], rate)
+    return truth, budget.limit.reshape(truth.shape)
+
+
+def _in(arithmetic: Arithmetic, one: Exercise, case: Case) -> Array:
+    """The spec's function in an arithmetic."""
+
+    def held(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: held(part) for name, part in cast("dict[str, Any]", value).items()}
+        return arithmetic.array(value.astype(np.float64)) if is_floating(value) else value
+
+    with np.errstate(all="ignore"):
+        return np.asarray(one.answer(**{name: held(value) for name, value in case.items()}), np.float64)
+
+
+# -- mistakes --------------------------------------------------------------------------------------------------------
+
+
+def _is_like(answer: Function, trials: Sequence[_Trial]) -> bool:
+    """Whether all answers are those of a function with a mistake."""
+    try:
+        with np.errstate(all="ignore"):
+            return all(_is_close(trial, answer(**_copied(trial.case))) for trial in trials)
+    except Exception:  # noqa: BLE001 - a mistake that cannot be made on an input is another's
+        return False
+
+
+def _is_close(trial: _Trial, wrong: Any) -> bool:
+    if trial.answer is None:
+        return False
+    if trial.limit is None:
+        return bool(np.array_equal(trial.answer, wrong)) if hasattr(wrong, "shape") else list(trial.answer) == wrong
+    wrong = np.asarray(wrong, np.float64)
+    if wrong.shape != trial.answer.shape:
+        return False
+    size = np.where(np.isfinite(wrong), np.abs(wrong), 0.0).max(initial=0.0)
+    near = np.abs(trial.answer - wrong) <= LIKE * trial.limit + ALIKE * size
+    return bool((near | ~np.isfinite(wrong) & ~np.isfinite(trial.answer)).all())
+
+
+# -- words -----------------------------------------------------------------------------------------------------------
+
+
+def _raised(error: Exception, one: Exercise) -> str:
+    """What was raised, and where in the function's own file."""
+    if isinstance(error, NotImplementedError):
+        return f"{one.name} is not written yet."
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "exercises" not in frame.filename]
+    own = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), None)
+    where = f" in line {own.lineno}, {own.line!r}" if own and own.line else ""
+    signature = f" The function is called as {one.name}{one.signature}." if isinstance(error, TypeError) else ""
+    return f"it raised {type(error).__name__}: {error}{where}.{signature}"
+
+
+def _described(case: Case) -> str:
+    return ", ".join(f"{name} {_short(value)}" for name, value in case.items())
+
+
+def _short(value: Any) -> str:
+    if hasattr(value, "shape"):
+        array: Any = np.asarray(value)
+        return f"{array.dtype} {array.shape}" if array.size > 8 else np.array2string(array, precision=4, separator=", ")
+    if isinstance(value, dict):
+        return f"of {len(cast('dict[str, Any]', value))} arrays"
+    is_plain = isinstance(value, str | int | float | list | tuple)
+    text = repr(cast("object", value)) if is_plain else type(value).__name__
+    return text if len(text) <= 120 else f"{text[:117]}…"
+
+
+def _copied(case: Case) -> dict[str, Any]:
+    def copy(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: copy(part) for name, part in cast("dict[str, Any]", value).items()}
+        return copy_of(cast("Any", value)) if hasattr(value, "copy") else value
+
+    return {name: copy(value) for name, value in case.items()}
+
+
+def _is_same(given: Mapping[str, Any], case: Mapping[str, Any]) -> bool:
+    def same(one: Any, other: Any) -> bool:
+        if isinstance(one, dict):
+            return _is_same(cast("dict[str, Any]", one), other)
+        return bool(np.array_equal(one, other)) if hasattr(one, "shape") else one == other
+
+    return given.keys() == case.keys() and all(same(value, case[name]) for name, value in given.items())
