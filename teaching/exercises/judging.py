@@ -253,7 +253,7 @@ def _copied(case: Case) -> dict[str, Any]:
     def copy(value: Any) -> Any:
         if isinstance(value, dict):
             return {name: copy(part) for name, part in cast("dict[str, Any]", value).items()}
-        return copy_of(cast("Any", value)) if hasattr(value, "copy") else value
+        return copy_of(value) if hasattr(value, "copy") else value
 
     return {name: copy(value) for name, value in case.items()}
 

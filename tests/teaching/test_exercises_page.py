@@ -16,8 +16,8 @@ each of them ([budgets.md](budgets.md)), so that any right way to write it passe
     roberta exercise layer_norm --start mine.py
     roberta exercise layer_norm mine.py
 
-In Python, `roberta.teaching.exercises.judge("layer_norm", layer_norm)` gives the verdict. The order is one in which each
-can use those before it; the last is the whole model.
+In Python, `roberta.teaching.exercises.judge("layer_norm", layer_norm)` gives the verdict. The order is one in which
+each can use those before it; the last is the whole model.
 """
 
 
