@@ -41,7 +41,7 @@ def _cases(rng: np.random.Generator) -> list[Case]:
         made = FACES["masked_lm"].on("numpy")(config, seed=int(rng.integers(1000)))
         tied = ("lm_head.decoder.weight", "lm_head.decoder.bias")
         p: dict[str, Any] = {
-            name: np.float32(value + 0.3 * rng.standard_normal(value.shape))
+            name: np.asarray(value + 0.3 * rng.standard_normal(value.shape), np.float32)
             for name, value in made.state_dict_numpy().items()
             if name not in tied
         }
