@@ -276,7 +276,7 @@ class Rounded(np.ndarray[tuple[int, ...], np.dtype[np.floating[Any]]]):
             result: Any = _flat_product(plain[0], plain[1])
         else:
             result = getattr(ufunc, method)(*plain, **options)
-            if getattr(result, "dtype", None) == object:  # of a function of single numbers: see `reference.special`
+            if getattr(result, "dtype", None) == np.dtype("O"):  # of single numbers: see `reference.special`
                 result = result.astype(np.float64)
         if not is_floating(result):
             return result

@@ -53,7 +53,8 @@ def copied(inputs: Mapping[str, Any], copies: int, head: str) -> dict[str, Any]:
     found = {name: _copied(name, value, copies) for name, value in inputs.items() if name not in LABELS[head]}
     if inputs.get("positions") is not None:  # rows by their number: each copy has its own
         B = len(inputs["inputs_embeds"] if inputs.get("input_ids") is None else inputs["input_ids"])
-        found["positions"] = np.concatenate([np.asarray(inputs["positions"]) + [k * B, 0] for k in range(copies)])
+        row, token = np.asarray(inputs["positions"]).T
+        found["positions"] = np.concatenate([np.stack([row + k * B, token], axis=1) for k in range(copies)])
     is_uncached = head in CACHING and has_labels(inputs, head)  # with labels no cache is returned
     return {**found, "use_cache": False} if is_uncached else found
 

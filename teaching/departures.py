@@ -15,6 +15,7 @@ from zlib import crc32
 
 import numpy as np
 
+from ..dispatch.arguments import visible
 from ..dispatch.model import PublicModel
 from ..parity.mistakes.wrong_engines import misused
 from ..parity.tolerances import FALSE_ALARM_RATE, Budget, noisy_runs
@@ -131,9 +132,13 @@ def plain(model: Any) -> Any:
 
 def arrays(model: Any, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments that change a value on the way, as NumPy arrays; a cache and what is true or false as they are."""
+    if not isinstance(inputs, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+        required = 'the arguments by name, such as tokenizer(texts, padding=True, return_tensors="np")'
+        message = f"inputs: required {required}, got {type(inputs).__name__}"
+        raise TypeError(message)
     unread = UNREAD | set(LABELS[model.head])
     given = {name: value for name, value in inputs.items() if value is not None and name not in unread}
-    return {name: v if isinstance(v, bool) or name == "past_key_values" else to_numpy(v) for name, v in given.items()}
+    return {name: visible(name, value) for name, value in given.items()}
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
@@ -155,7 +160,7 @@ def _key(model: Any, inputs: Mapping[str, Any]) -> Any:
     """What the budgets depend on: head, configuration, and the numbers themselves."""
     config = json.dumps(model.config.to_dict(), sort_keys=True, default=str)
     tensors = {id(value): (name, value) for name, value in model.state_dict_numpy().items()}  # a tied one is read once
-    state = tuple((name, crc32(np.ascontiguousarray(value))) for name, value in tensors.values())
+    state = tuple((name, crc32(np.ascontiguousarray(value).data)) for name, value in tensors.values())
     return model.head, tuple(sorted(model.options.items())), config, state, _fingerprint(inputs)
 
 
@@ -165,5 +170,5 @@ def _fingerprint(inputs: Mapping[str, Any]) -> tuple[Any, ...]:
         layers = getattr(value, "layers", None)
         parts = [value] if layers is None else [part for layer in layers for part in layer] + [value.token_count]
         arrays = [np.ascontiguousarray(to_numpy(part)) for part in parts]
-        found += [(name, *((array.shape, array.dtype.str, crc32(array)) for array in arrays))]
+        found += [(name, *((array.shape, array.dtype.str, crc32(array.data)) for array in arrays))]
     return tuple(found)

@@ -89,9 +89,9 @@ def run_fault(model: Any, inputs: Mapping[str, Any], name: str, *, mask_token_id
     Example:
         >>> from roberta import RobertaConfig, RobertaModel
         >>> config = RobertaConfig(num_hidden_layers=1, hidden_size=4, num_attention_heads=2, intermediate_size=4)
-        >>> run = run_fault(RobertaModel(config, "numpy"), {"input_ids": [[0, 5, 2]]}, "tanh-gelu")
+        >>> run = run_fault(RobertaModel(config, "numpy"), {"input_ids": [[0, 5, 2]]}, "residual")
         >>> run.first, run.first == run.own_tap, run.ratios["embeddings.sum"] < 1
-        ('encoder.layer.0.intermediate.output', True, True)
+        ('encoder.layer.0.attention.output.sum', True, True)
     """
     model, given = plain(model), arrays(model, inputs)
     fault = _fault_of(model, name)

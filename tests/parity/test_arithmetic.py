@@ -3,6 +3,7 @@
 from fractions import Fraction
 from itertools import permutations
 
+import ml_dtypes
 import numpy as np
 import pytest
 from roberta.parity.arithmetic import ELEMENTARY, ONE_ROUNDING, PRECISIONS, Arithmetic, nearest
@@ -157,3 +158,18 @@ def test_a_hidden_score_is_no_large_number():
     exact = Arithmetic(PRECISIONS["float16"])
     softmax(exact.array(np.array([1.0, np.finfo(np.float64).min])))
     assert exact.largest < 10
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_nearest_bfloat16_is_that_of_ml_dtypes(dtype):
+    rng = np.random.default_rng(0)
+    drawn = rng.integers(0, 2**32, 100_003, np.uint32).view(np.float32)  # of every size, NaN and infinity among them
+    halfway = (rng.integers(0, 2**16, 10_007, np.uint32) << 16 | 0x8000).view(np.float32)
+    ends = np.array([0.0, -0.0, np.inf, -np.inf, np.nan, -np.nan, 3.4e38, 1e-45], np.float32)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        x = np.concatenate([drawn, halfway, ends]).astype(dtype)
+        if dtype == "float64":  # numbers that float32 lacks
+            x = np.concatenate([x, rng.standard_normal(50_021), 1.00390625 + np.array([1e-12, -1e-12])])
+        found, wanted = nearest(x, "bfloat16"), x.astype(ml_dtypes.bfloat16).astype(dtype)
+    assert np.array_equal(found, wanted, equal_nan=True)
+    assert np.array_equal(np.signbit(found), np.signbit(wanted))

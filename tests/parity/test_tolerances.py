@@ -37,7 +37,7 @@ def spread_of(sigma, freedom=1e6, modes=1.0, draws=24):
 
 def test_tokens_that_are_asked_for_err_as_they_do_among_all():
     model, inputs = oracle()
-    inputs = {"input_ids": inputs["input_ids"]}
+    inputs = {name: inputs[name] for name in ("input_ids", "attention_mask")}
     everywhere = budgets(model, inputs, "float32")[0]["logits"].sigma[:, 2]  # B V
     asked = budgets(model, {**inputs, "positions": np.array([[0, 2], [1, 2], [2, 2]])}, "float32")[0]["logits"].sigma
     assert np.allclose(asked, everywhere, rtol=0.3)

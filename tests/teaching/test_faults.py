@@ -205,8 +205,14 @@ def test_what_is_unknown_is_refused_with_what_there_is():
         run_fault(model, inputs, "decoder-bias")
     with pytest.raises(TypeError, match="RobertaForMaskedLM, got dict"):
         run_fault({}, inputs, "tanh-gelu")
-    with pytest.raises(ValueError, match="input_ids"):
-        run_fault(model, {"input_ids": [[0, 10**6]]}, "tanh-gelu")
+    for wrong, error, said in (
+        ({"input_ids": [[0, 10**6]]}, ValueError, "input_ids"),
+        ({"input_ids": [[5, 6], [7]]}, ValueError, "rows of one length"),
+        ({"ids": [[5]]}, TypeError, "unknown argument 'ids'"),
+        (SENTENCE, TypeError, "inputs: required the arguments by name.*got str"),
+    ):
+        with pytest.raises(error, match=said):
+            run_fault(model, wrong, "tanh-gelu")
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------
