@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def main() -> None:
     runtime = gather_runtime(wheel)
     megabytes = round(sum(path.stat().st_size for path in runtime.iterdir()) / 1e6)
     stage(BUILD / "pages", WHEEL / "roberta", {"@MEGABYTES@": str(megabytes)})
-    run("python", "-m", "mkdocs", "build", "--quiet", "--config-file", SITE / "mkdocs.yml")
+    run("python", "-m", "mkdocs", "build", "--config-file", SITE / "mkdocs.yml")
     shutil.copytree(runtime, OUT / "runtime")
     print(f"{OUT}: serve it with  python -m http.server --directory {OUT.relative_to(ROOT)}  ({megabytes} MB to run)")
 
@@ -126,15 +127,18 @@ def require(is_so: bool, name: str, where: Path) -> None:
 
 
 def run(*command: str | Path) -> None:
-    """Run a program, "python" being this one; what it prints is shown, and its failure ends the build."""
+    """Run a program, "python" being this one; its failure ends the build, and then what it printed is shown."""
     program = sys.executable if command[0] == "python" else shutil.which(command[0])
     if program is None:
         message = f"{command[0]}: required to build the site, not found; install it, or build where it is"
         raise SystemExit(message)
-    try:
-        subprocess.run([program, *command[1:]], check=True, cwd=ROOT)  # noqa: S603  # written above
-    except subprocess.CalledProcessError as error:
-        raise SystemExit(f"{error}") from None
+    environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
+    result = subprocess.run(  # noqa: S603  # written above
+        [program, *command[1:]], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    if result.returncode:
+        message = f"{' '.join(map(str, command))}\n{result.stdout}{result.stderr}"
+        raise SystemExit(message)
 
 
 if __name__ == "__main__":

@@ -78,14 +78,21 @@ def fill_mask(text: str) -> list[list[dict[str, Any]]]:
     return [[asdict(filling) for filling in mask] for mask in roberta.fill_mask(text, _model(), _tokenizer())]
 
 
+def prepare(text: str) -> None:
+    """Derive the budgets of a sentence, so that the first mistake need not wait for them."""
+    TapBudgets.of(_model(), _inputs(text))
+
+
 def tape(text: str, values: str = "") -> dict[str, Any]:
-    """Every value of a pass: its shape and size; of the one that is named, the numbers."""
-    recorded = _model().tape(**_inputs(text))
+    """The ids of a text, and every value of its pass: shape and size; of the one that is named, the numbers."""
+    inputs = _inputs(text)
+    recorded = _model().tape(**inputs)
     taps = [
         {"name": name, "shape": list(value.shape), "rms": float(np.sqrt(np.mean(np.square(value, dtype=np.float64))))}
         for name, value in recorded.items()
     ]
-    return {"taps": taps, "values": recorded[values].tolist() if values else None}
+    numbers = recorded[values].tolist() if values else None
+    return {"input_ids": inputs["input_ids"].tolist(), "taps": taps, "values": numbers}
 
 
 def run_a_fault(name: str, text: str) -> dict[str, Any]:
@@ -146,6 +153,7 @@ def judge(name: str, source: str) -> dict[str, Any]:
 
 VERBS: dict[str, Callable[..., Any]] = {
     "about": about,
+    "prepare": prepare,
     "fill_mask": fill_mask,
     "tape": tape,
     "run_fault": run_a_fault,

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shutil
 from pathlib import Path, PurePosixPath
+
+from nbconvert import MarkdownExporter
 
 SITE = Path(__file__).resolve().parent
 ROOT = SITE.parent
@@ -43,14 +46,13 @@ def stage(pages: Path, package: Path, values: dict[str, str]) -> None:
             target = pages / path.relative_to(ROOT / "docs")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
-    _stage_documents(pages)
+    _stage_documents(pages, [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *_tutorials(pages)])
     _stage_api(pages, package)
 
 
-def _stage_documents(pages: Path) -> None:
-    """The README, the documentation, and every file that one of them links to."""
-    waiting = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    seen = set(waiting)
+def _stage_documents(pages: Path, first: list[Path]) -> None:
+    """These files, and every file that one of them links to."""
+    waiting, seen = [*first], set(first)
     while waiting:
         path = waiting.pop()
         text, linked = _page(path)
@@ -59,6 +61,26 @@ def _stage_documents(pages: Path) -> None:
         target.write_text(text, encoding="utf-8")
         waiting += [one for one in linked if one not in seen]
         seen.update(linked)
+
+
+def _tutorials(pages: Path) -> list[Path]:
+    """The page of tutorials: executed notebooks, as they are, and programs, whose pages are yet to be written."""
+    notebooks, programs = (sorted((ROOT / "examples").rglob(f"*.{kind}")) for kind in ("ipynb", "py"))
+    lines = ["# Tutorials", ""]
+    for path in notebooks:
+        body, resources = MarkdownExporter().from_filename(str(path))
+        title = next((line.removeprefix("# ") for line in body.splitlines() if line.startswith("# ")), path.stem)
+        folder = pages / "tutorials" / path.stem
+        folder.mkdir(parents=True)
+        (folder / "index.md").write_text(body, encoding="utf-8")
+        for name, content in resources["outputs"].items():
+            (folder / name).write_bytes(content)
+        lines.append(f"* [{title}](tutorials/{path.stem}/index.md)")
+    for path in programs:
+        about = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem).splitlines()[0]
+        lines.append(f"* [{path.name}]({_place(path)}): {about}")
+    (pages / "tutorials.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
+    return programs
 
 
 def _place(path: Path) -> PurePosixPath:

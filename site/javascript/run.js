@@ -15,7 +15,7 @@ function make(tag, content = "", attributes = {}) {
 
 function table(caption, heads, rows) {
   const head = make("tr", heads.map((text) => make("th", text, { scope: "col" })));
-  return make("table", [make("caption", caption), make("thead", head), make("tbody", rows)]);
+  return make("table", [make("caption", caption), make("thead", head), make("tbody", rows)], { class: "spec-table" });
 }
 
 const percent = (p) => `${(100 * p).toPrecision(3)} %`;
@@ -123,10 +123,11 @@ function connect() {
 // -- start and stop --------------------------------------------------------------------------------------------------
 
 /** A choice whose text is put into a cell when it is made, and put back by the form's reset. */
-function choice(name, entries, area) {
+function choice(name, entries, area, first = entries[0]?.name) {
   const list = find(name);
   if (list.options.length || !entries.length) return; // the reader's text outlives a restart
   list.replaceChildren(...entries.map((entry) => make("option", entry.title ?? entry.name, { value: entry.name })));
+  list.value = first;
   if (!area) return;
   const fill = () => {
     area.value = entries[list.selectedIndex].source;
@@ -143,8 +144,8 @@ function choice(name, entries, area) {
 }
 
 function onReady({ detail: { versions, faults, editable, exercises, seconds } }) {
-  choice("spec-fault-name", faults);
-  choice("spec-cell-name", editable, find("spec-cell-source"));
+  choice("spec-fault-name", faults, null, "tanh-gelu");
+  choice("spec-cell-name", editable, find("spec-cell-source"), "layers.gelu");
   choice("spec-exercise-name", exercises, find("spec-exercise-source"));
   find("spec-exercises").hidden = exercises.length === 0;
   find("spec-forms").disabled = false;
@@ -154,6 +155,12 @@ function onReady({ detail: { versions, faults, editable, exercises, seconds } })
   status.textContent =
     `Ready after ${seconds.ready.toFixed(1)} s: roberta ${versions.roberta}, NumPy ${versions.numpy}, ` +
     `Python ${versions.python}, in this browser.`;
+  prepare();
+}
+
+/** Have the budgets of the sentence derived, while the reader still chooses a mistake. */
+function prepare() {
+  runtime.ask("prepare", { text: text() }).catch(() => {}); // whoever asks for an answer is told what is wrong
 }
 
 function onStopped({ detail }) {
@@ -175,5 +182,6 @@ if (status) {
     status.textContent = "Loading Python, NumPy, the package and its checkpoint …";
   });
   find("spec-start").addEventListener("click", () => runtime.start().catch(() => {})); // told by `stopped`
+  find("spec-text").addEventListener("change", prepare);
   find("spec-stop").addEventListener("click", () => runtime.stop("by you"));
 }
