@@ -13,7 +13,7 @@ FILE_LINK = re.compile(r"\[([^\]\n]+)\]\([^)#:\s]+\.py\)")
 
 
 class OurSections(Extension):
-    """Of one example griffe makes a note, of "Examples" it makes code; a link to a file means nothing on another page."""
+    """Of "Example" griffe makes a note, of "Examples" code; and a link to a file leads nowhere from another page."""
 
     def on_object(self, *, obj: Object, **kwargs: Any) -> None:  # noqa: D102  # griffe's
         if obj.docstring:

@@ -4,7 +4,6 @@ Nothing of the mathematics is here: the package computes, and this file puts que
 """
 
 from __future__ import annotations
-
 import __future__
 
 import inspect

@@ -1,0 +1,114 @@
+"""What runs in the browser, run here: the stand-ins beside the libraries, the cells, and the links of the pages."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors
+from roberta.dispatch import checkpoint
+from roberta.reference import layers
+from safetensors.numpy import save_file
+
+from .conftest import ROOT, SENTENCE
+
+WEIGHTS = Path(checkpoint.locate(checkpoint.DEFAULT_CHECKPOINT)) / "model.safetensors"
+
+
+def module(name: str):
+    """A file of `site`, which is no package."""
+    sys.path.insert(0, str(ROOT / "site"))
+    try:
+        return importlib.import_module(name)
+    finally:
+        sys.path.remove(str(ROOT / "site"))
+
+
+@pytest.fixture(scope="module")
+def spec():
+    return module("spec")
+
+
+def ask(spec, verb, **given):
+    return json.loads(spec.answer(verb, json.dumps(given)))
+
+
+# -- stand-ins ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_stand_in_reads_the_checkpoint_as_the_library_does():
+    path, stand_in = str(WEIGHTS), module("stand_ins").safe_open
+    with stand_in(path, framework="numpy") as found, safetensors.safe_open(path, framework="numpy") as expected:
+        assert found.keys() == sorted(expected.keys())
+        for name in found.keys():  # noqa: SIM118  # no mapping
+            np.testing.assert_array_equal(found.get_tensor(name), expected.get_tensor(name), strict=True)
+
+
+def test_the_stand_in_refuses_what_it_lacks(tmp_path):
+    stand_ins = module("stand_ins")
+    save_file({"x": np.array([1, 2], np.uint16)}, tmp_path / "x.safetensors")
+    with pytest.raises(stand_ins.SafetensorError, match=r"x: .* no U16"):
+        stand_ins.safe_open(str(tmp_path / "x.safetensors"), "numpy").get_tensor("x")
+    with pytest.raises(stand_ins.SafetensorError, match="'pt'"):
+        stand_ins.safe_open(str(WEIGHTS), "pt")
+
+
+def test_a_library_that_is_there_is_not_stood_in_for():
+    module("stand_ins").install()
+    assert importlib.import_module("safetensors") is safetensors
+
+
+# -- cells -------------------------------------------------------------------------------------------------------------
+
+
+def test_every_function_that_can_be_edited_is_run(spec):
+    """Each, where it does nothing but fail, stops the pass; and is itself again for the next one."""
+    for name in spec.EDITABLE:
+        head = f"def {name.partition('.')[2]}(*args, **names):\n    raise ZeroDivisionError('seen')"
+        assert ask(spec, "run_cell", name=name, source=head, text=SENTENCE)["error"] == {
+            "kind": "ZeroDivisionError",
+            "message": "seen",
+            "line": 2,
+        }
+    assert ask(spec, "run_cell", name=name, source=spec._source(name), text=SENTENCE)["value"]["first"] is None
+
+
+def test_a_cell_may_define_more_and_leaves_nothing_behind(spec):
+    before, code = dict(vars(layers)), layers.gelu.__code__
+    source = "half = 0.5\ndef tanh(x):\n    return x\ndef gelu(x, tap=None, *, more=1):\n    return half * tanh(x)"
+    value = ask(spec, "run_cell", name="layers.gelu", source=source, text=SENTENCE)["value"]
+    assert value["first"] == "roberta.encoder.layer.0.intermediate.output"
+    assert vars(layers) == before
+    assert layers.gelu.__code__ is code
+    assert layers.gelu.__kwdefaults__ is None
+
+
+def test_numbers_that_json_lacks_are_none_of_the_answer(spec):
+    source = "def gelu(x, tap=None):\n    return x * float('nan')"
+    value = ask(spec, "run_cell", name="layers.gelu", source=source, text=SENTENCE)["value"]
+    assert max(value["ratios"].values()) == 1e12
+    assert [word["probability"] for word in value["words"][0]] == [0.0] * 5
+
+
+def test_what_is_no_function_of_the_spec_is_refused(spec):
+    error = ask(spec, "run_cell", name="os.system", source="", text=SENTENCE)["error"]
+    assert "layers.gelu" in error["message"]
+    assert ask(spec, "fill_mask", text="none")["error"]["kind"] == "ValueError"
+
+
+# -- pages -------------------------------------------------------------------------------------------------------------
+
+
+def test_links_lead_to_the_pages_of_what_they_name():
+    pytest.importorskip("nbconvert", reason="pip install 'roberta[site]'")
+    staging = module("staging")
+    text, linked = staging._page(ROOT / "README.md")
+    assert "](source/reference/heads.py.md)" in text
+    assert "](checkpoints/austen.md)" in text
+    assert ROOT / "reference/heads.py" in linked
+    assert "](source/dispatch/model.py.md" in staging._page(ROOT / "docs/backends.md")[0]
+    assert staging._page(ROOT / "reference/heads.py")[0].startswith("# reference/heads.py\n")
