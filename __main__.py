@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from . import __version__
 from .audit_command import audit
+from .explain_command import explain
 from .terminal import console, progress
 
 if TYPE_CHECKING:
@@ -135,6 +136,9 @@ def check(
     forms: Annotated[str, typer.Option(help=FORMS)] = "plain,inference",
     variants: Annotated[bool, typer.Option(help="Check the decoder variants, too, with drawn weights.")] = True,
     gradients: Annotated[bool, typer.Option(help="Check the gradients, too, of the engines that train.")] = False,
+    device: Annotated[
+        str | None, typer.Option(help="Where the heads compute, such as cuda or gpu:0.", show_default=False)
+    ] = None,
     json: Annotated[Path | None, typer.Option(help="A file to write the report to.", show_default=False)] = None,
 ) -> None:
     """Hold every head on every engine against the spec.
@@ -149,10 +153,10 @@ def check(
     from .parity.forms import require_forms
     from .parity.gradients import trains
 
-    chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype}
+    chosen: dict[str, Any] = {"heads": require_heads(_split(heads)), "dtype": dtype, "device": device}
     wanted = _split(forms) or []
     require_forms(wanted)
-    names = engines(_split(backends), dtype)
+    names = engines(_split(backends), dtype, device)
     reports = [check_heads(checkpoint or DEFAULT_CHECKPOINT, names, **chosen, forms=wanted)]
     console().print(reports[0].table())
     reports += [check_variants(names, **chosen, forms=wanted)] if variants else []
@@ -206,6 +210,7 @@ def judge(
 
 
 app.command()(audit)
+app.command()(explain)
 
 
 @app.command()

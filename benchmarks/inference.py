@@ -111,6 +111,8 @@ def measure(work: Work) -> dict[str, Any]:
     import numpy as np
     import roberta
 
+    if work.engine not in PEERS:
+        import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  # see docs/speed.md: before Numba's threads
     roberta.RobertaForMaskedLM.on(work.engine)  # imports are not counted
     rate = peak()  # before there are peers, whose threads may be awake
     peers = PEERS.get(work.engine, torch_peers)(work)

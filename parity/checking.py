@@ -35,6 +35,7 @@ def check(
     heads: Sequence[str] | None = None,
     dtype: str = "float32",
     forms: Sequence[str] = USUAL,
+    device: str | None = None,
 ) -> Report:
     """Hold engines against the spec: every head of a checkpoint, on every engine, within a derived budget.
 
@@ -49,6 +50,8 @@ def check(
         dtype: the engines' precision. Engines that lack it are an error if named, else left out.
         forms: in which an engine computes, each with a row of its own: "plain", "inference" for what `for_inference`
             gives, "compiled" for what the compilers of its framework make of it, which takes minutes.
+        device: where the engines compute, as they call it: "cuda", "gpu:0"; None for each one's default. Engines that
+            lack it are an error if named, else left out.
 
     Returns:
         `Report`, with `.passed`, `.rows`, `.table()` and `.to_json()`.
@@ -66,11 +69,11 @@ def check(
     """
     require_heads(heads)  # before the frameworks are loaded, which takes seconds
     require_forms(forms)
-    names = engines(backends, dtype)
+    names = engines(backends, dtype, device)
     rows = [
         row
         for reference, weights in _references(checkpoint_or_model, heads)
-        for row in _check_head(reference, weights, _asked(reference), names, dtype, forms)
+        for row in _check_head(reference, weights, _asked(reference), names, dtype, forms, device)
     ]
     return Report(_title(checkpoint_or_model), dtype, tuple(rows))
 
@@ -122,8 +125,8 @@ def check_case(
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
-    """The engines that are meant, by their own names: those that are named, or all that are available.
+def engines(backends: Sequence[str] | None, dtype: str, device: str | None = None) -> list[str]:
+    """The engines that are meant, by their own names: those that are named, or all that are available there.
 
     Raises:
         ValueError: an unknown engine or dtype, or a named engine without this dtype.
@@ -141,7 +144,17 @@ def engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
                 raise ValueError(message.rstrip(". "))
         return names
     usable = [name for name, status in registry.available_backends().items() if status.is_available]
-    return [name for name in usable if dtype in registry.load(name).DTYPES]
+    able = [name for name in usable if dtype in registry.load(name).DTYPES]
+    there = [name for name in able if device is None or _has(name, device)]
+    if not there:
+        message = f"device: no engine that is available computes on {device!r}; `roberta backends` lists the devices"
+        raise ValueError(message)
+    return there
+
+
+def _has(name: str, device: str) -> bool:
+    """Whether an engine has a device, which may be named without its number."""
+    return any(device in (own, own.partition(":")[0]) for own in registry.load(name).devices())
 
 
 def _references(subject: Any, heads: Sequence[str] | None) -> list[tuple[Reference, str]]:
@@ -178,13 +191,19 @@ def _asked(reference: Reference) -> tuple[Probe, ...]:
 
 
 def _check_head(
-    reference: Reference, weights: str, probes: Sequence[Probe], names: Sequence[str], dtype: str, forms: Sequence[str]
+    reference: Reference,
+    weights: str,
+    probes: Sequence[Probe],
+    names: Sequence[str],
+    dtype: str,
+    forms: Sequence[str],
+    device: str | None = None,
 ) -> Iterator[Row]:
     """A row for each form of each engine's model."""
     keeper, head = Keeper(room=len(probes) + 1), reference.oracle.head
     rate = AUDIT_RATE / max(len(probes), 1)
     for name in names:
-        model = reference.oracle.to_backend(name, dtype=dtype)
+        model = reference.oracle.to_backend(name, dtype=dtype, device=device)
         for variant, form in forms_of(model, forms):
             if isinstance(form, str):
                 yield Row(head, name, weights, (), variant=variant, skipped=form)

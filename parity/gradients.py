@@ -62,7 +62,11 @@ class Slope(NamedTuple):
 
 
 def check_gradients(
-    backends: Sequence[str] | None = None, heads: Sequence[str] | None = None, dtype: str = "float64", **config: Any
+    backends: Sequence[str] | None = None,
+    heads: Sequence[str] | None = None,
+    dtype: str = "float64",
+    device: str | None = None,
+    **config: Any,
 ) -> Report:
     """Hold the gradients of engines against finite differences of the spec, on a small drawn model of each head.
 
@@ -70,6 +74,7 @@ def check_gradients(
         backends: engines; None for all that are available and have gradients.
         heads: None for all seven.
         dtype: the engines' precision.
+        device: where, as in `check`.
         **config: fields of the configuration, such as `is_decoder=True`.
 
     Returns:
@@ -83,17 +88,19 @@ def check_gradients(
         True
     """
     cases = [draw_case(head, 0, **config) for head in require_heads(heads)]
-    names = _training_engines(backends, dtype)
-    rows = [row for case in cases for row in check_case_gradients(case, names, dtype)]
+    names = _training_engines(backends, dtype, device)
+    rows = [row for case in cases for row in check_case_gradients(case, names, dtype, device)]
     return Report("gradients", dtype, tuple(rows))
 
 
-def check_case_gradients(case: Case, backends: Sequence[str], dtype: str = "float64") -> list[Row]:
+def check_case_gradients(
+    case: Case, backends: Sequence[str], dtype: str = "float64", device: str | None = None
+) -> list[Row]:
     """The rows of `check_gradients` of one case, on named engines."""
     expected = slopes(case, dtype)
     rows: list[Row] = []
     for name in backends:
-        model = FACES[case.head].on(name)(case.config, dtype=dtype, state=case.state).train(False)
+        model = FACES[case.head].on(name)(case.config, dtype=dtype, device=device, state=case.state).train(False)
         found = model.engine.gradients(model, case.inputs)
         rows.append(Row(case.head, name, "drawn", tuple(compare_gradients(found, expected))))
     return rows
@@ -104,8 +111,8 @@ def trains(backend: str) -> bool:
     return hasattr(registry.load(backend), "gradients")
 
 
-def _training_engines(backends: Sequence[str] | None, dtype: str) -> list[str]:
-    names = engines(backends, dtype)
+def _training_engines(backends: Sequence[str] | None, dtype: str, device: str | None) -> list[str]:
+    names = engines(backends, dtype, device)
     if backends is None:
         return [name for name in names if trains(name)]
     for name in names:

@@ -17,8 +17,12 @@ import numpy as np
 
 from ..reference.layers import Array
 from .arithmetic import ONE_ROUNDING
-from .distributions import fdtri, psi, stdtrit
-from .distributions import zeta as zeta  # pyright: ignore[reportUnknownVariableType]
+from .distributions import (
+    fdtri,
+    psi,
+    stdtrit,
+    zeta,  # pyright: ignore[reportUnknownVariableType]
+)
 
 #: The standard deviation of a rounding where all mantissas are 1, u / sqrt(3), over that of the average mantissa.
 COARSEST = 1.0 / (math.sqrt(3.0) * ONE_ROUNDING)

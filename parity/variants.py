@@ -84,6 +84,7 @@ def check_variants(
     heads: Sequence[str] | None = None,
     dtype: str = "float32",
     forms: Sequence[str] = USUAL,
+    device: str | None = None,
 ) -> Report:
     """Hold every decoder variant on every engine against the spec, within the derived budget.
 
@@ -95,6 +96,7 @@ def check_variants(
         heads: None for all that can be decoders.
         dtype: the engines' precision.
         forms: in which an engine computes, as in `check`; none is compiled here.
+        device: where, as in `check`.
 
     Returns:
         `Report` with a row for each variant, head, engine and form.
@@ -107,21 +109,26 @@ def check_variants(
         True
     """
     require_forms(forms)
-    wanted, names = require_heads(heads), engines(backends, dtype)
+    wanted, names = require_heads(heads), engines(backends, dtype, device)
     chosen = [(variant, head) for variant in VARIANTS for head in variant.heads if head in wanted]
-    rows = [row for pair in chosen for row in check_variant(*pair, names, dtype, forms)]
+    rows = [row for pair in chosen for row in check_variant(*pair, names, dtype, forms, device)]
     return Report("decoder variants", dtype, tuple(rows))
 
 
 def check_variant(
-    variant: Variant, head: str, backends: Sequence[str], dtype: str = "float32", forms: Sequence[str] = USUAL
+    variant: Variant,
+    head: str,
+    backends: Sequence[str],
+    dtype: str = "float32",
+    forms: Sequence[str] = USUAL,
+    device: str | None = None,
 ) -> Iterator[Row]:
     """The rows of one variant of a head, one for each engine and form."""
     case = variant.case(head)
     oracle = FACES[head].on("numpy")(case.config, dtype="float64", state=case.state)
     permitted, _ = budgets(oracle, case.inputs, dtype)
     for name in backends:
-        model = FACES[head].on(name)(case.config, dtype=dtype, state=case.state).train(False)
+        model = FACES[head].on(name)(case.config, dtype=dtype, device=device, state=case.state).train(False)
         for form, subject in models_of(model, forms):
             found = _split(subject, case, permitted) if variant.is_cached else _whole(subject, case, permitted)
             yield Row(head, name, "drawn", tuple(found), variant=", ".join(filter(None, (variant.name, form))))

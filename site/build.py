@@ -20,6 +20,7 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+from roberta.teaching.pages import explain
 from staging import stage
 
 SITE = Path(__file__).resolve().parent
@@ -27,6 +28,10 @@ ROOT = SITE.parent
 BUILD = ROOT / "build"
 VENDOR, WHEEL, OUT = BUILD / "vendor", BUILD / "wheel", BUILD / "site"
 
+SENTENCE = (
+    "It is a truth universally acknowledged, that a single man in possession of a good fortune, "
+    "must be in want of a <mask>."
+)
 #: The release whose lock file names the wheels of `wheels.txt`.
 PYODIDE = "314.0.4"
 PYODIDE_SHA512 = "fMexKS5P/s8iTjczevLUv/aWq9i5yaGvBTpBW6gM+nzDNelfPpREma/xdDK2AAGebAuKnBJk7fyVP6RBlz4btg=="
@@ -42,9 +47,24 @@ def main() -> None:
     runtime = gather_runtime(wheel)
     megabytes = round(sum(path.stat().st_size for path in runtime.iterdir()) / 1e6)
     stage(BUILD / "pages", WHEEL / "roberta", {"@MEGABYTES@": str(megabytes)})
-    run("python", "-m", "mkdocs", "build", "--config-file", SITE / "mkdocs.yml")
+    (BUILD / "pages/explain.html").write_text(explanation(), encoding="utf-8")
+    run("python", "-m", "mkdocs", "build", "--config-file", SITE / "mkdocs.yml", cwd=WHEEL)  # paths are told from there
     shutil.copytree(runtime, OUT / "runtime")
     print(f"{OUT}: serve it with  python -m http.server --directory {OUT.relative_to(ROOT)}  ({megabytes} MB to run)")
+
+
+def explanation() -> str:
+    """The page of `roberta explain`, allowed to load the worker beside it, and nothing else."""
+    page = explain(SENTENCE)
+    for what, more in {
+        "script-src '": "worker-src 'self'; script-src 'self' '",
+        "</head>": '<script type="module" src="javascript/runtime.js"></script>\n</head>',
+    }.items():
+        if page.count(what) != 1:
+            message = f"the explanation page: required {what!r} once, found it {page.count(what)} times"
+            raise SystemExit(message)
+        page = page.replace(what, more)
+    return page
 
 
 def own_wheel() -> Path:
@@ -126,7 +146,7 @@ def require(is_so: bool, name: str, where: Path) -> None:
         raise SystemExit(message)
 
 
-def run(*command: str | Path) -> None:
+def run(*command: str | Path, cwd: Path = ROOT) -> None:
     """Run a program, "python" being this one; its failure ends the build, and then what it printed is shown."""
     program = sys.executable if command[0] == "python" else shutil.which(command[0])
     if program is None:
@@ -134,7 +154,7 @@ def run(*command: str | Path) -> None:
         raise SystemExit(message)
     environment = {**os.environ, "NO_MKDOCS_2_WARNING": "1"}
     result = subprocess.run(  # noqa: S603  # written above
-        [program, *command[1:]], check=False, cwd=ROOT, env=environment, capture_output=True, text=True
+        [program, *command[1:]], check=False, cwd=cwd, env=environment, capture_output=True, text=True
     )
     if result.returncode:
         message = f"{' '.join(map(str, command))}\n{result.stdout}{result.stderr}"

@@ -105,9 +105,8 @@ def _page(path: Path) -> tuple[str, list[Path]]:
         target = _target((path.parent / match[1]).resolve())
         if target is None:
             return match[0]
-        if target.parent.is_relative_to(ROOT / "docs") and target.suffix != ".md":
-            return match[0]  # a picture, copied beside the pages
-        linked.append(target)
+        if not target.is_relative_to(ROOT / "docs") or target.suffix == ".md":  # else it is copied beside the pages
+            linked.append(target)
         address = os.path.relpath(_place(target), _place(path).parent).replace(os.sep, "/")
         return f"]({address}{match[2] or ''})"
 

@@ -269,6 +269,7 @@ def test_the_wheel_holds_every_folder_of_the_package_and_its_data(wheel):
     expected = {f"{PACKAGE}/{relative(path)}" for path in FILES}
     data = [ROOT / "py.typed", *(ROOT / "checkpoints/austen").iterdir()]
     data += [ROOT / "parity/reports/audit.html.jinja", ROOT / "parity/reports/audit.schema.json"]
+    data += [ROOT / "teaching/page" / f"page.{kind}" for kind in ("html.jinja", "css", "js")]
     expected |= {f"{PACKAGE}/{relative(path)}" for path in data}
     inside = {name for name in names if name.startswith(f"{PACKAGE}/")}
     assert inside == expected

@@ -1,8 +1,8 @@
 """The inference form: the same encoder on the real tokens of a batch, one after the other, without their padding.
 
 Read it beside `encoder.py`: the same steps on (n, D) in place of (B, T, D), where n counts the tokens of `Flat`. Dense
-layers are laid out once (`products`); query, key and value are one product; attention is PyTorch's fused kernel, row by
-row; the last layer is computed for the tokens whose vectors are wanted.
+layers are laid out once (`products`); query, key and value are one product; attention is PyTorch's fused kernel,
+of rows without padding (`rows`); the last layer is computed for the tokens whose vectors are wanted.
 """
 
 from __future__ import annotations
@@ -27,29 +27,8 @@ from .frozen import Watch, require_known
 from .layers import ACTIVATIONS
 from .padded import padded_body
 from .products import Dense, dense
+from .rows import ByRow, Together, attention_of
 from .weights import is_tracing
-
-
-class Run(NamedTuple):
-    """Rows that lie one behind the other and are of one size, so that one call of the kernel does them all.
-
-    Attributes:
-        queries: where their first query is.
-        tokens: where their first token is.
-        row_count: how many rows.
-        query_count: how many queries each row has.
-        token_count: how many tokens; the first `key_count` are keys.
-        key_count: how many keys.
-        is_uniform: whether each query looks at all keys alike.
-    """
-
-    queries: int
-    tokens: int
-    row_count: int
-    query_count: int
-    token_count: int
-    key_count: int
-    is_uniform: bool
 
 
 class Wanted(NamedTuple):
@@ -58,12 +37,12 @@ class Wanted(NamedTuple):
     Attributes:
         order: (w,) their places in the flat order, row by row.
         back: (w,) from that order to the one that was asked for.
-        runs: of rows, with these tokens as queries.
+        mix: attention, with these tokens as queries.
     """
 
     order: Tensor
     back: Tensor
-    runs: list[Run]
+    mix: ByRow | Together
 
 
 class Norm:
@@ -158,12 +137,12 @@ class Layer:
         self.output_norm = Norm(module.output.LayerNorm, dtype)
         self.hidden_act = config.hidden_act
 
-    def attention(self, x: Tensor, runs: list[Run], wanted: Wanted | None) -> Tensor:
+    def attention(self, x: Tensor, mix: ByRow | Together, wanted: Wanted | None) -> Tensor:
         """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o)."""
         own, asking = self.self_attention, x if wanted is None else x[wanted.order]  # m D
         *query, key, value = own.keys_and_values(x)  # n H K
         query = query[0] if query else own.queries(asking)  # m H K
-        mixed = _mixed(query, key, value, runs if wanted is None else wanted.runs)  # m HK
+        mixed = mix(query, key, value) if wanted is None else wanted.mix(query, key, value)  # m HK
         return own.ended(mixed, asking)  # m D
 
     def feed_forward(self, x: Tensor) -> Tensor:
@@ -174,9 +153,9 @@ class Layer:
             activated = ACTIVATIONS[self.hidden_act](self.intermediate(x))  # pyright: ignore[reportCallIssue]  # n F
         return self.output_norm(self.output.plus(activated, x))  # n D
 
-    def __call__(self, x: Tensor, runs: list[Run], wanted: Wanted | None = None) -> Tensor:
+    def __call__(self, x: Tensor, mix: ByRow | Together, wanted: Wanted | None = None) -> Tensor:
         """(n, D) -> (n, D), or (w, D)."""
-        y = self.feed_forward(self.attention(x, runs, wanted))  # m D
+        y = self.feed_forward(self.attention(x, mix, wanted))  # m D
         return y if wanted is None else y[wanted.back]  # w D
 
     @property
@@ -292,12 +271,13 @@ class Inference:
         """Embeddings and all layers: the last vectors, and those before."""
         x = self.embeddings(inputs, places)  # n D
         states = [x]
-        runs, wanted = _runs(flat.starts, flat.starts, flat), _wanted(flat, x.device)
+        where = (x.device, self.dtype, self.config.head_size)
+        mix, wanted = attention_of(flat.starts, flat, *where), _wanted(flat, *where)
         for layer in self.layers[:-1]:
-            x = layer(x, runs)  # n D
+            x = layer(x, mix)  # n D
             states.append(x)
         if self.layers:
-            x = self.layers[-1](x, runs, wanted)  # n D, or w D
+            x = self.layers[-1](x, mix, wanted)  # n D, or w D
             states.append(x)
         elif wanted is not None:
             x = x[wanted.order][wanted.back]  # w D
@@ -324,49 +304,16 @@ class Inference:
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
-def _mixed(query: Tensor, key: Tensor, value: Tensor, runs: list[Run]) -> Tensor:
-    """concat_h(softmax(q k' / sqrt(K)) v), of each row by itself: queries (m, H, K), keys (n, H, K) -> (m, HK)."""
-    m, H, K = query.shape
-    mixed = query.new_empty(m, H, K)
-    for run in runs:
-        g, end = run.row_count, run.queries + run.row_count * run.query_count
-        q = query[run.queries : end].view(g, run.query_count, H, K).transpose(1, 2)  # g H t K
-        tokens = slice(run.tokens, run.tokens + g * run.token_count)
-        k, v = (
-            part[tokens].view(g, run.token_count, H, K)[:, : run.key_count].transpose(1, 2) for part in (key, value)
-        )  # g H s K
-        found = F.scaled_dot_product_attention(torch.zeros_like(q) if run.is_uniform else q, k, v)  # g H t K
-        mixed[run.queries : end].view(g, run.query_count, H, K).copy_(found.transpose(1, 2))
-    return mixed.view(m, H * K)
-
-
-def _runs(query_starts: Any, starts: Any, flat: Flat) -> list[Run]:
-    """Neighbouring rows of one size together; rows without a query are left out."""
-    runs: list[Run] = []
-    columns = (query_starts[:-1], np.diff(query_starts), starts[:-1], flat.counts, flat.key_counts, flat.is_uniform)
-    for queries, query_count, tokens, token_count, key_count, is_uniform in zip(*columns, strict=True):
-        if not query_count:
-            continue
-        sizes = (int(query_count), int(token_count), int(key_count))
-        own = Run(int(queries), int(tokens), 1, *sizes, is_uniform=bool(is_uniform))
-        last = runs[-1] if runs else own
-        if runs and last.tokens + last.row_count * last.token_count == own.tokens and last[3:] == own[3:]:
-            runs[-1] = last._replace(row_count=last.row_count + 1)
-        else:
-            runs.append(own)
-    return runs
-
-
-def _wanted(flat: Flat, device: torch.device) -> Wanted | None:
+def _wanted(flat: Flat, device: torch.device, dtype: torch.dtype, head_size: int) -> Wanted | None:
     """The wanted tokens row by row, and the way back."""
     if flat.wanted is None:
         return None
     row = np.searchsorted(flat.starts, flat.wanted, side="right") - 1  # w
     order = np.argsort(row, kind="stable")  # w
     counts = np.bincount(row, minlength=flat.shape[0])  # B
-    runs = _runs(np.concatenate([[0], counts.cumsum()]), flat.starts, flat)
+    mix = attention_of(np.concatenate([[0], counts.cumsum()]), flat, device, dtype, head_size)
     chosen, back = (torch.from_numpy(part).to(device) for part in (flat.wanted[order], np.argsort(order)))
-    return Wanted(chosen, back, runs)
+    return Wanted(chosen, back, mix)
 
 
 def _dense(module: nn.Linear, dtype: torch.dtype) -> Dense:

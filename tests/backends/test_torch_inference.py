@@ -7,18 +7,21 @@ import dataclasses
 import gc
 import weakref
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
 import roberta
 import torch
-from roberta.backends.pytorch import products
+from roberta.backends.arrays.flat import Flat, flat_batch
+from roberta.backends.pytorch import products, rows
 from roberta.backends.pytorch.products import Dense, Packed, dense, keeps_bits
 from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.probes.real_tokens import judged
 from roberta.parity.tolerances import budgets, flat_outputs
+from roberta.reference.inputs import Inputs
 from torch import Tensor, nn
 
 CASE = draw_case("masked_lm", 5)
@@ -353,3 +356,64 @@ def test_masks_of_three_axes(model: Any) -> None:
         model.for_inference(keep_weights=False)(ids, attention_mask=mask),
         inputs={"input_ids": ids, "attention_mask": mask},
     )
+
+
+# -- rows of any sizes in one call -------------------------------------------------------------------------------------
+
+CPU = torch.device("cpu")
+SHOWN = np.arange(9) < np.array([9, 4, 0, 1, 0, 6])[:, None]
+SHOWN[5, 0] = False  # a first token that looks, and is not looked at
+ASKED = np.array([[0, 2], [5, 0], [5, 8], [1, 1], [3, 3]])
+
+
+def row_by_row(query: Tensor, key: Tensor, value: Tensor, starts: tuple[Tensor, ...], most: tuple[int, int]) -> Tensor:
+    """What the accelerator's kernel is to compute, as the equation says it."""
+    found = []
+    for (a, b), (c, d) in zip(*map(pairwise, starts), strict=True):
+        assert 0 < b - a <= most[0]
+        assert 0 < d - c <= most[1]
+        scores = torch.einsum("thk,shk->hts", query[a:b], key[c:d]) / query.shape[-1] ** 0.5
+        found.append(torch.einsum("hts,shk->thk", scores.softmax(-1), value[c:d]))
+    return torch.cat(found)
+
+
+@pytest.mark.parametrize("head", ["masked_lm", "sequence_classification", "positions"])
+def test_all_rows_in_one_call_are_each_row_by_itself(head: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "kernel", row_by_row)
+    asked = ASKED if head == "positions" else None
+    name = "masked_lm" if head == "positions" else head
+    flat = flat_batch(name, Inputs(np.ones(SHOWN.shape, np.int64), positions=asked), SHOWN)
+    batches = [flat.starts]
+    if flat.wanted is not None:
+        row = np.searchsorted(flat.starts, np.sort(flat.wanted), side="right") - 1
+        batches.append(np.concatenate([[0], np.bincount(row, minlength=len(SHOWN)).cumsum()]))
+    for query_starts in batches:
+        generator = torch.Generator().manual_seed(0)
+        query = torch.randn(query_starts[-1], 2, 8, generator=generator, dtype=torch.float64)
+        stacked = torch.randn(len(flat.places), 2, 2, 8, generator=generator, dtype=torch.float64)
+        together = rows.Together(query_starts, flat, CPU)(query, *stacked.unbind(1))
+        torch.testing.assert_close(together, rows.ByRow(query_starts, flat)(query, *stacked.unbind(1)))
+
+
+def test_a_kernel_for_rows_of_any_sizes_is_tried_with_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = rows.keeps_bits.__wrapped__
+    assert not tried(torch.float32, CPU, 64)  # there is none for the processor
+    monkeypatch.setattr(rows, "kernel", row_by_row)
+    assert all(tried(dtype, CPU, 64) for dtype in rows.PRECISIONS)
+
+    def in_tf32(query: Tensor, key: Tensor, value: Tensor, *where: Any) -> Tensor:
+        narrow = (value.view(torch.int32) & ~0x1FFF).view(torch.float32)
+        return row_by_row(query, key, narrow, *where)
+
+    def mixes_rows(query: Tensor, key: Tensor, value: Tensor, starts: Any, most: Any) -> Tensor:
+        return row_by_row(query, key, value, tuple(part[[0, -1]] for part in starts), (len(query), len(key)))
+
+    for wrong in (in_tf32, mixes_rows):
+        monkeypatch.setattr(rows, "kernel", wrong)
+        assert not tried(torch.float32, CPU, 64)
+
+
+def test_rows_of_one_size_are_left_to_pytorch() -> None:
+    flat = Flat((2, 3), np.arange(6), np.array([0, 3, 6]), np.array([3, 3]), np.zeros(2, bool), None)
+    where = (torch.device("cuda"), torch.float16, 64)
+    assert isinstance(rows.attention_of(flat.starts, flat, *where), rows.ByRow)

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import http.server
+import shutil
+import subprocess
+import sys
+import threading
 import time
-from typing import Any
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,9 +21,13 @@ from roberta.dispatch import checkpoint
 from roberta.teaching.departures import TapBudgets
 from roberta.teaching.faults import faults_of, run_fault
 
-from .conftest import SENTENCE
-
 pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SENTENCE = (
+    "It is a truth universally acknowledged, that a single man in possession of a good fortune, "
+    "must be in want of a <mask>."
+)
 
 #: Targets, in seconds, on a machine that does other things, too.
 READY, SWITCH = 15.0, 0.5
@@ -25,6 +38,45 @@ HOSTILE = {
     "bidi marks": "She \u202eetorw\u202c a <mask> \u05d0\u05d1\u200f.",
     "emoji": "The 👩‍👩‍👧‍👦 went to 🏳️‍🌈 <mask> 𝔖.",
 }
+
+
+class Handler(http.server.SimpleHTTPRequestHandler):
+    """What any static host does, with the types that scripts and WebAssembly are loaded under."""
+
+    extensions_map: ClassVar = {
+        **http.server.SimpleHTTPRequestHandler.extensions_map,
+        ".wasm": "application/wasm",
+        ".mjs": "text/javascript",
+    }
+
+    def log_message(self, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def built(chromium) -> Path:
+    """The folder of the site, built anew; not where nobody could look at it."""
+    needed = {"npm": shutil.which("npm"), "mkdocs": find_spec("mkdocs"), "nbconvert": find_spec("nbconvert")}
+    missing = [name for name, found in needed.items() if not found]
+    if missing:
+        pytest.skip(f"needs {', '.join(missing)}: apt-get install npm; pip install 'roberta[site]'")
+    result = subprocess.run(  # noqa: S603  # our own
+        [sys.executable, ROOT / "site/build.py"], capture_output=True, text=True, check=False, timeout=240
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return ROOT / "build/site"
+
+
+@pytest.fixture(scope="module")
+def address(built: Path) -> Iterator[str]:
+    """Where the site is served."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Handler, directory=built))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
 
 
 class Visit:
@@ -276,6 +328,21 @@ def test_nothing_is_wider_than_the_window(started, width):
     started.submit("spec-fault")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     page.set_viewport_size({"width": 1280, "height": 900})
+
+
+def test_the_explanation_runs_its_mistakes_here(chromium, address):
+    """The recorded page, beside the package: the same mistake, made by the package in the browser."""
+    visit = Visit(chromium, address)
+    page = visit.page
+    page.goto(f"{address}/explain.html")
+    assert page.is_visible("#live")
+    page.check("input[name=fault] >> nth=3")
+    page.click("#live")
+    page.wait_for_function("document.querySelector('#fault-caption').textContent !== 'Running …'", timeout=60_000)
+    assert "did not run" not in page.inner_text("#fault-caption")
+    assert any(url.endswith("pyodide.asm.wasm") for url in visit.requests)
+    assert visit.complaints == []
+    visit.context.close()
 
 
 def test_a_file_that_is_missing_is_told(chromium, address):

@@ -14,8 +14,8 @@ from roberta.dispatch import checkpoint
 from roberta.reference import layers
 from safetensors.numpy import save_file
 
-from .conftest import ROOT, SENTENCE
-
+ROOT = Path(__file__).resolve().parent.parent.parent
+SENTENCE = "He was the eldest <mask> of a clergyman, and had no fortune of his own."
 WEIGHTS = Path(checkpoint.locate(checkpoint.DEFAULT_CHECKPOINT)) / "model.safetensors"
 
 
