@@ -70,7 +70,7 @@ function form(id, ask, show) {
       const where = error.line ? `line ${error.line}: ` : "";
       const kind = ["Error", "CellError"].includes(error.name) ? "" : `${error.name}: `;
       output.replaceChildren(make("p", `${where}${kind}${error.message}`, { class: "spec-error" }));
-      status.textContent = output.textContent;
+      if (status.dataset.state === "ready") status.textContent = output.textContent; // else it says that it was ended
       if (error.line) select(element.querySelector("textarea"), error.line);
     }
     element.removeAttribute("aria-busy");
