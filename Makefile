@@ -19,7 +19,7 @@ SENTENCE := It is a truth universally acknowledged, that a single man in possess
 must be in want of a <mask>.
 ENGINES := numba torch tensorflow flax
 comma := ,
-SOURCES := $(filter-out tests/% examples/% benchmarks/%,$(wildcard *.py */*.py */*/*.py checkpoints/austen/*))
+SOURCES := $(filter-out tests/% examples/% benchmarks/% site/% build/%,$(wildcard *.py */*.py */*/*.py checkpoints/austen/*))
 
 # $(call install,folder,what): an environment with exactly the pinned versions. Left-overs of an earlier build would
 # find their way into the installed package.
