@@ -11,7 +11,7 @@ import io
 import json
 import linecache
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from functools import cache
@@ -85,7 +85,7 @@ def prepare(text: str) -> None:
 def tape(text: str, values: str = "") -> dict[str, Any]:
     """The ids of a text, and every value of its pass: shape and size; of the one that is named, the numbers."""
     inputs = _inputs(text)
-    recorded = _model().tape(**inputs)
+    recorded: Any = _model().tape(**inputs)
     taps = [
         {"name": name, "shape": list(value.shape), "rms": float(np.sqrt(np.mean(np.square(value, dtype=np.float64))))}
         for name, value in recorded.items()
@@ -189,7 +189,7 @@ def executed(source: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 @contextmanager
-def edited(module: ModuleType, name: str, source: str) -> Iterator[None]:
+def edited(module: ModuleType, name: str, source: str) -> Generator[None]:
     """Let a function of the spec have another body, for everybody who has imported it.
 
     The function itself stays, and is given the other one's code: the tables and modules that hold it need not be known.
@@ -215,7 +215,7 @@ def edited(module: ModuleType, name: str, source: str) -> Iterator[None]:
 
 
 @contextmanager
-def _cell_errors() -> Iterator[None]:
+def _cell_errors() -> Generator[None]:
     """Errors with the line of the cell in which they arose."""
     try:
         yield
@@ -276,7 +276,7 @@ def _best(logits: Any) -> list[dict[str, Any]]:
 
 
 def _exercises() -> list[dict[str, str]]:
-    """Those of the package, if it has any."""
+    """Those of the package, if it has any: each has a name, that of the function, a text, and a start to go on from."""
     if find_spec(EXERCISES) is None:
         return []
     found = import_module(EXERCISES)

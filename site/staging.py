@@ -14,6 +14,8 @@ SITE = Path(__file__).resolve().parent
 ROOT = SITE.parent
 #: The address of a link in Markdown, and the place in it; not of a picture's or another host's.
 LINK = re.compile(r"\]\(([^)\s#:]+)(#[^)\s]*)?\)")
+#: Where notebooks lie, if there are any.
+NOTEBOOKS = ("docs", "examples", "notebooks")
 #: Room of the package -> what its page says first. Of the other rooms the names are not for callers.
 ROOMS = {
     "reference": "The specification: every function of the forward pass, and the tables it reads.",
@@ -65,7 +67,8 @@ def _stage_documents(pages: Path, first: list[Path]) -> None:
 
 def _tutorials(pages: Path) -> list[Path]:
     """The page of tutorials: executed notebooks, as they are, and programs, whose pages are yet to be written."""
-    notebooks, programs = (sorted((ROOT / "examples").rglob(f"*.{kind}")) for kind in ("ipynb", "py"))
+    notebooks = sorted(path for folder in NOTEBOOKS for path in (ROOT / folder).rglob("*.ipynb"))
+    programs = sorted((ROOT / "examples").glob("*.py"))
     lines = ["# Tutorials", ""]
     for path in notebooks:
         body, resources = MarkdownExporter().from_filename(str(path))

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+from dataclasses import dataclass
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -100,6 +103,48 @@ def test_what_is_no_function_of_the_spec_is_refused(spec):
     assert ask(spec, "fill_mask", text="none")["error"]["kind"] == "ValueError"
 
 
+# -- exercises ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What `judge` of the exercises returns, as far as the page knows it."""
+
+    passed: bool
+
+    def __str__(self) -> str:
+        return "as it should be" if self.passed else "not zero at zero"
+
+
+@pytest.fixture
+def exercises(spec, monkeypatch):
+    """A package with one exercise."""
+    found = ModuleType(spec.EXERCISES)
+    found.__spec__ = ModuleSpec(spec.EXERCISES, None)
+    found.EXERCISES = (SimpleNamespace(name="gelu", text="Write it.", start="def gelu(x):\n    ..."),)
+    found.judge = lambda name, function: Verdict(function(np.zeros(1))[0] == 0)
+    monkeypatch.setitem(sys.modules, spec.EXERCISES, found)
+    return found
+
+
+def test_an_exercise_is_offered_and_judged(spec, exercises):
+    offered = ask(spec, "about")["value"]["exercises"]
+    assert offered == [{"name": "gelu", "text": "Write it.", "source": "def gelu(x):\n    ..."}]
+    right, wrong = "def gelu(x):\n    print(len(x))\n    return np.tanh(x)", "def gelu(x):\n    return x + 1"
+    assert ask(spec, "judge", name="gelu", source=right)["value"] == {
+        "passed": True,
+        "verdict": "as it should be",
+        "printed": "1\n",
+    }
+    assert ask(spec, "judge", name="gelu", source=wrong)["value"]["passed"] is False
+
+
+def test_what_is_no_answer_to_an_exercise_is_told(spec, exercises):
+    assert "define a function gelu; it defines f" in ask(spec, "judge", name="gelu", source="f = 1")["error"]["message"]
+    error = ask(spec, "judge", name="gelu", source="def gelu(x):\n    return x.nothing")["error"]
+    assert (error["kind"], error["line"]) == ("AttributeError", 2)
+
+
 # -- pages -------------------------------------------------------------------------------------------------------------
 
 
@@ -112,3 +157,16 @@ def test_links_lead_to_the_pages_of_what_they_name():
     assert ROOT / "reference/heads.py" in linked
     assert "](source/dispatch/model.py.md" in staging._page(ROOT / "docs/backends.md")[0]
     assert staging._page(ROOT / "reference/heads.py")[0].startswith("# reference/heads.py\n")
+
+
+def test_a_notebook_becomes_a_tutorial(tmp_path, monkeypatch):
+    nbformat = pytest.importorskip("nbformat", reason="pip install 'roberta[site]'")
+    staging, new = module("staging"), nbformat.v4
+    output = new.new_output("stream", text="<b>seen</b>\n")
+    cells = [new.new_markdown_cell("# By hand"), new.new_code_cell("print(1)", outputs=[output])]
+    (tmp_path / "docs").mkdir()
+    nbformat.write(new.new_notebook(cells=cells), tmp_path / "docs/hand.ipynb")
+    monkeypatch.setattr(staging, "ROOT", tmp_path)
+    assert staging._tutorials(tmp_path / "pages") == []
+    assert "* [By hand](tutorials/hand/index.md)" in (tmp_path / "pages/tutorials.md").read_text()
+    assert "print(1)" in (tmp_path / "pages/tutorials/hand/index.md").read_text()
