@@ -44,7 +44,7 @@ def stage(pages: Path, package: Path, values: dict[str, str]) -> None:
             text = text.replace(name, value)
         (pages / path.name).write_text(text, encoding="utf-8")
     for path in sorted((ROOT / "docs").rglob("*")):
-        if path.is_file() and path.suffix != ".md":
+        if path.is_file() and path.suffix not in {".md", ".ipynb"}:
             target = pages / path.relative_to(ROOT / "docs")
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(path, target)
@@ -57,10 +57,12 @@ def _stage_documents(pages: Path, first: list[Path]) -> None:
     waiting, seen = [*first], set(first)
     while waiting:
         path = waiting.pop()
-        text, linked = _page(path)
+        text, linked, pictures = _page(path)
         target = pages / _place(path)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text, encoding="utf-8")
+        for name, content in pictures.items():
+            (target.parent / name).write_bytes(content)
         waiting += [one for one in linked if one not in seen]
         seen.update(linked)
 
@@ -71,19 +73,13 @@ def _tutorials(pages: Path) -> list[Path]:
     programs = sorted((ROOT / "examples").glob("*.py"))
     lines = ["# Tutorials", ""]
     for path in notebooks:
-        body, resources = MarkdownExporter().from_filename(str(path))
-        title = next((line.removeprefix("# ") for line in body.splitlines() if line.startswith("# ")), path.stem)
-        folder = pages / "tutorials" / path.stem
-        folder.mkdir(parents=True)
-        (folder / "index.md").write_text(body, encoding="utf-8")
-        for name, content in resources["outputs"].items():
-            (folder / name).write_bytes(content)
-        lines.append(f"* [{title}](tutorials/{path.stem}/index.md)")
+        titles = [line.removeprefix("# ") for line in _page(path)[0].splitlines() if line.startswith("# ")]
+        lines.append(f"* [{[*titles, path.stem][0]}]({_place(path)})")
     for path in programs:
         about = (ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or path.stem).splitlines()[0]
         lines.append(f"* [{path.name}]({_place(path)}): {about}")
     (pages / "tutorials.md").write_text("\n".join([*lines, ""]), encoding="utf-8")
-    return programs
+    return [*notebooks, *programs]
 
 
 def _place(path: Path) -> PurePosixPath:
@@ -91,29 +87,36 @@ def _place(path: Path) -> PurePosixPath:
     inside = PurePosixPath(path.relative_to(ROOT).as_posix())
     if inside.name == "README.md":
         return PurePosixPath("index.md") if inside.parent == PurePosixPath() else inside.parent.with_suffix(".md")
+    if inside.suffix == ".ipynb":
+        return PurePosixPath("tutorials", inside.stem, "index.md")
     if inside.parts[0] == "docs":
         return PurePosixPath(*inside.parts[1:])
     return inside if inside.suffix == ".md" else PurePosixPath("source", f"{inside}.md")
 
 
-def _page(path: Path) -> tuple[str, list[Path]]:
-    """The page of a file, and the files it links to that need a page."""
-    text = path.read_text(encoding="utf-8")
-    if path.suffix != ".md":
+def _page(path: Path) -> tuple[str, list[Path], dict[str, bytes]]:
+    """The page of a file, the files it links to that need a page, and the pictures in it, name -> content."""
+    pictures: dict[str, bytes] = {}
+    if path.suffix == ".ipynb":
+        text, resources = MarkdownExporter().from_filename(str(path))
+        pictures = resources["outputs"]
+    else:
+        text = path.read_text(encoding="utf-8")
+    if path.suffix not in {".md", ".ipynb"}:
         language = path.suffix.removeprefix(".") if path.suffix in {".py", ".json", ".toml"} else "text"
-        return f'# {path.relative_to(ROOT).as_posix()}\n\n````{language} linenums="1"\n{text}\n````\n', []
+        return f'# {path.relative_to(ROOT).as_posix()}\n\n````{language} linenums="1"\n{text}\n````\n', [], {}
     linked: list[Path] = []
 
     def follow(match: re.Match[str]) -> str:
         target = _target((path.parent / match[1]).resolve())
         if target is None:
             return match[0]
-        if not target.is_relative_to(ROOT / "docs") or target.suffix == ".md":  # else it is copied beside the pages
+        if not target.is_relative_to(ROOT / "docs") or target.suffix in {".md", ".ipynb"}:  # else it is copied
             linked.append(target)
         address = os.path.relpath(_place(target), _place(path).parent).replace(os.sep, "/")
         return f"]({address}{match[2] or ''})"
 
-    return LINK.sub(follow, text), linked
+    return LINK.sub(follow, text), linked, pictures
 
 
 def _target(path: Path) -> Path | None:

@@ -151,7 +151,7 @@ def test_what_is_no_answer_to_an_exercise_is_told(spec, exercises):
 def test_links_lead_to_the_pages_of_what_they_name():
     pytest.importorskip("nbconvert", reason="pip install 'roberta[site]'")
     staging = module("staging")
-    text, linked = staging._page(ROOT / "README.md")
+    text, linked, _ = staging._page(ROOT / "README.md")
     assert "](source/reference/heads.py.md)" in text
     assert "](checkpoints/austen.md)" in text
     assert ROOT / "reference/heads.py" in linked
@@ -163,10 +163,18 @@ def test_a_notebook_becomes_a_tutorial(tmp_path, monkeypatch):
     nbformat = pytest.importorskip("nbformat", reason="pip install 'roberta[site]'")
     staging, new = module("staging"), nbformat.v4
     output = new.new_output("stream", text="<b>seen</b>\n")
-    cells = [new.new_markdown_cell("# By hand"), new.new_code_cell("print(1)", outputs=[output])]
-    (tmp_path / "docs").mkdir()
-    nbformat.write(new.new_notebook(cells=cells), tmp_path / "docs/hand.ipynb")
+    link = new.new_markdown_cell("# By hand\nAs [docs](../budgets.md) and [code](../../heads.py) say.")
+    cells = [link, new.new_code_cell("print(1)", outputs=[output])]
+    for name in ("docs/notebooks", "pages"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("docs/budgets.md", "heads.py"):
+        (tmp_path / name).write_text("")
+    notebook = tmp_path / "docs/notebooks/hand.ipynb"
+    nbformat.write(new.new_notebook(cells=cells), notebook)
     monkeypatch.setattr(staging, "ROOT", tmp_path)
-    assert staging._tutorials(tmp_path / "pages") == []
+    assert staging._tutorials(tmp_path / "pages") == [notebook]
     assert "* [By hand](tutorials/hand/index.md)" in (tmp_path / "pages/tutorials.md").read_text()
-    assert "print(1)" in (tmp_path / "pages/tutorials/hand/index.md").read_text()
+    staging._stage_documents(tmp_path / "pages", [notebook])
+    page = (tmp_path / "pages/tutorials/hand/index.md").read_text()
+    assert "print(1)" in page
+    assert "As [docs](../../budgets.md) and [code](../../source/heads.py.md) say." in page
