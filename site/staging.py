@@ -68,7 +68,7 @@ def _stage_documents(pages: Path, first: list[Path]) -> None:
 
 
 def _tutorials(pages: Path) -> list[Path]:
-    """The page of tutorials: executed notebooks, as they are, and programs, whose pages are yet to be written."""
+    """Write the page of tutorials; the files that it links to, notebooks and programs, need pages, too."""
     notebooks = sorted(path for folder in NOTEBOOKS for path in (ROOT / folder).rglob("*.ipynb"))
     programs = sorted((ROOT / "examples").glob("*.py"))
     lines = ["# Tutorials", ""]
