@@ -4,6 +4,7 @@
 # make test-numpy  the tests that need no framework, where none is installed; of the slow ones, none
 # make test-flax   one engine's beside the spec's, where its framework is the only one; so test-numba, test-torch and
 #                  test-tensorflow
+# make site        the documentation in build/site, where the spec runs in the reader's browser; it needs npm, too
 # make bench       the figures: what an import costs, the longest functions, agreement with transformers, the speed of
 #                  models and of tokenizers
 #
@@ -18,7 +19,7 @@ SENTENCE := It is a truth universally acknowledged, that a single man in possess
 must be in want of a <mask>.
 ENGINES := numba torch tensorflow flax
 comma := ,
-SOURCES := $(filter-out tests/% examples/% benchmarks/%,$(wildcard *.py */*.py */*/*.py checkpoints/austen/*))
+SOURCES := $(filter-out tests/% examples/% benchmarks/% site/% build/%,$(wildcard *.py */*.py */*/*.py checkpoints/austen/*))
 
 # $(call install,folder,what): an environment with exactly the pinned versions. Left-overs of an earlier build would
 # find their way into the installed package.
@@ -29,7 +30,7 @@ $(1)/bin/python -m pip install --quiet --constraint constraints.txt $(2)
 touch $@
 endef
 
-.PHONY: demo test test-clients test-numpy test-numba test-torch test-tensorflow test-flax bench clean
+.PHONY: demo test test-clients test-numpy test-numba test-torch test-tensorflow test-flax site bench clean
 
 demo: .venv-demo/.stamp
 	.venv-demo/bin/roberta fill-mask "$(SENTENCE)"
@@ -48,6 +49,9 @@ test-clients: .venv/.stamp
 test-numpy test-numba test-torch test-tensorflow test-flax: test-%: .venv-%/.stamp
 	ROBERTA_TEST_BACKENDS=$* .venv-$*/bin/$(PYTEST) $(if $(filter numpy,$*),-m "not slow")
 
+site: .venv-site/.stamp
+	.venv-site/bin/python site/build.py
+
 bench: .venv/.stamp
 	.venv/bin/python benchmarks/house.py
 	.venv/bin/python benchmarks/agreement.py
@@ -62,6 +66,9 @@ clean:
 
 .venv/.stamp: pyproject.toml constraints.txt
 	$(call install,.venv,--editable ".[dev]")
+
+.venv-site/.stamp: pyproject.toml constraints.txt
+	$(call install,.venv-site,--editable ".[site]")
 
 .venv-numpy/.stamp: pyproject.toml constraints.txt
 	$(call install,.venv-numpy,--editable ".[test-core]")

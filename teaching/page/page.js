@@ -336,5 +336,5 @@ if (record.faults.length) {
   drawFault(record.faults[0]);
   at("guess").addEventListener("click", guess);
   at("live").addEventListener("click", runLive);
-  at("live").hidden = !globalThis.robertaRuntime;
+  addEventListener("DOMContentLoaded", () => { at("live").hidden = !globalThis.robertaRuntime; }); // a module comes late
 }
