@@ -16,7 +16,6 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict
 from functools import cache
 from importlib import import_module
-from importlib.util import find_spec
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -24,6 +23,7 @@ import numpy as np
 import roberta
 from roberta.dispatch import checkpoint
 from roberta.reference.layers import softmax
+from roberta.teaching import exercises
 from roberta.teaching.departures import TapBudgets, first_departure
 from roberta.teaching.faults import TOP, faults_of, run_fault
 
@@ -48,7 +48,6 @@ EDITABLE = (
 )
 #: The name of a cell in tracebacks.
 CELL = "<cell>"
-EXERCISES = "roberta.teaching.exercises"
 
 
 class CellError(Exception):
@@ -139,7 +138,7 @@ def judge(name: str, source: str) -> dict[str, Any]:
     Raises:
         CellError: a text that is no Python, does not define the function, or stops with an error.
     """
-    exercises, printed = import_module(EXERCISES), io.StringIO()
+    printed = io.StringIO()
     with redirect_stdout(printed), _cell_errors():
         space = executed(source, {})
         function = space.get(name)
@@ -276,8 +275,5 @@ def _best(logits: Any) -> list[dict[str, Any]]:
 
 
 def _exercises() -> list[dict[str, str]]:
-    """Those of the package, if it has any: each has a name, that of the function, a text, and a start to go on from."""
-    if find_spec(EXERCISES) is None:
-        return []
-    found = import_module(EXERCISES)
-    return [{"name": one.name, "text": one.text, "source": one.start} for one in found.EXERCISES]
+    """Each has a name, that of the function, a text, and a start to go on from."""
+    return [{"name": one.name, "text": one.text, "source": one.start} for one in exercises.EXERCISES.values()]
