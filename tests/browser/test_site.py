@@ -19,6 +19,7 @@ import pytest
 import roberta
 from roberta.dispatch import checkpoint
 from roberta.teaching.departures import TapBudgets
+from roberta.teaching.exercises import EXERCISES
 from roberta.teaching.faults import faults_of, run_fault
 
 pytestmark = pytest.mark.slow
@@ -287,6 +288,23 @@ def test_an_endless_loop_is_stopped_by_keyboard_and_the_text_stays(started):
 
 
 # -- readers -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_exercise_is_offered_and_an_answer_is_judged(started):
+    page = started.page
+    names = page.locator("#spec-exercise-name option").evaluate_all("(all) => all.map((one) => one.value)")
+    assert names == list(EXERCISES)
+    page.select_option("#spec-exercise-name", "layer_norm")
+    assert "sqrt(variance + eps)" in page.locator("#spec-exercise-name-text").inner_text()
+    answers = {
+        "Passed.": "return (x - x.mean(-1, keepdims=True)) / np.sqrt(x.var(-1, keepdims=True) + eps) * weight + bias",
+        "the variance is the unbiased one": "s = np.sqrt(x.var(-1, ddof=1, keepdims=True) + eps)\n"
+        "    return (x - x.mean(-1, keepdims=True)) / s * weight + bias",
+    }
+    for said, body in answers.items():
+        source = f"import numpy as np\ndef layer_norm(x, weight, bias, eps):\n    {body}\n"
+        page.fill("#spec-exercise-source", source)
+        assert said in started.submit("spec-exercise")
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
