@@ -71,7 +71,7 @@ def recorded(
         >>> tokenizer = roberta.RobertaTokenizer.from_pretrained("austen")
         >>> record = recorded(model, tokenizer, "It is a <mask>.", faults=False)
         >>> record["passes"][0]["answer"]["words"][0]["best"][0][0], len(record["passes"][0]["attention"])
-        (' truth', 4)
+        (' man', 4)
     """
     missing, model = list(model.load_report.missing), plain(model)
     notes = [f"Random, as the checkpoint lacks them: {shortened(missing)}."] if missing else []
