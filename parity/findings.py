@@ -156,6 +156,12 @@ class Audit:
 
         return documents.text(self)
 
+    def _repr_html_(self) -> str:
+        """The findings, for a notebook; `to_html` has the whole report."""
+        from .reports import documents
+
+        return documents.brief_html(self)
+
     def table(self) -> Table:
         """The findings as a table for a terminal: `rich.print(audit.table())`."""
         from .reports import documents

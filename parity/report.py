@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..files import tables
 from .compare import Comparison
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+COLUMNS = ("head", "engine", "weights", "worst output", "largest error", "rms sigma", "error / budget", "verdict")
 
 
 @dataclass(frozen=True)
@@ -86,11 +90,9 @@ class Report:
         from rich.table import Table
 
         table = Table(title=f"{self.subject} in {self.dtype}: error / budget, against the spec in float64")
-        for column, justify in (("head", "left"), ("engine", "left"), ("weights", "left"), ("worst output", "left")):
-            table.add_column(column, justify=justify)  # pyright: ignore[reportArgumentType]
-        for column in ("largest error", "rms sigma", "error / budget"):
-            table.add_column(column, justify="right")
-        table.add_column("verdict")
+        for column in COLUMNS:
+            is_number = column in {"largest error", "rms sigma", "error / budget"}
+            table.add_column(column, justify="right" if is_number else "left")
         for row in self.rows:
             table.add_row(*_cells(row))
         return table
@@ -126,6 +128,10 @@ class Report:
             for row in self.rows
         ]
         return json.dumps(content, indent=2) + "\n"
+
+    def _repr_html_(self) -> str:
+        title = f"{self.subject} in {self.dtype}: {'passed' if self.passed else 'FAILED'}"
+        return tables.Table(COLUMNS, [_cells(row) for row in self.rows], title, self.remarks).html()
 
     def __str__(self) -> str:
         lines = [f"{self.subject} in {self.dtype}: {'passed' if self.passed else 'FAILED'}"]
