@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import parity
+    from . import parity, plot
     from .dispatch.api import (
         RobertaForCausalLM,
         RobertaForMaskedLM,
@@ -89,6 +89,7 @@ __all__ = [
     "fill_mask",
     "get_default_backend",
     "parity",
+    "plot",
     "set_default_backend",
     "use_backend",
 ]
@@ -113,8 +114,8 @@ if not TYPE_CHECKING:  # what is not there is an error to a checker, too
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
             return getattr(import_module(_HOMES[name], __name__), name)
-        if name == "parity":
-            return import_module(".parity", __name__)
+        if name in ("parity", "plot"):
+            return import_module(f".{name}", __name__)
         for prefix, backend in _PREFIXES.items():
             if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):
                 return getattr(import_module(".dispatch.api", __name__), name.removeprefix(prefix)).on(backend)
