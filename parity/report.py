@@ -63,7 +63,7 @@ class Row:
         return math.sqrt(sum(found) / len(found)) if found else math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What `check` and `compare` return.
 
@@ -140,6 +140,8 @@ class Report:
             for row in self.rows
         ]
         return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
+
+    __repr__ = __str__
 
 
 def _cells(row: Row) -> tuple[str, ...]:

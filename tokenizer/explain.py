@@ -109,7 +109,7 @@ class ExplainedSegment:
     tokens: tuple[ExplainedToken, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """The whole way of one text; as a str, written out for a reader.
 
@@ -142,6 +142,8 @@ class Explanation:
 
     def __str__(self) -> str:
         return "\n".join(_written(self))
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         """The tokens, and the ladder of merges that led to each piece; `str` has the whole story."""
