@@ -324,7 +324,7 @@ def _ticks(places: Sequence[str]) -> dict[int, str]:
     if len(places) <= 16:
         return {at: _short(place) for at, place in enumerate(places)}
     ticks: dict[int, str] = {}
-    before, room = "", len(places) / 16
+    before, room = "", len(places) / 24
     for at, place in enumerate(places):
         layer = re.search(r"\blayer\.(\d+)\b", place)
         part = f"layer {layer[1]}" if layer else place.removeprefix("roberta.").partition(".")[0]
@@ -354,8 +354,9 @@ def _ratios(found: Any) -> dict[str, float]:
         return dict(found.ratios)
     if isinstance(found, Mapping):
         return {str(place): float(ratio) for place, ratio in found.items()}
-    if hasattr(found, "rows"):
-        return {row.place: row.worst.extent for row in found.rows if row.comparisons}
+    report: Any = found
+    if hasattr(report, "rows"):
+        return {row.place: row.worst.extent for row in report.rows if row.comparisons}
     if hasattr(found, "findings"):
         return {finding.probe: finding.worst.extent for finding in found.findings if finding.worst}
     if isinstance(found, Iterable) and not isinstance(found, str):
@@ -368,7 +369,7 @@ def _ratios(found: Any) -> dict[str, float]:
 
 def _parameters(head: str, config: RobertaConfig) -> dict[str, int]:
     """Parameters by part, tied ones once."""
-    parts = dict.fromkeys(("embeddings", "attention", "feed-forward", "head"), 0)
+    parts: dict[str, int] = dict.fromkeys(("embeddings", "attention", "feed-forward", "head"), 0)
     for name, parameter in parameter_table(head, config).items():
         if parameter.tied_to is None:
             parts[_part(name)] += math.prod(parameter.shape)

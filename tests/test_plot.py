@@ -126,7 +126,8 @@ def fresh(code: str) -> str:
 
 def test_pyplot_is_not_imported_and_the_module_is_lazy():
     code = "import sys, roberta; print('roberta.plot' in sys.modules); roberta.plot.budget({'a': 1.0})"
-    assert fresh(f"{code}; import roberta.plot; print('matplotlib.pyplot' in sys.modules)").split() == ["False", "False"]
+    printed = fresh(f"{code}; import roberta.plot; print('matplotlib.pyplot' in sys.modules)")
+    assert printed.split() == ["False", "False"]
 
 
 def test_a_missing_matplotlib_says_what_to_install():

@@ -86,9 +86,7 @@ def test_cross_attention_of_a_layer():
 @pytest.mark.torch
 def test_a_fused_path_says_how_to_get_its_probabilities():
     model = RobertaModel(RobertaConfig(num_hidden_layers=1, **SIZES), "torch")
-    with pytest.raises(
-        ValueError, match=r"never computes .*: tape\(output_attentions=True"
-    ):
+    with pytest.raises(ValueError, match=r"never computes .*: tape\(output_attentions=True"):
         model.tape(input_ids=IDS).attention(0)
     assert model.tape(input_ids=IDS, output_attentions=True).attention(0).shape == (1, 2, 4, 4)
 
