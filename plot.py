@@ -340,9 +340,10 @@ def _series(found: Any) -> dict[str, dict[str, float]]:
         if all(isinstance(value, (int, float)) for value in found.values()):
             return {"": dict(found)}
         return {str(name): _ratios(one) for name, one in found.items()}
-    if hasattr(found, "rows"):  # a report: a series for each engine
+    report: Any = found
+    if hasattr(report, "rows"):  # a series for each engine
         series: dict[str, dict[str, float]] = {}
-        for row in found.rows:
+        for row in report.rows:
             if row.comparisons:
                 series.setdefault(row.backend, {})[row.place] = row.worst.extent
         return series

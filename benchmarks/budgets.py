@@ -70,7 +70,7 @@ def drawn(honest: dict[str, float], wrong: dict[str, float]) -> bytes:
         ax.invert_yaxis()
         ax.grid(axis="x", color=GREY, alpha=0.25)
         ax.set_xlabel("largest error of a logit / what float32 may err there")
-        ax.legend(loc="lower right", framealpha=0.0)
+        ax.legend(loc="lower left", framealpha=0.0)
         stream = io.BytesIO()
         ax.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
     return stream.getvalue()
