@@ -6,7 +6,7 @@
     roberta.plot.training_curves("metrics.json")
 
 Each draws on the axes that it is given, or on a new figure, and returns the axes: `ax.figure.savefig("a.png")`. pyplot
-is not imported; where somebody has, as `%matplotlib inline` does in a notebook, it makes the figure, and shows it.
+is not imported; where it is interactive, as `%matplotlib inline` makes it in a notebook, it makes the figure and shows it.
 Markers and dashes tell apart what colours do, so that the pictures are read in grey as well.
 """
 
@@ -281,7 +281,7 @@ def _axes(ax: Axes | None, size: tuple[float, float]) -> Axes:
         message = 'roberta.plot needs matplotlib: pip install "roberta[plot]"'
         raise ImportError(message) from error
     pyplot = sys.modules.get("matplotlib.pyplot")
-    new_figure: Any = pyplot.figure if pyplot else Figure
+    new_figure: Any = pyplot.figure if pyplot and pyplot.isinteractive() else Figure
     return new_figure(figsize=size, layout="constrained").add_subplot()
 
 
