@@ -6,7 +6,7 @@
     roberta.plot.training_curves("metrics.json")
 
 Each draws on the axes that it is given, or on a new figure, and returns the axes: `ax.figure.savefig("a.png")`. pyplot
-is not imported; where it is interactive, as `%matplotlib inline` makes it in a notebook, it makes the figure and shows it.
+is not imported; where it is interactive, as `%matplotlib inline` makes it in a notebook, it makes and shows the figure.
 Markers and dashes tell apart what colours do, so that the pictures are read in grey as well.
 """
 
