@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import parity, teaching
+    from . import parity, plot, teaching
     from .dispatch.api import (
         RobertaForCausalLM,
         RobertaForMaskedLM,
@@ -89,6 +89,7 @@ __all__ = [
     "fill_mask",
     "get_default_backend",
     "parity",
+    "plot",
     "set_default_backend",
     "teaching",
     "use_backend",
@@ -114,7 +115,7 @@ if not TYPE_CHECKING:  # what is not there is an error to a checker, too
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
             return getattr(import_module(_HOMES[name], __name__), name)
-        if name in ("parity", "teaching"):
+        if name in ("parity", "plot", "teaching"):
             return import_module(f".{name}", __name__)
         for prefix, backend in _PREFIXES.items():
             if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):

@@ -240,6 +240,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         recorder = Recorder(interventions.intervening(replace, expected, where))
         recorder.output = self._call((), inputs, recorder)
         interventions.require_computed(replace or (), recorder, where)
+        recorder.symbols = expected
         recorder.missing = tuple(name for name in expected if name not in recorder)
         return recorder
 

@@ -2,6 +2,7 @@
 
     audit(candidate, reference)           somebody's implementation, asked every probe, with everything recorded
     compare(candidate, reference_model)   the same in brief
+    compare_tape(tape, model, inputs)     every value on the way, and the first that departs
     check(checkpoint_or_model)            every head on every engine of ours
     check_variants()                      decoders: cross-attention, relative positions, passes on a cache
     check_gradients()                     what engines train by, against finite differences of the spec
@@ -21,6 +22,7 @@ from .gradients import check_gradients
 from .probes import Call, Probe
 from .probes.battery import battery
 from .report import Report, Row
+from .taped import compare_tape
 from .variants import check_variants
 
 __all__ = [
@@ -39,4 +41,5 @@ __all__ = [
     "check_gradients",
     "check_variants",
     "compare",
+    "compare_tape",
 ]

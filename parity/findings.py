@@ -103,7 +103,7 @@ class Finding:
         return max(self.comparisons, key=lambda comparison: comparison.extent, default=None)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Audit:
     """An audit: who was judged by what, and what was found.
 
@@ -155,6 +155,14 @@ class Audit:
         from .reports import documents
 
         return documents.text(self)
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The findings, for a notebook; `to_html` has the whole report."""
+        from .reports import documents
+
+        return documents.brief_html(self)
 
     def table(self) -> Table:
         """The findings as a table for a terminal: `rich.print(audit.table())`."""

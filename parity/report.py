@@ -8,10 +8,14 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from ..files import tables
 from .compare import Comparison
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+COLUMNS = ("head", "engine", "weights", "worst output", "largest error", "rms sigma", "error / budget", "verdict")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Row:
         return math.sqrt(sum(found) / len(found)) if found else math.nan
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Report:
     """What `check` and `compare` return.
 
@@ -86,11 +90,9 @@ class Report:
         from rich.table import Table
 
         table = Table(title=f"{self.subject} in {self.dtype}: error / budget, against the spec in float64")
-        for column, justify in (("head", "left"), ("engine", "left"), ("weights", "left"), ("worst output", "left")):
-            table.add_column(column, justify=justify)  # pyright: ignore[reportArgumentType]
-        for column in ("largest error", "rms sigma", "error / budget"):
-            table.add_column(column, justify="right")
-        table.add_column("verdict")
+        for column in COLUMNS:
+            is_number = column in {"largest error", "rms sigma", "error / budget"}
+            table.add_column(column, justify="right" if is_number else "left")
         for row in self.rows:
             table.add_row(*_cells(row))
         return table
@@ -127,6 +129,10 @@ class Report:
         ]
         return json.dumps(content, indent=2) + "\n"
 
+    def _repr_html_(self) -> str:
+        title = f"{self.subject} in {self.dtype}: {'passed' if self.passed else 'FAILED'}"
+        return tables.Table(COLUMNS, [_cells(row) for row in self.rows], title, self.remarks).html()
+
     def __str__(self) -> str:
         lines = [f"{self.subject} in {self.dtype}: {'passed' if self.passed else 'FAILED'}"]
         lines += [
@@ -134,6 +140,8 @@ class Report:
             for row in self.rows
         ]
         return "\n".join([*lines, *(f"  {remark}" for remark in self.remarks)])
+
+    __repr__ = __str__
 
 
 def _cells(row: Row) -> tuple[str, ...]:

@@ -6,16 +6,15 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Generic, cast
 
-import numpy as np
-
-from .arrays import A
+from .arrays import A, to_numpy
 from .attention import Cache
+from .differences import record_table
 
 #: What a field holds that is always given, until it is.
 _REQUIRED: Any = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Output(Generic[A]):
     """A record whose absent fields (None) do not count: `output.logits`, `output["logits"]`, `output[0]`.
 
@@ -24,6 +23,7 @@ class Output(Generic[A]):
     type of the engine's arrays: `MaskedLMOutput[torch.Tensor]`.
 
     Example:
+        >>> import numpy as np
         >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
         >>> list(output), output[0] is output.logits, output["logits"].shape
         (['logits'], True, (1, 2, 3))
@@ -86,6 +86,7 @@ class Output(Generic[A]):
         As named tuples have it, by which whoever makes such a signature, TensorFlow for one, asks for names.
 
         Example:
+            >>> import numpy as np
             >>> list(MaskedLMOutput(logits=np.zeros(1), hidden_states=(np.zeros(1), np.zeros(1)))._asdict())
             ['logits', 'hidden_states.0', 'hidden_states.1']
         """
@@ -95,18 +96,12 @@ class Output(Generic[A]):
         """Every array as a NumPy array, whatever engine made it: name -> array or tuple of arrays."""
         return self.map(to_numpy)
 
+    def __repr__(self) -> str:
+        """Name, shape, dtype, smallest, largest and rms of every array: the values themselves are in the fields."""
+        return record_table(type(self).__name__, dict(self.items())).text()
 
-def to_numpy(value: Any) -> Any:
-    """One array of any engine as a NumPy array; bfloat16, which NumPy lacks, as float32.
-
-    Example:
-        >>> to_numpy(np.float32(2.0))
-        array(2., dtype=float32)
-    """
-    value = value.detach().cpu() if hasattr(value, "detach") else value
-    if "bfloat16" in str(getattr(value, "dtype", "")):
-        value = value.float() if hasattr(value, "float") else np.asarray(value, np.float32)
-    return np.asarray(value)
+    def _repr_html_(self) -> str:
+        return record_table(type(self).__name__, dict(self.items())).html()
 
 
 def numbered(named: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +126,7 @@ def _map(function: Callable[[Any], Any], value: Any) -> Any:
     return function(value)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class BaseModelOutput(Output[A]):
     """Of RobertaModel: last_hidden_state (B, T, D), pooler_output (B, D), the cache, and what was asked for."""
 
@@ -143,7 +138,7 @@ class BaseModelOutput(Output[A]):
     cross_attentions: tuple[A, ...] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class CausalLMOutput(Output[A]):
     """Of RobertaForCausalLM: loss (), logits (B, T, V) in natural-log units, unnormalised, and the cache."""
 
@@ -155,7 +150,7 @@ class CausalLMOutput(Output[A]):
     cross_attentions: tuple[A, ...] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MaskedLMOutput(Output[A]):
     """Of RobertaForMaskedLM: loss (), logits (B, T, V) in natural-log units, unnormalised."""
 
@@ -165,7 +160,7 @@ class MaskedLMOutput(Output[A]):
     attentions: tuple[A, ...] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class SequenceClassifierOutput(Output[A]):
     """Of RobertaForSequenceClassification: loss (), logits (B, L)."""
 
@@ -175,7 +170,7 @@ class SequenceClassifierOutput(Output[A]):
     attentions: tuple[A, ...] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class MultipleChoiceModelOutput(Output[A]):
     """Of RobertaForMultipleChoice: loss (), logits (B, C); hidden states and attentions have the leading axis BC."""
 
@@ -185,7 +180,7 @@ class MultipleChoiceModelOutput(Output[A]):
     attentions: tuple[A, ...] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class TokenClassifierOutput(Output[A]):
     """Of RobertaForTokenClassification: loss (), logits (B, T, L)."""
 
@@ -195,7 +190,7 @@ class TokenClassifierOutput(Output[A]):
     attentions: tuple[A, ...] | None = None
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class QuestionAnsweringModelOutput(Output[A]):
     """Of RobertaForQuestionAnswering: loss (), start_logits and end_logits (B, T)."""
 

@@ -21,7 +21,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ..files.tables import Aside, Table
 from .config import RobertaConfig
+from .differences import Differences, Summary, differences
 
 Tap = Callable[[str, Any], Any]
 
@@ -88,6 +90,7 @@ class Recorder(Mapping[str, Any]):
     Attributes:
         missing: the names that the spec has and this pass never computed, because a fused path skipped them.
         output: what the pass returned.
+        symbols: name -> `Symbol`, of all that the spec has here; empty where nobody said.
     """
 
     def __init__(self, tap: Tap = silent) -> None:
@@ -96,6 +99,7 @@ class Recorder(Mapping[str, Any]):
         self.values_by_name: dict[str, Any] = {}
         self.missing: tuple[str, ...] = ()
         self.output: Any = None
+        self.symbols: Mapping[str, Symbol] = {}
 
     def __call__(self, name: str, value: Any) -> Any:
         """Keep the value and hand it on."""
@@ -115,10 +119,89 @@ class Recorder(Mapping[str, Any]):
     def __len__(self) -> int:
         return len(self.values_by_name)
 
+    def attention(self, layer: int, *, cross: bool = False) -> Any:
+        """The attention probabilities of a layer: how far each token looks at each other one.
+
+        Args:
+            layer: its number, from 0; -1 is the last.
+            cross: those of the cross-attention, to the tokens of the encoder.
+
+        Returns:
+            (B, H, T, S) of the engine's own array, or (B, H, T, E); rows sum to 1.
+
+        Raises:
+            TypeError: a layer that is no integer.
+            IndexError: a layer that this pass does not have.
+            ValueError: a pass that has the layer, and never computed its probabilities.
+
+        Example:
+            >>> from roberta import RobertaConfig, RobertaModel
+            >>> config = RobertaConfig(num_hidden_layers=1, hidden_size=4, num_attention_heads=2, intermediate_size=4)
+            >>> RobertaModel(config).tape(input_ids=[[0, 5, 2]]).attention(-1).shape
+            (1, 2, 3, 3)
+        """
+        names = self._attentions("crossattention" if cross else "attention")
+        if isinstance(layer, bool) or not hasattr(layer, "__index__"):
+            message = f"layer: required the number of a layer, got {type(layer).__name__}: {layer!r:.60}"
+            raise TypeError(message)
+        if not names:
+            what = (
+                "cross-attention: the configuration has add_cross_attention=True where there is" if cross else "layer"
+            )
+            message = f"attention: this tape has no {what}"
+            raise IndexError(message)
+        if not -len(names) <= layer < len(names):
+            message = f"layer: required {-len(names)} to {len(names) - 1}, as there are {len(names)}, got {layer}"
+            raise IndexError(message)
+        name = names[layer]
+        if name not in self:
+            remedy = "give encoder_hidden_states=…" if cross else "ask for them: tape(output_attentions=True, …)"
+            message = f"{name}: this pass took a path that never computes the probabilities; {remedy}"
+            raise ValueError(message)
+        return self[name]
+
+    def _attentions(self, kind: str) -> list[str]:
+        """The names of the probabilities of one kind, of all layers, computed or not."""
+        found = (name for name in (*self, *self.missing) if name.endswith(f".{kind}.self.probs"))
+        return sorted(found, key=lambda name: int(name.partition("layer.")[2].partition(".")[0]))
+
+    def compare(self, other: Mapping[str, Any], limits: Mapping[str, Any] | None = None) -> Differences:
+        """How far this pass is from another: each tap that both have, the largest error, and where it is.
+
+        Args:
+            other: another tape, of whatever engine, or any mapping of taps to arrays.
+            limits: name -> the largest permitted distance, elementwise: then the first tap beyond its limit is found.
+                `roberta.parity.compare_tape` derives them.
+
+        Returns:
+            `Differences`, a mapping of names to `Difference`.
+
+        Raises:
+            TypeError: something else than a mapping.
+
+        Example:
+            >>> import numpy as np
+            >>> one, other = Recorder(), Recorder()
+            >>> _ = one("scores", np.ones(2)), other("scores", np.array([1.0, 3.0]))
+            >>> one.compare(other)["scores"].error, one.compare(other, {"scores": 0.5}).first.ratio
+            (2.0, 4.0)
+        """
+        return differences(self, other, limits)
+
     def __repr__(self) -> str:
-        lines = [f"  {name:60s} {tuple(getattr(value, 'shape', ()))}" for name, value in self.items()]
-        lines += [f"  {name:60s} never materialised" for name in self.missing]
-        return "\n".join([f"tape of {len(self)} values", *lines])
+        return self._table().text(most=len(self) + len(self.missing))
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
+
+    def _table(self) -> Table:
+        """Every value, in the order of computation; what was never computed is told apart, at the end."""
+        equations = {name: symbol.equation for name, symbol in self.symbols.items()}
+        rows = [(name, equations.get(name, ""), *Summary.of(value).cells) for name, value in self.items()]
+        aside = Aside("never computed")
+        rows += [(Aside(name), equations.get(name, ""), aside, *[""] * 4) for name in self.missing]
+        columns = ("name", "equation", "shape", "dtype", "min", "max", "rms")
+        return Table(columns, rows, f"tape of {len(self)} value{'s' * (len(self) != 1)}")
 
 
 class Replacing:

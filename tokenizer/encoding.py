@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
+from ..files.tables import Aside, Table
 from .alignment import Span
 from .rows import Row
 from .tensors import to_tensor
@@ -10,6 +11,8 @@ from .tensors import to_tensor
 __all__ = ["BatchEncoding", "CharSpan", "TokenSpan"]
 
 T = TypeVar("T")
+#: What a notebook shows of a record: so many rows, and so many tokens of each.
+MOST_HTML_ROWS, MOST_HTML_TOKENS = 8, 48
 
 
 class CharSpan(NamedTuple):
@@ -81,6 +84,15 @@ class BatchEncoding(dict[str, Any]):
         width = max(map(len, self), default=0)
         lines = [f"  {name:{width}}  {_shown(value)}" for name, value in self.items()]
         return "\n".join(["BatchEncoding", *lines])
+
+    def _repr_html_(self) -> str:
+        """Each row's tokens above their ids, those that the call put in told apart; without rows, the fields."""
+        if not self._rows:
+            fields = [(name, _shown(value)) for name, value in self.items()]
+            return Table(("field", "value"), fields, "BatchEncoding").html()
+        shown = "".join(_row_html(index, row) for index, row in enumerate(self._rows[:MOST_HTML_ROWS]))
+        left = len(self._rows) - MOST_HTML_ROWS
+        return shown + (f"<p>… {left:,} more rows</p>" if left > 0 else "")
 
     @property
     def data(self) -> dict[str, Any]:
@@ -207,6 +219,15 @@ class BatchEncoding(dict[str, Any]):
 
 def _span(kind: Callable[[int, int], T], span: Span | None) -> T | None:
     return None if span is None else kind(*span)
+
+
+def _row_html(index: int, row: Row) -> str:
+    """A row as a table that lies: a column for each token."""
+    tokens, ids, specials = row.tokens, row.ids, row.special_tokens_mask
+    kept = list(zip(tokens, ids, specials, strict=True))[:MOST_HTML_TOKENS]
+    cells = [(Aside(token), Aside(str(id))) if special else (token, str(id)) for token, id, special in kept]
+    title = f"row {index}: {len(tokens):,} tokens" + (f", the first {len(kept)}" if len(kept) < len(tokens) else "")
+    return Table((), [list(line) for line in zip(*cells, strict=True)], title).html()
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from itertools import islice
 from unicodedata import bidirectional, category
 
+from ..files.tables import Aside, Table, shortened
 from .bpe import ByteLevelBPE, merge_steps
 from .pipeline import Piece, Pipeline
 from .special import AddedToken
@@ -108,7 +109,7 @@ class ExplainedSegment:
     tokens: tuple[ExplainedToken, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Explanation:
     """The whole way of one text; as a str, written out for a reader.
 
@@ -141,6 +142,12 @@ class Explanation:
 
     def __str__(self) -> str:
         return "\n".join(_written(self))
+
+    __repr__ = __str__
+
+    def _repr_html_(self) -> str:
+        """The tokens, and the ladder of merges that led to each piece; `str` has the whole story."""
+        return _tokens_table(self).html() + _ladders_table(self).html()
 
 
 def explain(
@@ -300,6 +307,30 @@ def _token_lines(explanation: Explanation) -> Iterator[str]:
         held = shown(explanation.text[token.start : token.end])
         origin = "put around the text" if id(token) in around else f"{token.start:>3} to {token.end:<3}  {held}"
         yield f"   {token.id:>{id_width}}  {_spelled(token.token):<{width}}  {origin}"
+
+
+def _tokens_table(explanation: Explanation) -> Table:
+    around = {id(token) for token in (*explanation.before, *explanation.after)}
+    rows: list[tuple[str, ...]] = []
+    for token in explanation.tokens:
+        if id(token) in around:
+            rows.append((Aside(_spelled(token.token)), str(token.id), Aside("put around the text"), ""))
+        else:
+            held = shown(shortened(explanation.text[token.start : token.end]))
+            rows.append((_spelled(token.token), str(token.id), held, f"{token.start} to {token.end}"))
+    text = shown(shortened(explanation.text))
+    return Table(("token", "id", "text", "place"), rows, f"{text} becomes {len(rows)} tokens")
+
+
+def _ladders_table(explanation: Explanation) -> Table:
+    """Each piece from its bytes to its tokens, a row for each merge."""
+    rows: list[tuple[str, ...]] = []
+    for piece in (piece for segment in explanation.segments for piece in segment.pieces):
+        first, *later = piece.ladder()
+        rows.append((shown(shortened(piece.spelled)), "", f"{len(piece.data)} bytes", _joined(first)))
+        for merge, symbols in zip(piece.merges, later, strict=True):
+            rows.append(("", str(merge.rank), f"{_spelled(merge.left)} + {_spelled(merge.right)}", _joined(symbols)))
+    return Table(("piece", "rank", "joined", "symbols"), rows, "Merges" if rows else "")
 
 
 def _joined(symbols: Iterable[str]) -> str:

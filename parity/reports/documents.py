@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
+from ...files import tables
 from ...files.atomic import write_atomically
 from ..findings import Audit, Finding
 from .archive import from_json, to_json
@@ -22,9 +23,10 @@ from .verdict import clean, counts, explained, headline, number, text
 if TYPE_CHECKING:
     from rich.table import Table
 
-__all__ = ["from_json", "table", "text", "to_html", "to_json", "to_junit", "to_markdown", "write"]
+__all__ = ["brief_html", "from_json", "table", "text", "to_html", "to_json", "to_junit", "to_markdown", "write"]
 
 TEMPLATE = "audit.html.jinja"
+BRIEF_COLUMNS = ("probe", "verdict", "worst output", "largest error", "error / limit", "remark")
 
 
 def to_markdown(audit: Audit) -> str:
@@ -139,14 +141,25 @@ def table(audit: Audit) -> Table:
 
     # texts, not strings, in which rich would look for markup
     drawn = Table(title=Text(headline(audit)), caption=Text(counts(audit)))
-    for column in ("probe", "verdict", "worst output"):
-        drawn.add_column(column)
-    for column in ("largest error", "error / limit"):
-        drawn.add_column(column, justify="right")
-    drawn.add_column("remark")
+    for column in BRIEF_COLUMNS:
+        drawn.add_column(column, justify="right" if column in {"largest error", "error / limit"} else "left")
     for finding in audit.findings:
         drawn.add_row(*(Text(clean(cell), style=STYLES.get(cell, "")) for cell in _brief(finding)))
     return drawn
+
+
+def brief_html(audit: Audit) -> str:
+    """The same table as a piece of HTML, for a notebook; it needs no library.
+
+    Args:
+        audit: of `audit`.
+
+    Example:
+        >>> "&lt;b&gt;" in brief_html(Audit({"name": "<b>"}, {"name": "austen"}, {}, {}, ()))
+        True
+    """
+    rows = [_brief(finding) for finding in audit.findings]
+    return tables.Table(BRIEF_COLUMNS, rows, headline(audit), (counts(audit),)).html()
 
 
 def _brief(finding: Finding) -> tuple[str, ...]:

@@ -22,9 +22,9 @@ def test_a_recorder_shows_names_shapes_and_what_is_missing() -> None:
     tape("lm_head.logits", np.zeros((2, 3)))
     tape.missing = ("roberta.probs",)
     lines = repr(tape).splitlines()
-    assert lines[0] == "tape of 1 values"
-    assert lines[1].split() == ["lm_head.logits", "(2,", "3)"]
-    assert lines[2].split() == ["roberta.probs", "never", "materialised"]
+    assert lines[0] == "tape of 1 value"
+    assert lines[2].split() == ["lm_head.logits", "(2,", "3)", "float64", "0", "0", "0"]
+    assert lines[3].split() == ["roberta.probs", "never", "computed"]
 
 
 def test_replacing_changes_what_is_listed_and_nothing_else() -> None:
