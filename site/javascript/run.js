@@ -85,7 +85,7 @@ function select(area, line) {
   area.setSelectionRange(start, start + (lines[line - 1] ?? "").length);
 }
 
-const printed = (text) => (text ? [make("pre", text, { "aria-label": "printed" })] : []);
+const printed = (text) => (text ? [make("pre", text, { tabindex: "0", role: "region", "aria-label": "printed" })] : []);
 const text = () => find("spec-text").value;
 
 function connect() {
@@ -97,7 +97,7 @@ function connect() {
   form("spec-fault", () => runtime.run(find("spec-fault-name").value, text()), (run) => [
     parity(run.ratios, run.first),
     make("p", `${run.title}: ${run.mistake}.`),
-    make("pre", `- ${run.correct}\n+ ${run.wrong}`, { "aria-label": "the line of the spec, and the mistaken one" }),
+    make("pre", `- ${run.correct}\n+ ${run.wrong}`, { tabindex: "0", role: "region", "aria-label": "the line of the spec, and the mistaken one" }),
     ...(run.hidden ? [make("p", run.hidden)] : []),
     ...run.outcome.words.map((one) => words(one.tokens, one.probabilities, `What it says at token ${one.token}`)),
     ratios(run.ratios, run.first),
@@ -116,7 +116,7 @@ function connect() {
   form(
     "spec-exercise",
     () => runtime.ask("judge", { name: find("spec-exercise-name").value, source: find("spec-exercise-source").value }),
-    (found) => [found.passed ? "Passed." : "Not yet.", make("pre", found.verdict), ...printed(found.printed)],
+    (found) => [found.passed ? "Passed." : "Not yet.", make("pre", found.verdict, { tabindex: "0", role: "region", "aria-label": "verdict" }), ...printed(found.printed)],
   );
 }
 

@@ -141,7 +141,7 @@ function drawHead() {
   const words = `Rows look, columns are looked at. The strongest: ${name(rows[strongest[1]])} at ${name(all[values[strongest[1]].indexOf(strongest[0])])}, ${number(strongest[0])}.`;
   at("head-words").textContent = words;
   canvas.setAttribute("aria-label", `${at("head-title").textContent}. ${words}`);
-  at("head-table").replaceChildren(table(["", ...values[0].map((_, j) => written(all[j] ?? ""))], values.map((row, i) => [written(rows[i] ?? ""), ...row.map(number)])));
+  at("head-table").replaceChildren(table(["token", ...values[0].map((_, j) => written(all[j] ?? ""))], values.map((row, i) => [written(rows[i] ?? ""), ...row.map(number)])));
 }
 
 // -- every value ----------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ function drawFault(fault) {
   at("fault-table").replaceChildren(table(["value", "error / budget"], known.map(([ratio, i]) => [order[i], times(ratio)])));
   const [right, wrong] = [record.faults[0], fault];
   at("fault-answer").replaceChildren(
-    ...right.words.map((best, k) => table(["without the mistake", "", "with it", ""], best.map(([word, share], j) => {
+    ...right.words.map((best, k) => table(["without the mistake", "probability", "with it", "probability"], best.map(([word, share], j) => {
       const [other, its] = wrong.words[k]?.[j] ?? ["", null];
       return [written(word), `${(100 * share).toFixed(2)} %`, element("span", { class: other === word ? "right" : "wrong" }, written(other)), its === null ? "not finite" : `${(100 * its).toFixed(2)} %`];
     }))),

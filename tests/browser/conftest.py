@@ -33,6 +33,19 @@ def chromium() -> Iterator[Any]:
         browser.close()
 
 
+@pytest.fixture(scope="session")
+def violations() -> Callable[..., list[str]]:
+    """Of a page, or a part of it: the rules of WCAG 2.1, A and AA, and of good practice that it breaks, by axe."""
+    library = pytest.importorskip("axe_playwright_python.sync_playwright", reason='pip install "roberta[browser]"')
+    rules = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]}
+
+    def found(page: Any, part: str | None = None) -> list[str]:
+        broken = library.Axe().run(page, part, rules).response["violations"]
+        return [f"{rule['id']}: {node['html'][:90]}" for rule in broken for node in rule["nodes"]]
+
+    return found
+
+
 @pytest.fixture
 def opened(chromium: Any) -> Iterator[Callable[..., Any]]:
     """Opens an address; afterwards there must have been no error, and no request but for the page itself."""

@@ -139,6 +139,17 @@ def test_it_fits_every_screen(opened: Any, address: str, width: int, scheme: str
     assert abs(sum(map(int, ink[4:-1].split(", "))) - sum(map(int, paper[4:-1].split(", ")))) > 450
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_that_keeps_anybody_out(opened: Any, violations: Any, address: str, scheme: str) -> None:
+    page = opened(address, color_scheme=scheme, bypass_csp=True)
+    page.locator('input[name="fault"][value="9"]').check()
+    for table in page.get_by_text("The same as a table").all():
+        table.click()
+    assert violations(page) == []
+    page.evaluate("document.querySelector('h1').remove(); document.documentElement.removeAttribute('lang')")
+    assert any("html-has-lang" in one for one in violations(page))
+
+
 def test_it_is_read_aloud(opened: Any, address: str) -> None:
     page = opened(address)
     assert page.locator("h1").count() == page.locator("main").count() == 1

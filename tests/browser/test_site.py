@@ -323,6 +323,11 @@ def test_ten_thousand_characters_and_no_mask_get_an_answer(started):
     started.page.fill("#spec-text", SENTENCE)
 
 
+def test_axe_finds_nothing_that_keeps_anybody_out(started, violations):
+    started.submit("spec-fault")
+    assert "\n".join(violations(started.page, "article")) == ""  # what stands around it is the theme's
+
+
 def test_everything_has_a_name_and_is_reached_by_keyboard(started):
     page = started.page
     nameless = page.evaluate(
