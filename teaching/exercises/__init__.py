@@ -5,7 +5,7 @@
 | `exercise.py` | what an exercise is, and the verdict |
 | `text.py` | merges, positions, masking: exact, or judged by counting |
 | `layers.py` | embeddings, norm, GELU, softmax, attention, relative positions |
-| `losses.py` | cross-entropy, and that of the next token |
+| `losses.py` | masked tokens, the next token, one number, several labels, spans |
 | `whole.py` | a masked language model from all of it |
 | `judging.py` | the verdict: error over budget, and which known mistake it is |
 | `files.py` | a student's file, run in a process of its own |

@@ -16,7 +16,7 @@ from ...parity.tolerances import Spread, permitted
 from ...reference.layers import Array
 from .exercise import Case, Exercise, Function, Verdict
 from .layers import ATTENTION, EMBEDDINGS, GELU, LAYER_NORM, RELATIVE_POSITIONS, SOFTMAX
-from .losses import CROSS_ENTROPY, NEXT_TOKEN_LOSS
+from .losses import BINARY_CROSS_ENTROPY, CROSS_ENTROPY, NEXT_TOKEN_LOSS, REGRESSION_LOSS, SPAN_LOSS
 from .text import BPE_MERGE, MASKING, POSITION_IDS
 from .whole import MASKED_LM
 
@@ -25,7 +25,7 @@ EXERCISES: Mapping[str, Exercise] = {
     one.name: one
     for one in (
         BPE_MERGE, POSITION_IDS, LAYER_NORM, EMBEDDINGS, SOFTMAX, ATTENTION, RELATIVE_POSITIONS, GELU, MASKING,
-        CROSS_ENTROPY, NEXT_TOKEN_LOSS, MASKED_LM,
+        CROSS_ENTROPY, NEXT_TOKEN_LOSS, REGRESSION_LOSS, BINARY_CROSS_ENTROPY, SPAN_LOSS, MASKED_LM,
     )
 }  # fmt: skip
 #: The precision of the inputs, the number of noisy runs, and the rate at which an honest function is refused.

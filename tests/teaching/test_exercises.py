@@ -98,6 +98,22 @@ def next_token_loss(logits: Any, labels: Any) -> Any:
     return cross_entropy(logits[:, :-1], labels[:, 1:])
 
 
+def regression_loss(logits: Any, labels: Any) -> Any:
+    return sum((logit - label) ** 2 for logit, label in zip(logits[:, 0], labels, strict=True)) / len(labels)
+
+
+def binary_cross_entropy(logits: Any, labels: Any) -> Any:
+    return np.mean(np.maximum(logits, 0) - logits * labels + np.log1p(np.exp(-np.abs(logits))))
+
+
+def span_loss(start_logits: Any, end_logits: Any, start_positions: Any, end_positions: Any) -> Any:
+    halves = []
+    for logits, positions in ((start_logits, start_positions), (end_logits, end_positions)):
+        labels = np.where(positions < logits.shape[1], positions, -100)
+        halves.append(cross_entropy(logits[None], labels[None]))
+    return sum(halves) / 2
+
+
 def masked_lm(input_ids: Any, attention_mask: Any, p: Any, config: Any) -> Any:
     def dense(x: Any, name: str) -> Any:
         return x @ p[f"{name}.weight"].T + p[f"{name}.bias"]
@@ -158,8 +174,11 @@ def test_an_honest_solution_passes(name: str, seed: int) -> None:
         assert not verdict.extent > 1
 
 
+PYTORCHS = ("gelu", "softmax", "layer_norm", "attention", "cross_entropy", "binary_cross_entropy", "regression_loss")
+
+
 @pytest.mark.torch
-@pytest.mark.parametrize("name", ["gelu", "softmax", "layer_norm", "attention", "cross_entropy"])
+@pytest.mark.parametrize("name", PYTORCHS)
 def test_pytorchs_own_functions_pass(name: str) -> None:
     import torch
     from torch.nn import functional as F
@@ -179,6 +198,8 @@ def test_pytorchs_own_functions_pass(name: str) -> None:
         "cross_entropy": lambda logits, labels: F.cross_entropy(
             torch.from_numpy(logits).flatten(0, 1), torch.from_numpy(labels).flatten()
         ),
+        "binary_cross_entropy": lambda logits, labels: F.binary_cross_entropy_with_logits(*tensors([logits, labels])),
+        "regression_loss": lambda logits, labels: F.mse_loss(*tensors([logits[:, 0], labels])),
     }
     verdict = judge(name, functions[name])
     assert verdict.passed, str(verdict)
