@@ -10,7 +10,7 @@ import numpy as np
 from ..dispatch.arguments import visible
 from ..reference.differences import Differences, differences
 from ..reference.taps import symbols
-from .tolerances import FALSE_ALARM_RATE, noisy_runs
+from .tolerances import FALSE_ALARM_RATE, Budget, noisy_runs
 from .where import DRAWS, judged_tap
 
 
@@ -45,12 +45,27 @@ def compare_tape(
         >>> compare_tape(wrong, model, inputs).first.name
         'embeddings.sum'
     """
-    oracle = reference_model.to_backend("numpy", dtype="float64").eval()
     given = {name: visible(name, value) for name, value in inputs.items() if value is not None}
-    run = noisy_runs(oracle, [given], dtype, draws=DRAWS, keep_taps=True)
+    found = tap_budgets(reference_model, given, dtype)
+    limits = {name: np.where(budget.judged, budget.limit, np.inf) for name, budget in found.items()}
+    return differences(tape, {name: budget.truth for name, budget in found.items()}, limits)
+
+
+def tap_budgets(reference_model: Any, inputs: Mapping[str, Any], dtype: str = "float32") -> dict[str, Budget]:
+    """The budget of every tap of one call, at real tokens: they share one rate of false alarms.
+
+    Args:
+        reference_model: a model of ours, on any engine.
+        inputs: the arguments of the call, NumPy arrays.
+        dtype: the precision in which a candidate computes.
+
+    Returns:
+        name -> `Budget`, in the order of computation; `judged` says which elements count.
+    """
+    oracle = reference_model.to_backend("numpy", dtype="float64").eval()
     table = symbols(oracle.head, oracle.config, **oracle.options)
-    limits = {
-        name: np.where(judged_tap(table[name], budget.truth.shape, given), budget.limit, np.inf)
+    run = noisy_runs(oracle, [inputs], dtype, draws=DRAWS, keep_taps=True)
+    return {
+        name: budget.judging(judged_tap(table[name], budget.truth.shape, inputs))
         for name, budget in run.tap_budgets(FALSE_ALARM_RATE / len(run.taps)).items()
     }
-    return differences(tape, run.taps, limits)

@@ -18,12 +18,11 @@ import numpy as np
 from ..dispatch.arguments import visible
 from ..dispatch.model import PublicModel
 from ..parity.mistakes.wrong_engines import misused
-from ..parity.tolerances import FALSE_ALARM_RATE, Budget, noisy_runs
-from ..parity.where import DRAWS, judged_tap
+from ..parity.taped import tap_budgets
+from ..parity.tolerances import Budget
 from ..reference.inputs import LABELS
 from ..reference.layers import Array
 from ..reference.outputs import to_numpy
-from ..reference.taps import symbols
 
 #: No ratio is larger: what is infinite, no number, or of another shape, has this one. JSON has no infinity.
 BROKEN = 1e12
@@ -78,15 +77,12 @@ class TapBudgets:
 
     @classmethod
     def _derived(cls, model: Any, inputs: Mapping[str, Any]) -> TapBudgets:
-        oracle = model.to_backend("numpy", dtype="float64").eval()
-        table = symbols(oracle.head, oracle.config, **oracle.options)
         with misused():
-            run = noisy_runs(oracle, [inputs], "float32", draws=DRAWS, keep_taps=True)
-        found = run.tap_budgets(FALSE_ALARM_RATE / len(run.taps))
+            found = tap_budgets(model, inputs)
         return cls(
-            run.taps,
+            {name: budget.truth for name, budget in found.items()},
             {name: _limit(budget) for name, budget in found.items()},
-            {name: judged_tap(table[name], budget.truth.shape, inputs) for name, budget in found.items()},
+            {name: budget.judged for name, budget in found.items()},
         )
 
     def ratios(self, taps: Mapping[str, Any]) -> dict[str, float]:

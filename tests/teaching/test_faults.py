@@ -12,7 +12,7 @@ import pytest
 import roberta
 from roberta.dispatch.api import FACES
 from roberta.parity.cases import draw_case
-from roberta.parity.tolerances import noisy_runs
+from roberta.parity.tolerances import tap_budgets
 from roberta.reference.parameters import HEADS
 from roberta.teaching import departures
 from roberta.teaching.departures import BROKEN, TapBudgets, first_departure
@@ -223,7 +223,7 @@ def test_budgets_are_derived_once_and_again_when_a_weight_or_an_input_changes(mo
     model = model.to_backend("numpy")
     derived = []
     monkeypatch.setattr(departures, "_kept", {})
-    monkeypatch.setattr(departures, "noisy_runs", lambda *args, **kw: derived.append(1) or noisy_runs(*args, **kw))
+    monkeypatch.setattr(departures, "tap_budgets", lambda *args, **kw: derived.append(1) or tap_budgets(*args, **kw))
     for name in ("tanh-gelu", "residual", HONEST):
         run_fault(model, inputs, name)
     assert len(derived) == 1
