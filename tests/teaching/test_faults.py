@@ -12,7 +12,7 @@ import pytest
 import roberta
 from roberta.dispatch.api import FACES
 from roberta.parity.cases import draw_case
-from roberta.parity.tolerances import tap_budgets
+from roberta.parity.taped import tap_budgets
 from roberta.reference.parameters import HEADS
 from roberta.teaching import departures
 from roberta.teaching.departures import BROKEN, TapBudgets, first_departure
