@@ -1,99 +1,92 @@
-"""Reading checkpoints: where they are, their tensors, and what is said of those that lack any. HF's layout."""
+"""Reading checkpoints: where they are, their tensors, and what is said of those that lack any."""
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..files.mapped import mapped_tensors
+from ..files import generations
+from ..files.formats import fairseq, table
+from ..files.formats.safetensors import read as read_safetensors
+from ..files.formats.table import FORMATS, Source, source_of
 from ..files.places import locate as locate
+from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES, Parameter
 from .matching import LoadReport, respelling, shortened
 
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+__all__ = ["read_safetensors"]
+WEIGHTS = FORMATS["safetensors"].weights
+INDEX = FORMATS["safetensors"].index
+CONFIG = "config.json"
 DEFAULT_CHECKPOINT = "austen"
-#: How the names of weights in other formats begin -> what transformers must be told to read them.
-FOREIGN = {"pytorch_model": "", "tf_model": ", from_tf=True", "flax_model": ", from_flax=True"}
+#: How often a folder is read again that somebody saves into at the same time.
+ATTEMPTS = 8
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_tensors(folder: Path) -> dict[str, Any]:
+def read_checkpoint(place: Path, **overrides: Any) -> tuple[RobertaConfig, dict[str, Any], Source]:
+    """The configuration and all tensors of one generation: not the one of an earlier and the other of a later one.
+
+    Args:
+        place: a folder, or a file of weights with its config.json beside it.
+        **overrides: fields of the configuration.
+
+    Returns:
+        The configuration; HF's names -> arrays in the dtype of the file; and which files they are from.
+
+    Raises:
+        FileNotFoundError: no weights; lists the names looked for and what is there.
+        ValueError: a damaged file, or an index that points out of the folder.
+        BlockingIOError: somebody saves into the folder again and again.
+    """
+    folder = place if place.is_dir() else place.parent
+    for _ in range(ATTEMPTS):
+        generations.finish(folder)
+        names = [CONFIG, *(name for one in FORMATS.values() for name in (one.weights, one.index))]
+        before = generations.stamp(folder, names)
+        try:
+            config = read_config(place, **overrides)
+            source = source_of(place)
+            tensors = table.read(source)
+        except (OSError, ValueError):
+            if generations.stamp(folder, names) == before:
+                raise
+            continue
+        if generations.stamp(folder, names) == before:
+            return config, tensors, source
+    message = f"{folder}: its files were replaced {ATTEMPTS} times while they were read; save into it less often"
+    raise BlockingIOError(message)
+
+
+def read_config(place: Path, **overrides: Any) -> RobertaConfig:
+    """The configuration of a folder, or of a file of weights; one of fairseq's has it inside.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: one that is damaged.
+    """
+    folder = place if place.is_dir() else place.parent
+    if not (folder / CONFIG).is_file():
+        weights = place if place.is_file() else folder / FORMATS["fairseq"].weights
+        fields = fairseq.config_of(weights) if weights.is_file() and weights.suffix == ".pt" else None
+        if fields is not None:
+            return RobertaConfig.from_dict({**fields, **overrides})
+    return RobertaConfig.from_pretrained(folder, **overrides)
+
+
+def read_tensors(place: Path) -> dict[str, Any]:
     """All tensors of a checkpoint folder, HF's names -> arrays in the dtype of the file.
 
     Raises:
         FileNotFoundError: no weights in the folder; lists the names looked for and what is there.
         ValueError: a damaged file, or an index that points out of the folder.
     """
-    tensors: dict[str, Any] = {}
-    for path in _weight_files(folder):
-        tensors |= read_safetensors(path)
-    return tensors
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    if (folder / WEIGHTS).is_file():
-        return [folder / WEIGHTS]
-    if not (folder / INDEX).is_file():
-        there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
-        message = f"no weights in {folder}: looked for {WEIGHTS} and {INDEX}, found {there or 'nothing'}"
-        raise FileNotFoundError(message + _way_out(there))
-    try:
-        shards = sorted(set(json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"].values()))
-        paths = [folder / shard for shard in shards]
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        message = f'{folder / INDEX}: required a JSON object with "weight_map": name -> file, got {error!r}'
-        raise ValueError(message) from error
-    for shard in shards:
-        _require_inside(folder, shard)
-    return paths
-
-
-def _way_out(there: Iterable[str]) -> str:
-    """What to type where the weights are in another format, which is not read here: a pickle runs what is in it."""
-    found = [start for start in FOREIGN if any(name.startswith(start) for name in there)]
-    if not found:
-        return ""
-    option = FOREIGN[found[0]]
-    release = "transformers 4.57, the last that can read it" if option else "transformers"
-    convert = f"RobertaForMaskedLM.from_pretrained(folder{option}).save_pretrained(folder)"
-    return (
-        f". {found[0]} is another format, and not read here (a pickle runs whatever is in it). "
-        f"Convert it once, with {release}: {convert}, or with the class of its head"
-    )
-
-
-def _require_inside(folder: Path, shard: str) -> None:
-    # By its name: the hub's cache links the files of a folder to where they are kept, and such a link is no escape.
-    if Path(shard).is_absolute() or ".." in Path(shard).parts:
-        message = f"{folder / INDEX} names {shard!r}, which lies outside the folder; do not trust this checkpoint"
-        raise ValueError(message)
-    if not (folder / shard).is_file():
-        message = f"{folder / INDEX} names {shard!r}, which is missing; download or copy it into {folder}"
-        raise FileNotFoundError(message)
-
-
-def read_safetensors(path: Path) -> dict[str, Any]:
-    """The tensors of one file: name -> array in the dtype of the file, bfloat16 too; see `files.mapped`.
-
-    Args:
-        path: the file.
-
-    Raises:
-        ValueError: a damaged file, or one of another format.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        return mapped_tensors(path)
-    except SafetensorError as error:
-        message = f"{path} is damaged or no safetensors file ({error}); save or download it again"
-        raise ValueError(message) from error
+    generations.finish(place if place.is_dir() else place.parent)
+    return table.read(source_of(place))
 
 
 # -- what a file lacks ---------------------------------------------------------------------------------------------

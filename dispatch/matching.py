@@ -12,12 +12,20 @@ from typing import Any, Literal, Self, cast
 
 import numpy as np
 
+from ..files.formats.table import Source
 from ..reference.layers import Array
 from ..reference.outputs import to_numpy
 from ..reference.parameters import Parameter
 
 #: Names that old files have for what is not a parameter: buffers that count 0, 1, 2, …
 BUFFERS = ("embeddings.position_ids", "embeddings.token_type_ids")
+#: What wrappers put before a model's names: data parallel, compilation, Lightning and most scripts, PEFT, DeepSpeed.
+WRAPPERS = ("module.", "_orig_mod.", "model.", "base_model.model.", "_forward_module.")
+#: The same inside a name: compilation, sharding and recomputation of a part.
+INSIDE = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+#: Names of old files -> the part that has replaced them.
+OLD = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
+DECODERS = {"lm_head.weight": "lm_head.decoder.weight"}
 #: Where arrays come from -> what their shapes contradict, and what to do then.
 CONTRADICTIONS = {
     "file": (
@@ -51,6 +59,8 @@ class LoadReport:
         unexpected: names in the file or state that this head has no use for.
         random_outputs: the outputs that depend on a random parameter.
         kept: parameters that a state lacked, and that kept what an earlier one had given them.
+        dtypes: of the file or state -> of the model, where they differ.
+        source: which files it was read from, of what format; `source.sha256()` gives their hashes. None of a state.
     """
 
     loaded: tuple[str, ...] = ()
@@ -61,13 +71,17 @@ class LoadReport:
     unexpected: tuple[str, ...] = ()
     random_outputs: tuple[str, ...] = ()
     kept: tuple[str, ...] = ()
+    dtypes: Mapping[str, str] | None = None
+    source: Source | None = None
 
     def __hash__(self) -> int:
         """By the names alone: the mappings have no hash, and compilers want what is static to have one."""
         return hash((self.loaded, self.missing, self.mismatched, self.unexpected, self.kept))
 
     def __str__(self) -> str:
-        lines = [f"loaded {len(self.loaded)} parameters"]
+        origin = f" from {self.source}" if self.source else ""
+        lines = [f"loaded {len(self.loaded)} parameters{origin}"]
+        lines += [f"dtype: {old} -> {new}" for old, new in (self.dtypes or {}).items()]
         for label, pairs in (("tied", self.tied), ("converted", self.converted)):
             lines += [f"{label}: {name} = {other}" for name, other in (pairs or {}).items()]
         for label in ("missing", "mismatched", "unexpected", "kept"):
@@ -199,6 +213,16 @@ def match(
     )
 
 
+def changed_dtypes(state: Mapping[str, Array], dtype: str) -> dict[str, str]:
+    """The dtypes of a state that are not the model's -> the model's.
+
+    Example:
+        >>> changed_dtypes({"a": np.ones(2, np.float16), "b": np.ones(2, np.float32)}, "float32")
+        {'float16': 'float32'}
+    """
+    return {name: dtype for name in sorted({array.dtype.name for array in state.values()}) if name != dtype}
+
+
 def require_exact(report: LoadReport, table: Mapping[str, Parameter], where: str, lenient: str = "") -> None:
     """Every parameter must have been given, and nothing else.
 
@@ -285,11 +309,18 @@ def _spellings(tensors: Mapping[str, Any], table: Mapping[str, Parameter], where
 
 
 def _spelling(name: str, table: Mapping[str, Parameter]) -> str:
-    """The table's spelling of a name."""
-    name = name.replace("LayerNorm.gamma", "LayerNorm.weight").replace("LayerNorm.beta", "LayerNorm.bias")
-    for spelling in (name, f"roberta.{name}", name.removeprefix("roberta.")):
-        if spelling in table:
-            return spelling
+    """The table's spelling of a name; the name, if it has none."""
+    rest = name
+    for inside in INSIDE:
+        rest = rest.replace(inside, "")
+    for old, new in OLD.items():
+        rest = rest.replace(old, new)
+    for _ in range(len(WRAPPERS)):
+        for spelling in (rest, f"roberta.{rest}", rest.removeprefix("roberta."), DECODERS.get(rest, rest)):
+            if spelling in table:
+                return spelling
+        wrapper = next((wrapper for wrapper in WRAPPERS if rest.startswith(wrapper)), "")
+        rest = rest.removeprefix(wrapper)
     return name
 
 

@@ -10,6 +10,7 @@ import inspect
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType, ModuleType
@@ -447,11 +448,16 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             what = "a folder, the name of a shipped checkpoint or an id on the hub, or config= and state_dict="
             message = f"{cls.__name__}.from_pretrained: required {what}, got None"
             raise TypeError(message)
-        config = config.replace(**given) if config else RobertaConfig.from_pretrained(folder, **given)
         options = {} if add_pooling_layer is None else {"add_pooling_layer": add_pooling_layer}
         options |= own
-        is_read = tensors is None  # and nobody else's, which a state_dict may be
-        tensors = checkpoint.read_tensors(folder) if is_read else tensors
+        is_read, source = tensors is None, None  # and nobody else's, which a state_dict may be
+        if is_read and config is None:
+            config, tensors, source = checkpoint.read_checkpoint(folder, **given)
+        else:
+            config = config.replace(**given) if config else checkpoint.read_config(folder, **given)
+        if tensors is None:
+            source = checkpoint.source_of(folder)
+            tensors = checkpoint.read_tensors(folder)
 
         def match(table: Mapping[str, Parameter]) -> tuple[matching.State, matching.LoadReport]:
             where, ignoring = f"{CLASS_NAMES[cls.head]}: {folder.name}", ignore_mismatched_sizes
@@ -468,7 +474,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         if model.added or model.options != sizes:  # what a subclass has, or lacks, is known only now
             state, report = match(model.table)
             model.load_state_dict_numpy({name: state[name] for name in model.added if name in state}, strict=False)
-        model.load_report = report
+        model.load_report = replace(report, source=source, dtypes=matching.changed_dtypes(state, model.dtype_name))
         checkpoint.tell_missing(cls.head, folder, report, model.table, strict)
         return cast("Self", (model, report.loading_info())) if wants_info else model
 

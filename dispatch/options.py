@@ -11,6 +11,7 @@ from ..files.places import HubOptions
 from ..reference.config import RobertaConfig
 from ..reference.fields import ConfigFields, ConfigOverrides
 from ..reference.parameters import CLASS_NAMES
+from . import writing
 
 
 class LoadOptions(ConfigOverrides, HubOptions, total=False):
@@ -46,12 +47,12 @@ INSTEAD = {
 INSTEAD_OF_LOADING = {"rngs": "What the file lacks is drawn by NumPy: type seed=0"}
 INSTEAD_OF_SAVING = {"params": "What is saved is the model's own: nnx.update(model, params) first"}
 
+#: The dtypes that weights are stored in.
+STORED = ("float32", "float64", "float16", "bfloat16")
+
 #: What HF's `save_pretrained` takes besides -> what asks for nothing, and what to do in place of another value.
 UNSAVED: Mapping[str, tuple[Any, str]] = {
-    "safe_serialization": (
-        True,
-        "leave it out: what it would write is a pickle, which runs whatever is in it when read",
-    ),
+    "safe_serialization": (True, 'leave it out, or type format="pytorch"'),
     "push_to_hub": (False, 'then type huggingface_hub.upload_folder(repo_id="you/name", folder_path=save_directory)'),
     "variant": (None, "leave it out, and save into a folder of its own"),
     "token": (None, "leave it out: nothing is sent to the hub"),
@@ -108,6 +109,8 @@ def require_saving(options: Mapping[str, Any]) -> None:
     for name, value in options.items():
         if name == "save_function" and (value is None or callable(value)):
             continue  # accelerate's, which leaves out all processes but one; the file is safetensors' all the same
+        if name == "safe_serialization" and value is False:
+            continue  # what PyTorch's own file is written for
         if name not in UNSAVED:
             known = ["is_main_process", "state_dict", "max_shard_size", "save_function", *UNSAVED]
             near = difflib.get_close_matches(name, known, n=1)
@@ -119,6 +122,30 @@ def require_saving(options: Mapping[str, Any]) -> None:
         if value is not None and value is not neutral:
             message = f"save_pretrained: {name}: required {neutral!r}, got {value!r:.60}; {remedy}"
             raise ValueError(message)
+
+
+def require_format(name: str) -> str:
+    """The name of a format that is written.
+
+    Raises:
+        ValueError: another; lists them.
+    """
+    if name not in writing.WRITTEN:
+        known = ", ".join(map(repr, writing.WRITTEN))
+        raise ValueError(f"format: required one of {known}, got {name!r:.60}")
+    return name
+
+
+def require_stored(dtype: Any) -> str:
+    """The name of a dtype that weights are stored in.
+
+    Raises:
+        ValueError: another; lists them.
+    """
+    name = dtype_name(dtype)
+    if name not in STORED:
+        raise ValueError(f"dtype: required one of {', '.join(STORED)}, got {name!r:.60}")
+    return name
 
 
 #: What HF's `from_pretrained` takes besides, and what has no meaning here: nothing is run from a checkpoint, weights

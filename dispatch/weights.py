@@ -12,7 +12,7 @@ import numpy as np
 from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES, Parameter, parameter_table
 from . import arguments, matching, writing
-from .options import require_saving
+from .options import require_format, require_saving, require_stored
 
 DECODER = "lm_head.decoder.weight"
 
@@ -150,9 +150,14 @@ class Weights:
         is_main_process: bool = True,
         state_dict: Mapping[str, Any] | None = None,
         max_shard_size: int | str = "5GB",
+        format: str = "safetensors",  # what a user would call it
+        dtype: Any = None,
         **others: Any,
     ) -> None:
-        """Write config.json and model.safetensors, as HF lays them out. A failure leaves the old files as they were.
+        """Write config.json and the weights, as HF lays them out: all at once, or nothing.
+
+        Somebody who reads the folder finds the old checkpoint or the new one at every moment, also when this process is
+        stopped in between.
 
         Args:
             save_directory: a folder, made if it is missing.
@@ -160,24 +165,32 @@ class Weights:
             state_dict: HF's names -> arrays, in place of the model's own weights: each parameter, and nothing else.
             max_shard_size: the most bytes of a file, or a text such as "200MB". What needs more is written in shards,
                 with an index.
-            **others: what HF's has besides, as long as it asks for nothing: `safe_serialization=True`,
-                `push_to_hub=False`, `variant=None`.
+            format: "safetensors"; "pytorch" (pytorch_model.bin, as `torch.save` writes it); "h5" (tf_model.h5) or
+                "msgpack" (flax_model.msgpack), which need `pip install "roberta[formats]"`. transformers 4.57 reads
+                each on the framework it belongs to, and 5 the first two.
+            dtype: of the stored numbers; None: the model's.
+            **others: what HF's has besides, as long as it asks for nothing: `push_to_hub=False`, `variant=None`;
+                `safe_serialization=False` is `format="pytorch"`.
 
         Raises:
             NotADirectoryError: the folder is a file.
+            OSError: a full disk, or a folder that may not be written into; what was there is as it was.
             TypeError: an option that does not exist, or weights that are no floating-point numbers.
-            ValueError: an option that asks for what is not done here, a size that is none, or weights that do not fit.
+            ValueError: an option that asks for what is not done here, a size, format or dtype that is none, weights
+                that do not fit, or that would become infinite in the dtype.
         """
         require_saving(others)
+        form = "pytorch" if others.get("safe_serialization") is False else require_format(format)
         most = writing.byte_count(max_shard_size)
+        dtype = self.dtype_name if dtype is None else require_stored(dtype)
         if not is_main_process:
             return
         if hasattr(self.engine, "require_nameable"):
             self.engine.require_nameable(self)
-        state, dtype = self.state_dict_numpy() if state_dict is None else state_dict, self.dtype_name
+        state = self.state_dict_numpy() if state_dict is None else state_dict
         found, _ = matching.admit(state, self.table, self.head, dtype, where="save_pretrained: state_dict")
         config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=dtype)
-        writing.write_checkpoint(Path(save_directory), config, found, dtype, most)
+        writing.write_checkpoint(Path(save_directory), config, found, dtype, self.head, form, most)
 
 
 def _table_of(verb: str, value: Any) -> Any:

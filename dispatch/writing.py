@@ -1,24 +1,24 @@
-"""Writing checkpoints: config.json and model.safetensors, whole or in shards, in HF's layout."""
+"""Writing checkpoints: config.json and the weights, whole or in shards, in HF's layout."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from math import prod
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from ..files.atomic import write_atomically
+from ..files.formats.table import FORMATS, Format
+from ..files.generations import new_generation
 from ..reference.config import RobertaConfig
 from ..reference.layers import Array
-from .checkpoint import INDEX, WEIGHTS
 
-CONFIG = "config.json"
-#: The names of shards, as HF has them.
-SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
+#: The formats that are written.
+WRITTEN = tuple(name for name, one in FORMATS.items() if one.writes)
 #: How many bytes a letter stands for: of "5GB", 10^9 each.
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -54,88 +54,97 @@ def write_checkpoint(
     config: RobertaConfig,
     state: Mapping[str, Array],
     dtype: str,
+    head: str,
+    form: str = "safetensors",
     max_shard_size: int = byte_count("5GB"),
 ) -> None:
-    """Write config.json and the weights.
+    """Write config.json and the weights, which replace those that were there all at once (`files.generations`).
 
-    All files are written beside their targets first, so that a failure leaves the checkpoint that was there. Then they
-    take their places. Where shards replace shards of the same names, there is no index for that moment: a reader finds
-    no checkpoint, rather than one of two generations. Shards of an earlier checkpoint are removed at the end.
+    What was there in a format that is preferred when it is read goes, too: it would hide what is written. Who wants two
+    formats in one folder writes safetensors last.
 
     Args:
         folder: made if it is missing.
         config: written as it is.
         state: name -> array, tied tensors once.
-        dtype: of the stored tensors.
+        dtype: of the stored tensors; each is converted when it is written, so that no two copies of all are held.
+        head: whose weights these are.
+        form: one of `WRITTEN`.
         max_shard_size: the most bytes of one file.
 
     Raises:
         NotADirectoryError: the folder is a file.
+        OSError: a full disk, or a folder that may not be written into; the checkpoint that was there is whole.
+        ModuleNotFoundError: a library that the format needs is not installed.
     """
     import ml_dtypes  # noqa: F401  # pyright: ignore[reportUnusedImport]  # makes bfloat16 known to NumPy
-    from safetensors.numpy import save
 
-    kept = {name: np.ascontiguousarray(array, dtype) for name, array in state.items()}
-    shards = _named(list(_shards(kept, max_shard_size)))
-    _require_folder(folder)
-    with TemporaryDirectory(dir=folder, prefix=".saving-") as beside:
-        for name, tensors in shards.items():
-            write_atomically(Path(beside) / name, save(tensors, metadata={"format": "pt"}))
-        if len(shards) > 1:
-            write_atomically(Path(beside) / INDEX, _index(shards))
+    one = FORMATS[form]
+    write = one.module().write
+    kept = Converted(state, np.dtype(dtype))
+    parts = list(_parts(kept, max_shard_size))
+    with new_generation(folder, _belongs(form)) as beside:
+        if len(parts) == 1:
+            write(beside / one.weights, kept, head)
+        else:
+            places = {one.shard(number, len(parts)): part for number, part in enumerate(parts, start=1)}
+            for file, part in places.items():
+                write(beside / file, kept.only(part), head)
+            write_atomically(beside / one.index, _index(one, kept, places, head))
         config.save_pretrained(beside)
-        _take_places(Path(beside), folder, list(shards))
 
 
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _shards(tensors: Mapping[str, Array], most: int) -> Iterator[dict[str, Array]]:
-    """The tensors, in their order, in parts of at most so many bytes; what is larger by itself has its own part."""
-    part: dict[str, Array] = {}
-    for name, array in tensors.items():
-        if part and sum(one.nbytes for one in part.values()) + array.nbytes > most:
+class Converted(Mapping[str, Any]):
+    """Arrays in another dtype, each made when it is asked for."""
+
+    def __init__(self, state: Mapping[str, Array], dtype: np.dtype[Any]) -> None:
+        self._state, self.dtype = state, dtype
+
+    def __getitem__(self, name: str) -> Any:
+        return np.ascontiguousarray(self._state[name], self.dtype).reshape(np.shape(self._state[name]))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._state)
+
+    def __len__(self) -> int:
+        return len(self._state)
+
+    def size(self, name: str) -> int:
+        """How many numbers an array has."""
+        return prod(np.shape(self._state[name]))
+
+    def only(self, names: Iterable[str]) -> Converted:
+        """Some of them."""
+        return Converted({name: self._state[name] for name in names}, self.dtype)
+
+
+def _parts(tensors: Converted, most: int) -> Iterator[list[str]]:
+    """The names, in their order, in parts of at most so many bytes; what is larger by itself has its own part."""
+    part, total = list[str](), 0
+    for name in tensors:
+        size = tensors.size(name) * tensors.dtype.itemsize
+        if part and total + size > most:
             yield part
-            part = {}
-        part[name] = array
+            part, total = [], 0
+        part.append(name)
+        total += size
     yield part
 
 
-def _named(shards: list[dict[str, Array]]) -> dict[str, dict[str, Array]]:
-    """File name -> its tensors."""
-    if len(shards) == 1:
-        return {WEIGHTS: shards[0]}
-    return {f"model-{i:05}-of-{len(shards):05}.safetensors": shard for i, shard in enumerate(shards, start=1)}
-
-
-def _index(shards: Mapping[str, Mapping[str, Array]]) -> bytes:
-    arrays = [array for shard in shards.values() for array in shard.values()]
-    totals = {"total_parameters": sum(a.size for a in arrays), "total_size": sum(a.nbytes for a in arrays)}
-    places = {name: file for file, shard in shards.items() for name in shard}
-    content: dict[str, Any] = {"metadata": totals, "weight_map": places}
+def _index(one: Format, tensors: Converted, places: Mapping[str, Iterable[str]], head: str) -> bytes:
+    """The index of shards, which has the names that the format's own library has."""
+    spelling = getattr(one.module(), "spelling", lambda name, _head: name)
+    numbers = sum(map(tensors.size, tensors))
+    totals = {"total_parameters": numbers, "total_size": numbers * tensors.dtype.itemsize}
+    names = {spelling(name, head): file for file, part in places.items() for name in part}
+    content: dict[str, Any] = {"metadata": totals, "weight_map": names}
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _require_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        message = f"{folder} is a file; a folder is needed to write {WEIGHTS} into"
-        raise NotADirectoryError(message)
-    folder.mkdir(parents=True, exist_ok=True)
-
-
-def _take_places(beside: Path, folder: Path, names: list[str]) -> None:
-    """Move the files of one generation to their places, and remove those of an earlier one."""
-    index = beside / INDEX
-    if index.exists() and any((folder / name).exists() for name in names):
-        (folder / INDEX).unlink(missing_ok=True)
-    for name in names:
-        (beside / name).replace(folder / name)
-    if index.exists():
-        index.replace(folder / INDEX)
-        (folder / WEIGHTS).unlink(missing_ok=True)  # readers prefer it to an index
-    else:
-        (folder / INDEX).unlink(missing_ok=True)
-    (beside / CONFIG).replace(folder / CONFIG)
-    for path in folder.iterdir():
-        if SHARD.fullmatch(path.name) and path.name not in names:
-            path.unlink()
+def _belongs(form: str) -> Callable[[str], bool]:
+    """Which files an earlier checkpoint in this format has, and those that are read in place of it."""
+    replaced = [FORMATS[name] for name in WRITTEN[: WRITTEN.index(form) + 1]]
+    return lambda file: any(file in (one.weights, one.index) or one.is_shard(file) for one in replaced)

@@ -16,6 +16,10 @@ PATTERNS = ("*.json", "*.txt", "*.safetensors")
 WITHOUT_OWNER = frozenset({"roberta-base", "roberta-large", "roberta-large-mnli", "distilroberta-base"})
 
 
+#: Endings of files of weights, which may be named in place of their folder.
+ENDINGS = (".safetensors", ".bin", ".ckpt", ".pth", ".pt", ".h5", ".msgpack")
+
+
 class HubOptions(TypedDict, total=False):
     """Where in a repository, and how it is fetched.
 
@@ -40,7 +44,8 @@ def locate(folder_or_id: str | Path, patterns: Sequence[str] = PATTERNS, **optio
     """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
 
     Args:
-        folder_or_id: an existing folder, a key of `SHIPPED`, or an id such as "owner/name".
+        folder_or_id: an existing folder, or a file of weights in one; a key of `SHIPPED`; or an id
+            such as "owner/name".
         patterns: the files that are fetched from the hub, where they are not yet in its cache.
         **options: see `HubOptions`.
 
@@ -56,6 +61,9 @@ def locate(folder_or_id: str | Path, patterns: Sequence[str] = PATTERNS, **optio
     """
     subfolder = options.pop("subfolder", "")
     wanted = [str(PurePosixPath(subfolder) / pattern) for pattern in patterns]
+    path = Path(folder_or_id).expanduser()
+    if path.is_file() and path.suffix in ENDINGS:
+        return path
     top = _on_disk(folder_or_id) or _on_hub(str(folder_or_id), allow_patterns=wanted, **options)
     if not (top / subfolder).is_dir():
         inside = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir())) or "none"

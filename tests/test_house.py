@@ -25,6 +25,7 @@ PARITY_ROOMS = {f"parity/{room}" for room in ("adapters", "calibrating", "folder
 #: themselves: only its `__init__` knows them, to hand on their names.
 FLOORS = {
     "files": set(),
+    "files/formats": {"files"},
     "reference": {"files"},
     "tokenizer": {"files"},
     "tokenizer/data": {"files", "tokenizer"},
@@ -35,7 +36,15 @@ FLOORS = {
     "backends/tensorflow": {"files", "reference", "backends/arrays"},
     "backends/flax": {"files", "reference", "backends/arrays"},
     # the native classes are named to type checkers, and looked up when one is wanted
-    "dispatch": {"files", "reference", "tokenizer", "backends", "dispatch/natives", "dispatch/generating"},
+    "dispatch": {
+        "files",
+        "files/formats",
+        "reference",
+        "tokenizer",
+        "backends",
+        "dispatch/natives",
+        "dispatch/generating",
+    },
     "dispatch/generating": {"reference", "dispatch"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
     # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
