@@ -48,6 +48,8 @@ def read_checkpoint(place: Path, **overrides: Any) -> tuple[RobertaConfig, dict[
         generations.finish(folder)
         names = [CONFIG, *(name for one in FORMATS.values() for name in (one.weights, one.index))]
         before = generations.stamp(folder, names)
+        if before[0] is not None:  # somebody has just begun to replace them
+            continue
         try:
             config = read_config(place, **overrides)
             source = source_of(place)

@@ -136,7 +136,7 @@ def _parts(tensors: Converted, most: int) -> Iterator[list[str]]:
 
 def _index(one: Format, tensors: Converted, places: Mapping[str, Iterable[str]], head: str) -> bytes:
     """The index of shards, which has the names that the format's own library has."""
-    spelling = getattr(one.module(), "spelling", lambda name, _head: name)
+    spelling = getattr(one.module(), "spelled_for", lambda name, _head: name)
     numbers = sum(map(tensors.size, tensors))
     totals = {"total_parameters": numbers, "total_size": numbers * tensors.dtype.itemsize}
     names = {spelling(name, head): file for file, part in places.items() for name in part}

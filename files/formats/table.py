@@ -172,9 +172,23 @@ def read(source: Source) -> dict[str, Any]:
         part = module.read(path)
         names = [name for name, file in told.items() if file == path.name]
         wanted = {spelled(name)[0] if spelled else name for name in names}
+        wanted -= {name for name in wanted if name.endswith(("position_ids", "token_type_ids"))} - part.keys()
         _require_same(source.index, path, wanted, part, tensors)
         tensors |= part
     return tensors
+
+
+def library(name: str) -> Any:
+    """A library that a format needs.
+
+    Raises:
+        ModuleNotFoundError: it is not installed; says what to type.
+    """
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        message = f'{name}, which reads and writes this format, is not installed: pip install "roberta[formats]"'
+        raise ModuleNotFoundError(message, name=name) from error
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------

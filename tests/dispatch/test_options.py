@@ -73,7 +73,7 @@ def test_a_file_in_a_precision_that_the_engine_lacks_names_the_one_that_holds_it
     from roberta.dispatch.writing import write_checkpoint
 
     model = roberta.RobertaModel(config, backend="numpy")
-    write_checkpoint(tmp_path, config.replace(dtype="bfloat16"), model.state_dict_numpy(), "bfloat16")
+    write_checkpoint(tmp_path, config.replace(dtype="bfloat16"), model.state_dict_numpy(), "bfloat16", "model")
     with pytest.raises(ValueError, match=r"got 'bfloat16'. dtype=\"float32\" holds the same numbers"):
         roberta.RobertaModel.from_pretrained(tmp_path, backend="numpy", dtype="auto")
     assert roberta.RobertaModel.from_pretrained(tmp_path, backend="numpy", dtype="float32").dtype == "float32"
