@@ -47,6 +47,8 @@ PEERS = {
     "accelerate": '"roberta[clients]"',
     "peft": '"roberta[clients]"',
     "torchinfo": '"roberta[clients]"',
+    "h5py": '"roberta[formats]"',
+    "msgpack": '"roberta[formats]"',
 }
 
 
@@ -80,6 +82,8 @@ NEEDS = {
     "accelerate": "accelerate",
     "peft": "peft",
     "torchinfo": "torchinfo",
+    "h5py": "h5py",
+    "msgpack": "msgpack",
 }
 #: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
 MARKED = {

@@ -480,8 +480,12 @@ def test_what_hf_can_be_told_is_taken_where_it_asks_for_nothing(folder: Path, co
 @pytest.mark.parametrize(
     ("option", "kind", "said"),
     [
-        ({"safe_serialization": 3}, ValueError, "safe_serialization: required True, got 3; .*format=\"pytorch\""),
-        ({"format": "onnx"}, ValueError, "format: required one of 'safetensors', 'pytorch', 'h5', 'msgpack', got 'onnx'"),
+        ({"safe_serialization": 3}, ValueError, 'safe_serialization: required True, got 3; .*format="pytorch"'),
+        (
+            {"format": "onnx"},
+            ValueError,
+            "format: required one of 'safetensors', 'pytorch', 'h5', 'msgpack', got 'onnx'",
+        ),
         ({"dtype": "float8"}, ValueError, "dtype: required one of float32, .*got 'float8'"),
         ({"push_to_hub": True}, ValueError, r"push_to_hub: required False, got True; .*upload_folder\(repo_id="),
         ({"variant": "fp16"}, ValueError, "variant: required None, got 'fp16'; .*folder of its own"),
