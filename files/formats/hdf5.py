@@ -54,7 +54,7 @@ def read(path: Path) -> dict[str, Any]:
     """
     h5py = library("h5py")
     try:
-        with h5py.File(path, "r", locking=False) as file:
+        with h5py.File(path, "r") as file:
             return _tensors(path, file, path.stat().st_size * PACKED)
     except (OSError, RuntimeError, KeyError, TypeError, OverflowError, MemoryError, UnicodeError) as error:
         if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
@@ -186,6 +186,8 @@ def _datasets(path: Path, group: Any, above: str = "", inside: tuple[int, ...] =
 def _keras_name(parts: list[str]) -> str:
     steps = [part for part in parts if part not in ("layers", "vars", "container")]
     steps = ["roberta" if part == "body" else part for part in steps]
+    if steps[0] == "linear":
+        return f"qa_outputs.{steps[-1]}"
     name = ".".join(steps)
     name = re.sub(r"\bencoder\.layer(?:_(\d+))?\.", lambda found: f"encoder.layer.{found[1] or 0}.", name)
     for own, hf in KERAS.items():

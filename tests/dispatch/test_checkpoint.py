@@ -545,31 +545,18 @@ def test_a_damaged_file_is_named_with_what_to_do(folder: Path, damage: Any) -> N
 
 
 def test_a_folder_without_weights_lists_what_was_looked_for_and_what_is_there(folder: Path) -> None:
-    (folder / checkpoint.WEIGHTS).rename(folder / "pytorch_model.bin")
+    (folder / checkpoint.WEIGHTS).rename(folder / "weights.bin")
     with pytest.raises(FileNotFoundError) as error:
         load("masked_lm", folder)
-    for part in (checkpoint.WEIGHTS, checkpoint.INDEX, "config.json", "pytorch_model.bin"):
+    for part in (checkpoint.WEIGHTS, checkpoint.INDEX, "config.json", "weights.bin", "tf_model.h5", "model.pt"):
         assert part in str(error.value)
 
 
-@pytest.mark.parametrize(
-    ("file", "said"),
-    [
-        ("pytorch_model.bin", "with transformers: RobertaForMaskedLM.from_pretrained(folder).save_pretrained(folder)"),
-        ("pytorch_model-00001-of-00002.bin", "a pickle runs whatever is in it"),
-        (
-            "tf_model.h5",
-            "transformers 4.57, the last that can read it: RobertaForMaskedLM.from_pretrained(folder, from_tf",
-        ),
-        ("flax_model.msgpack", "from_pretrained(folder, from_flax=True).save_pretrained(folder)"),
-    ],
-)
-def test_weights_in_another_format_are_not_read_and_the_way_out_is_said(folder: Path, file: str, said: str) -> None:
-    (folder / checkpoint.WEIGHTS).rename(folder / file)
-    with pytest.raises(FileNotFoundError, match=r"no weights in .*looked for model.safetensors") as raised:
+def test_an_adapter_alone_says_what_to_do(folder: Path) -> None:
+    (folder / checkpoint.WEIGHTS).unlink()
+    (folder / "adapter_config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"no weights in .*an adapter of PEFT: merge it into its model"):
         load("masked_lm", folder)
-    assert file in str(raised.value)
-    assert said in str(raised.value)
 
 
 def test_a_folder_without_a_config_says_so(folder: Path) -> None:

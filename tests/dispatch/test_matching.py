@@ -118,13 +118,38 @@ def test_a_state_of_torch_is_taken_by_every_engine(
 # -- names -------------------------------------------------------------------------------------------------------------
 
 
+@ROUTE
+@pytest.mark.parametrize("prefix", ["module.", "model.", "_orig_mod.", "base_model.model.", "module.model._orig_mod."])
+def test_what_wrappers_put_before_a_name_is_taken_off(
+    route: str, prefix: str, routes: Routes, state: dict[str, Any]
+) -> None:
+    model = getattr(routes, route)({f"{prefix}{name}": array for name, array in state.items()}, backend="numpy")
+    assert same({name: model.state_dict_numpy()[name] for name in state}, state)
+    assert model.load_report.converted[f"{prefix}{WORD}"] == WORD
+    bare = {f"{prefix}{name.removeprefix('roberta.')}": array for name, array in state.items()}
+    assert same({name: getattr(routes, route)(bare, backend="numpy").state_dict_numpy()[name] for name in state}, state)
+
+
+@ROUTE
+def test_what_wrappers_put_into_a_name_is_taken_out(route: str, routes: Routes, state: dict[str, Any]) -> None:
+    inside = {name.replace("layer.0.", "layer.0._fsdp_wrapped_module._orig_mod."): a for name, a in state.items()}
+    model = getattr(routes, route)(inside, backend="numpy")
+    assert same({name: model.state_dict_numpy()[name] for name in state}, state)
+
+
+@ROUTE
+def test_a_name_with_and_without_a_wrapper_is_one_too_many(route: str, routes: Routes, state: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=rf"one array for {WORD}, got .*{WORD} and .*{WORD}; leave"):
+        getattr(routes, route)({**state, f"module.{WORD}": state[WORD]}, backend="numpy")
+
+
 @IN_MEMORY
 def test_a_prefix_leaves_no_random_weights_without_a_word(
     route: str, backend: str, routes: Routes, state: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"required .* names .*model\.roberta\.embeddings") as raised:
-        getattr(routes, route)({f"model.{name}": array for name, array in state.items()}, backend=backend)
-    assert '{name.removeprefix("model."): array for name, array in state.items()}' in str(raised.value)
+    with pytest.raises(ValueError, match=r"required .* names .*mine\.roberta\.embeddings") as raised:
+        getattr(routes, route)({f"mine.{name}": array for name, array in state.items()}, backend=backend)
+    assert '{name.removeprefix("mine."): array for name, array in state.items()}' in str(raised.value)
 
 
 @IN_MEMORY
@@ -154,8 +179,8 @@ def test_a_part_is_refused_unless_it_is_meant(route: str, backend: str, routes: 
 def test_a_file_of_another_model_is_refused_and_one_that_lacks_a_head_is_not(
     routes: Routes, state: dict[str, Any]
 ) -> None:
-    with pytest.raises(ValueError, match=r"got none of them: .*42 names .*\(model\.lm_head.*removeprefix\(\"mod"):
-        routes.file({f"model.{name}": array for name, array in state.items()}, backend="numpy")
+    with pytest.raises(ValueError, match=r"got none of them: .*42 names .*\(mine\.lm_head.*removeprefix\(\"min"):
+        routes.file({f"mine.{name}": array for name, array in state.items()}, backend="numpy")
     with pytest.warns(UserWarning, match=r"lacks 5 parameters \(lm_head"):
         routes.file({name: array for name, array in state.items() if "lm_head" not in name}, backend="numpy")
 
