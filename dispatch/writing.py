@@ -136,12 +136,17 @@ def _parts(tensors: Converted, most: int) -> Iterator[list[str]]:
 
 def _index(one: Format, tensors: Converted, places: Mapping[str, Iterable[str]], head: str) -> bytes:
     """The index of shards, which has the names that the format's own library has."""
-    spelling = getattr(one.module(), "spelled_for", lambda name, _head: name)
+    module: Any = one.module()
     numbers = sum(map(tensors.size, tensors))
     totals = {"total_parameters": numbers, "total_size": numbers * tensors.dtype.itemsize}
-    names = {spelling(name, head): file for file, part in places.items() for name in part}
+    told: Callable[[str, str], str] = getattr(module, "spelled_for", _as_it_is)
+    names = {told(name, head): file for file, part in places.items() for name in part}
     content: dict[str, Any] = {"metadata": totals, "weight_map": names}
     return (json.dumps(content, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _as_it_is(name: str, _head: str) -> str:
+    return name
 
 
 def _belongs(form: str) -> Callable[[str], bool]:

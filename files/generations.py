@@ -150,8 +150,8 @@ def _journal(folder: Path) -> dict[str, Any] | None:
     except (ValueError, RecursionError) as error:
         raise _no_journal(folder) from error
     match content:
-        case {"from": str(beside), "take": list(taken), "remove": list(removed)}:
-            names = [beside, *cast("list[Any]", taken), *cast("list[Any]", removed)]
+        case {"from": str(beside), "take": list(), "remove": list()}:
+            names: list[Any] = [beside, *content["take"], *content["remove"]]
             if beside.startswith(BESIDE) and all(_is_name(name) for name in names):
                 return cast("dict[str, Any]", content)
         case _:

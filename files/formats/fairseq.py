@@ -108,9 +108,9 @@ def config_of(path: Path) -> dict[str, Any] | None:
         return None
     tensors = read(path)
     settings = _settings(tree)
-    word = tensors.get("roberta.embeddings.word_embeddings.weight")
-    places = tensors.get("roberta.embeddings.position_embeddings.weight")
-    inner = tensors.get("roberta.encoder.layer.0.intermediate.dense.weight")
+    word: Any = tensors.get("roberta.embeddings.word_embeddings.weight")
+    places: Any = tensors.get("roberta.embeddings.position_embeddings.weight")
+    inner: Any = tensors.get("roberta.encoder.layer.0.intermediate.dense.weight")
     if any(array is None or array.ndim != 2 for array in (word, places, inner)):
         raise ValueError(f"{path}: required a word table, a position table and a layer 0, each of two axes")
     layers = {int(found[1]) for name in tensors if (found := re.match(r"roberta\.encoder\.layer\.(\d+)\.", name))}
@@ -128,7 +128,7 @@ def config_of(path: Path) -> dict[str, Any] | None:
     fields["hidden_act"] = ACTIVATIONS.get(str(fields.get("hidden_act", "gelu")), fields.get("hidden_act", "gelu"))
     if "num_attention_heads" not in fields:
         fields["num_attention_heads"] = max(word.shape[1] // 64, 1)
-    classes = tensors.get("classifier.out_proj.weight")
+    classes: Any = tensors.get("classifier.out_proj.weight")
     if classes is not None:
         fields["num_labels"] = classes.shape[0]
     return fields
@@ -209,7 +209,7 @@ def _settings(tree: Any) -> dict[str, Any]:
     model = cast("Mapping[str, Any]", cfg).get("model") if isinstance(cfg, Mapping) else None
     if isinstance(model, Record):
         return model.attributes
-    return dict(model) if isinstance(model, Mapping) else {}
+    return dict(cast("Mapping[str, Any]", model)) if isinstance(model, Mapping) else {}
 
 
 def _one_of(folder: Path, names: tuple[str, ...]) -> Path:

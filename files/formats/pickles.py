@@ -13,9 +13,9 @@ import pickletools
 import re
 import struct
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 #: torch's name of a dtype -> NumPy's; ml_dtypes makes bfloat16 known.
 DTYPES = {
@@ -132,11 +132,12 @@ class Machine:
 
     def spend(self, values: Any) -> Any:
         """The same values, which are about to be copied."""
-        self.copies -= len(values) if isinstance(values, list | tuple | dict | set | str | bytes) else 0
+        sized = cast("Sized", values) if isinstance(values, list | tuple | dict | set | str | bytes) else ()
+        self.copies -= len(sized)
         if self.copies < 0:
             message = "it copies more values than it has, which no tensor needs"
             raise RefusedError(message)
-        return values
+        return cast("Any", values)
 
     def result(self) -> Any:
         """What the last word leaves."""
@@ -188,9 +189,9 @@ class Machine:
         """Put values at the end of the list, or into the set, on top."""
         target = self.top(object)
         if isinstance(target, list):
-            target.extend(values)
+            cast("list[Any]", target).extend(values)
         elif isinstance(target, set):
-            target.update(_key(value) for value in values)
+            cast("set[Any]", target).update(_key(value) for value in values)
         elif not isinstance(target, Record):  # what a class makes of its parts is of no use here
             message = f"values for a {type(target).__name__}"
             raise TypeError(message)
@@ -200,9 +201,11 @@ class Machine:
         target = self.top(object)
         target = target.attributes if isinstance(target, Record) else target
         if not isinstance(target, dict) or len(pairs) % 2:
-            message = f"{len(pairs)} keys and values for a {type(target).__name__}"
+            message = f"{len(pairs)} keys and values for a {type(cast('object', target)).__name__}"
             raise TypeError(message)
-        target.update((_key(key), value) for key, value in zip(pairs[::2], pairs[1::2], strict=True))
+        cast("dict[Any, Any]", target).update(
+            (_key(key), value) for key, value in zip(pairs[::2], pairs[1::2], strict=True)
+        )
 
     # -- names, and what is made by them
 
@@ -221,7 +224,7 @@ class Machine:
             message = "a call of what is no function, or without its arguments"
             raise TypeError(message)
         if name.full in BUILDERS:
-            self.stack.append(BUILDERS[name.full](*(self.spend(value) for value in arguments)))
+            self.stack.append(BUILDERS[name.full](*map(self.spend, cast("tuple[Any, ...]", arguments))))
         elif _is_record(name.full):
             self.stack.append(Record(name.full, arguments))
         else:
@@ -231,9 +234,10 @@ class Machine:
         """Give the object on top its attributes: those of a dict of tensors are of no use here."""
         target = self.top(object)
         if isinstance(target, Record):
-            values = attributes[0] if isinstance(attributes, tuple) and attributes else attributes
+            values: Any = cast("Any", attributes)[0] if isinstance(attributes, tuple) and attributes else attributes
             if isinstance(values, dict):
-                target.attributes.update((_key(key), value) for key, value in self.spend(values).items())
+                pairs = cast("dict[Any, Any]", self.spend(values)).items()
+                target.attributes.update((_key(key), value) for key, value in pairs)
         elif not isinstance(target, dict | Tensor):
             message = f"attributes for a {type(target).__name__}"
             raise TypeError(message)
@@ -322,7 +326,28 @@ def _first(value: Any, *_: Any) -> Any:
 
 
 def _pairs(items: Any = (), *_: Any) -> dict[Any, Any]:
-    return {_key(key): value for key, value in (items.items() if isinstance(items, dict) else items)}
+    pairs: Any = cast("dict[Any, Any]", items).items() if isinstance(items, dict) else items
+    return {_key(key): value for key, value in pairs}
+
+
+def _default(_factory: Any = None, items: Any = (), *_: Any) -> dict[Any, Any]:
+    return _pairs(items)
+
+
+def _list(items: Any = (), *_: Any) -> list[Any]:
+    return [*items]
+
+
+def _sizes(sizes: Any = (), *_: Any) -> tuple[Any, ...]:
+    return tuple(sizes)
+
+
+def _empty(kind: Name, *_: Any) -> Record:
+    return Record(kind.full)
+
+
+def _bytes(*parts: Any) -> Any:
+    return Record("bytes", parts) if parts else b""
 
 
 def _set(items: Any = (), *_: Any) -> set[Any]:
@@ -342,26 +367,26 @@ BUILDERS: Mapping[str, Callable[..., Any]] = {
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch._tensor._rebuild_from_type_v2": _of_type,
-    "torch.Size": lambda sizes=(): tuple(sizes),
+    "torch.Size": _sizes,
     "torch.device": lambda *place: Record("torch.device", place),
     "collections.OrderedDict": _pairs,
     "collections.Counter": _pairs,
-    "collections.defaultdict": lambda _factory=None, items=(), *_: _pairs(items),
+    "collections.defaultdict": _default,
     "builtins.set": _set,
     "builtins.frozenset": _set,
     "builtins.dict": _pairs,
-    "builtins.list": lambda items=(): [*items],
+    "builtins.list": _list,
     "builtins.int": lambda *_: 0,
     "builtins.float": lambda *_: 0.0,
     "builtins.bool": lambda *_: False,
     "builtins.str": lambda *_: "",
     "_codecs.encode": _encoded,
-    "copyreg._reconstructor": lambda kind, *_: Record(kind.full),
+    "copyreg._reconstructor": _empty,
     "numpy.core.multiarray.scalar": lambda *parts: Record("numpy.scalar", parts),
     "numpy.core.multiarray._reconstruct": lambda *parts: Record("numpy.ndarray", parts),
     "numpy.core.numeric._frombuffer": lambda *parts: Record("numpy.ndarray", parts),
     "builtins.bytearray": lambda *parts: Record("bytearray", parts),
-    "builtins.bytes": lambda *parts: Record("bytes", parts) if parts else b"",
+    "builtins.bytes": _bytes,
 }
 #: Classes of Python's own that are known.
 PLAIN = ("set", "frozenset", "dict", "list", "int", "float", "bool", "str", "bytes", "object")
@@ -399,6 +424,14 @@ def _tuple_of(count: int) -> Callable[[Machine, Any], None]:
         machine.stack.append(tuple(values))
 
     return run
+
+
+def _popped(machine: Machine, _: Any) -> None:
+    machine.stack.pop()
+
+
+def _popped_to_mark(machine: Machine, _: Any) -> None:
+    machine.popped_to_mark()
 
 
 def _stored(machine: Machine, place: Any) -> None:
@@ -450,8 +483,8 @@ def _recalled(machine: Machine, place: Any) -> None:
 
 #: What the other words do.
 WORDS: Mapping[str, Callable[[Machine, Any], None]] = {
-    "POP": lambda machine, _: machine.stack.pop() and None,
-    "POP_MARK": lambda machine, _: machine.popped_to_mark() and None,
+    "POP": _popped,
+    "POP_MARK": _popped_to_mark,
     "DUP": lambda machine, _: machine.stack.append(machine.top(object)),
     "PUT": _stored, "BINPUT": _stored, "LONG_BINPUT": _stored,
     "MEMOIZE": lambda machine, _: _stored(machine, len(machine.memory)),

@@ -80,16 +80,14 @@ def tensors_of(path: Path, tree: Any) -> dict[str, Any]:
     Raises:
         ValueError: there is none; says what is there.
     """
-    found = tree
-    for name in STATES:
-        inner = cast("dict[Any, Any]", tree).get(name) if isinstance(tree, dict) else None
-        if isinstance(inner, dict) and any(isinstance(value, np.ndarray) for value in cast("Any", inner).values()):
-            found = inner
-            break
-    values: dict[Any, Any] = found if isinstance(found, dict) else {}
-    state = {str(name): value for name, value in values.items() if isinstance(value, np.ndarray)}
+    whole = cast("dict[Any, Any]", tree) if isinstance(tree, dict) else {}
+    inner = (cast("dict[Any, Any]", whole[name]) for name in STATES if isinstance(whole.get(name), dict))
+    values = next((one for one in inner if any(isinstance(value, np.ndarray) for value in one.values())), whole)
+    state: dict[str, Any] = {str(name): value for name, value in values.items() if isinstance(value, np.ndarray)}
     if not state:
-        there = ", ".join(sorted(_ascii(name) for name in values)[:8]) if values else type(tree).__name__
+        there = (
+            ", ".join(sorted(_ascii(name) for name in values)[:8]) if values else type(cast("object", tree)).__name__
+        )
         message = f"{path}: required a dict of names and tensors, at the top or under one of {list(STATES)}"
         raise ValueError(f"{message}, got {there}")
     return state
@@ -145,7 +143,8 @@ def _in_a_row(pages: mmap.mmap) -> tuple[Any, dict[str, Any]]:
         message = "its first value is not torch's; a pickle of something else"
         raise ValueError(message)
     version, system = pickles.read(stream, size), pickles.read(stream, size)
-    if version != 1001 or not isinstance(system, dict) or system.get("little_endian") is not True:
+    about = cast("dict[str, Any]", system) if isinstance(system, dict) else {}
+    if version != 1001 or about.get("little_endian") is not True:
         message = "another version than 1001, or big-endian numbers"
         raise ValueError(message)
     tree, keys = pickles.read(stream, size), pickles.read(stream, size)
@@ -197,7 +196,7 @@ def _with_arrays(tree: Any, storages: Mapping[str, Any], depth: int) -> Any:
     if isinstance(tree, dict) and depth:
         pairs = cast("dict[Any, Any]", tree).items()
         return {key: _with_arrays(value, storages, depth - 1) for key, value in pairs}
-    return tree
+    return cast("Any", tree)
 
 
 def _array(tensor: Tensor, storages: Mapping[str, Any]) -> Any:
@@ -246,7 +245,7 @@ def write(path: Path, tensors: Mapping[str, Any], head: str) -> None:
         for number, name in enumerate(tensors):
             array = np.ascontiguousarray(tensors[name])
             described.append((name, array.dtype, np.shape(tensors[name])))
-            _put(archive, f"data/{number}", memoryview(array.reshape(-1).view(np.uint8)))
+            _put(archive, f"data/{number}", cast("Any", array.reshape(-1).view(np.uint8)).data)
             del array
         _put(archive, "data.pkl", _pickled(described))
         _put(archive, "byteorder", sys.byteorder.encode())

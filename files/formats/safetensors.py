@@ -69,4 +69,5 @@ def write(path: Path, tensors: Mapping[str, Any], head: str) -> None:
     with path.open("wb") as stream:
         stream.write(len(header).to_bytes(8, "little") + header)
         for name in order:
-            stream.write(memoryview(np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8)))
+            numbers: Any = np.ascontiguousarray(tensors[name]).reshape(-1).view(np.uint8)
+            stream.write(numbers.data)

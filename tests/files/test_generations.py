@@ -231,7 +231,7 @@ while kills < 300:
         break
     last = config.vocab_size - 10
 save_one()
-print(kills, last > 100, sorted(path.name for path in folder.iterdir()))
+print(kills, last > 0, sorted(path.name for path in folder.iterdir()))
 """
 
 
