@@ -234,7 +234,11 @@ class Machine:
         """Give the object on top its attributes: those of a dict of tensors are of no use here."""
         target = self.top(object)
         if isinstance(target, Record):
-            values: Any = cast("Any", attributes)[0] if isinstance(attributes, tuple) and attributes else attributes
+            match attributes:
+                case tuple():
+                    values: Any = next(iter(cast("tuple[Any, ...]", attributes)), None)
+                case _:
+                    values = attributes
             if isinstance(values, dict):
                 pairs = cast("dict[Any, Any]", self.spend(values)).items()
                 target.attributes.update((_key(key), value) for key, value in pairs)

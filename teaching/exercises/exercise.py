@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any
 
+from ...files.tables import printable
+
 Function = Callable[..., Any]
 Case = Mapping[str, Any]
 
@@ -87,7 +89,7 @@ class Verdict:
             how = "exact" if self.extent == 0 else f"the largest error is {self.extent:.2g} of its budget"
             return f"{self.exercise}: right, on {self.count} inputs; {how if self.extent == self.extent else 'counted'}"
         named = f"\nThe mistake: {self.mistake}. {self.hint}" if self.mistake else ""
-        return f"{self.exercise}: not yet. {self.problem}{named}"
+        return printable(f"{self.exercise}: not yet. {self.problem}{named}")
 
     def _repr_html_(self) -> str:
         """For notebooks."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import runpy
+import sys
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 
 from ...files.atomic import write_atomically
 from .exercise import Verdict
-from .judging import exercise, judge
+from .judging import exercise, judge, said
 
 #: So many seconds a function may take for all inputs.
 SECONDS = 60.0
@@ -74,12 +75,13 @@ def _judged(pipe: Connection, name: str, path: str) -> None:
 
 def _loaded(name: str, path: str) -> Any:
     """The function; or in words why there is none."""
+    sys.path.insert(0, str(Path(path).resolve().parent))  # as for `python file.py`: it may import those beside it
     try:
         names = runpy.run_path(path)
     except SyntaxError as error:
         return f"line {error.lineno} is no Python ({error.msg}): {(error.text or '').strip()}"
     except Exception as error:  # noqa: BLE001 - whatever the file raises
-        return f"running {Path(path).name} raised {type(error).__name__}: {error}"
+        return f"running {Path(path).name} raised {said(error)}"
     if callable(names.get(name)):
         return names[name]
     others = [own for own, value in names.items() if callable(value) and not own.startswith("_")]

@@ -30,6 +30,7 @@ EXERCISES: Mapping[str, Exercise] = {
 }  # fmt: skip
 #: The precision of the inputs, the number of noisy runs, and the rate at which an honest function is refused.
 DTYPE, DRAWS, RATE = "float32", 24, 1e-6
+NOTHING = "it returns nothing; is there a return?"
 #: A wrong answer is a known mistake's if it is so many budgets from it at most, or so much of its size.
 LIKE, ALIKE = 8.0, 2.0**-18
 
@@ -83,7 +84,9 @@ def judge(name: str, function: Function, seed: int = 0) -> Verdict:
     if one.count is not None:
         try:
             problem = one.count(function, rng)
-        except Exception as error:  # noqa: BLE001 - whatever it raises
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - whatever it raises, exit() too
             problem = _raised(error, one)
         return Verdict(name, not problem, 1, problem=problem)
     cases = one.cases(rng)
@@ -92,10 +95,12 @@ def judge(name: str, function: Function, seed: int = 0) -> Verdict:
     problem = next((trial.problem for trial in trials if trial.problem), "")
     if not problem:
         return Verdict(name, passed=True, count=len(cases), extent=largest)
-    for mistake in one.mistakes:
-        if _is_like(mistake.answer, trials):
-            return Verdict(name, False, len(cases), largest, problem, mistake.name, mistake.hint)
-    return Verdict(name, False, len(cases), largest, problem)
+    distances = [(_distance(mistake.answer, trials), place) for place, mistake in enumerate(one.mistakes)]
+    nearest, place = min(distances, default=(float("inf"), 0))
+    if nearest == float("inf"):
+        return Verdict(name, False, len(cases), largest, problem)
+    mistake = one.mistakes[place]
+    return Verdict(name, False, len(cases), largest, problem, mistake.name, mistake.hint)
 
 
 # -- one input -------------------------------------------------------------------------------------------------------
@@ -118,41 +123,59 @@ def _trial(one: Exercise, function: Function, case: Case, number: int, count: in
     given = _copied(case)
     try:
         answer = function(**given)
-    except Exception as error:  # noqa: BLE001 - whatever it raises
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001 - whatever it raises, exit() too
         trial.problem = f"{_raised(error, one)} It was called with {_described(case)}"
         return trial
     if not _is_same(given, case):
         trial.problem = f"it changes its arguments in place; work on a copy. It was called with {_described(case)}"
-    elif one.is_exact:
-        _judge_exactly(trial, answer)
     else:
-        _judge_numbers(trial, answer)
+        judged = _judge_exactly if one.is_exact else _judge_numbers
+        try:
+            judged(trial, answer)
+        except Exception as error:  # noqa: BLE001 - an answer may be an object of any kind
+            trial.problem = f"required what the text says, got a {type(answer).__name__} ({type(error).__name__})"
     if trial.problem:
         trial.problem = f"On input {number + 1} of {count} ({_described(case)}): {trial.problem}."
     return trial
 
 
 def _judge_exactly(trial: _Trial, answer: Any) -> None:
-    if hasattr(trial.truth, "shape"):
-        trial.answer = np.asarray(answer)
-        is_right = bool(np.array_equal(trial.answer, trial.truth))
+    """Integers in an array, or texts in a list: each has its kind, and a number that is written out is none."""
+    if answer is None:
+        trial.problem = NOTHING
+    elif hasattr(trial.truth, "shape"):
+        found = _array(answer)
+        if found is None or found.dtype.kind not in "iu":
+            what = "rows of one length" if found is None else "integers"
+            trial.problem = f"required {what}, {_short(trial.truth)}, got {_kind(answer, found)}: {_short(answer)}"
+            return
+        trial.answer = found
+    elif isinstance(answer, list | tuple) and all(type(part) is str for part in cast("list[Any]", answer)):
+        trial.answer = list(cast("list[str]", answer))
     else:
-        trial.answer = answer
-        is_right = isinstance(answer, list | tuple) and list(cast("list[Any]", answer)) == trial.truth
+        trial.problem = f"required a list of texts, {_short(trial.truth)}, got {_kind(answer, None)}: {_short(answer)}"
+    if trial.problem:
+        return
+    is_right = (
+        np.array_equal(trial.answer, trial.truth) if hasattr(trial.truth, "shape") else trial.answer == trial.truth
+    )
     trial.extent = 0.0 if is_right else float("inf")
     trial.problem = "" if is_right else f"required {_short(trial.truth)}, got {_short(answer)}"
 
 
 def _judge_numbers(trial: _Trial, answer: Any) -> None:
     if answer is None:
-        trial.problem = "it returns nothing; is there a return?"
+        trial.problem = NOTHING
         return
-    detached = answer.detach() if hasattr(answer, "detach") else answer
-    try:
-        found = np.asarray(detached, np.float64)
-    except (TypeError, ValueError):
-        trial.problem = f"required an array of numbers, got {type(answer).__name__}: {_short(answer)}"
+    given = _array(answer)
+    if given is not None and given.dtype.kind == "O" and not _has_texts(given):
+        given = given.astype(np.float64)  # of a framework's numbers in a list
+    if given is None or given.dtype.kind not in "fiu":
+        trial.problem = f"required an array of real numbers, got {_kind(answer, given)}: {_short(answer)}"
         return
+    found = given.astype(np.float64)
     trial.answer = found
     if found.shape != trial.truth.shape:
         trial.problem = f"required shape {trial.truth.shape}, got {found.shape}"
@@ -167,6 +190,28 @@ def _judge_numbers(trial: _Trial, answer: Any) -> None:
             f"an error of {trial.extent:.2g} times the budget" if np.isfinite(trial.extent) else "which is no number"
         )
         trial.problem = f"required {trial.truth[at]:.6g}{place}, got {found[at]:.6g}, {times}"
+
+
+def _array(answer: Any) -> Any:
+    """An array of whatever came; None where there is none to be made, as of rows of unequal length."""
+    if isinstance(answer, np.ma.MaskedArray):
+        return None
+    detached = answer.detach() if hasattr(answer, "detach") else answer
+    try:
+        return np.asarray(detached)
+    except (TypeError, ValueError):
+        return None
+
+
+def _has_texts(array: Any) -> bool:
+    return any(isinstance(value, str | bytes | complex | bool) for value in array.reshape(-1))
+
+
+def _kind(answer: Any, array: Any) -> str:
+    """What came, in a word or two."""
+    if array is None or array.dtype.kind == "O" or not isinstance(answer, np.ndarray | list | tuple):
+        return f"a {type(answer).__name__}"
+    return f"texts ({array.dtype})" if array.dtype.kind in "US" else str(array.dtype)
 
 
 def _limits(one: Exercise, case: Case, rate: float) -> tuple[Any, Any]:
@@ -198,40 +243,56 @@ def _in(arithmetic: Arithmetic, one: Exercise, case: Case) -> Array:
 # -- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def _is_like(answer: Function, trials: Sequence[_Trial]) -> bool:
-    """Whether all answers are those of a function with a mistake."""
+def _distance(answer: Function, trials: Sequence[_Trial]) -> float:
+    """How far all answers are from those of a function with a mistake, in budgets; infinite where they are not like."""
     try:
         with np.errstate(all="ignore"):
-            return all(_is_close(trial, answer(**_copied(trial.case))) for trial in trials)
+            return max(_apart(trial, answer(**_copied(trial.case))) for trial in trials)
     except Exception:  # noqa: BLE001 - a mistake that cannot be made on an input is another's
-        return False
+        return float("inf")
 
 
-def _is_close(trial: _Trial, wrong: Any) -> bool:
+def _apart(trial: _Trial, wrong: Any) -> float:
+    """The same of one answer."""
+    far = float("inf")
     if trial.answer is None:
-        return False
+        return far
     if trial.limit is None:
-        return bool(np.array_equal(trial.answer, wrong)) if hasattr(wrong, "shape") else list(trial.answer) == wrong
+        is_same = np.array_equal(trial.answer, wrong) if hasattr(wrong, "shape") else list(trial.answer) == wrong
+        return 0.0 if is_same else far
     wrong = np.asarray(wrong, np.float64)
     if wrong.shape != trial.answer.shape:
-        return False
+        return far
     size = np.where(np.isfinite(wrong), np.abs(wrong), 0.0).max(initial=0.0)
-    near = np.abs(trial.answer - wrong) <= LIKE * trial.limit + ALIKE * size
-    return bool((near | ~np.isfinite(wrong) & ~np.isfinite(trial.answer)).all())
+    are_numbers = np.isfinite(wrong) & np.isfinite(trial.answer)
+    gap = np.where(are_numbers, np.abs(trial.answer - wrong), 0.0)
+    is_near = (gap <= LIKE * trial.limit + ALIKE * size) & (np.isfinite(wrong) == np.isfinite(trial.answer))
+    return float((gap / (trial.limit + ALIKE * size)).max(initial=0.0)) if is_near.all() else far
 
 
 # -- words -----------------------------------------------------------------------------------------------------------
 
 
-def _raised(error: Exception, one: Exercise) -> str:
+def _raised(error: BaseException, one: Exercise) -> str:
     """What was raised, and where in the function's own file."""
+    if isinstance(error, SystemExit):
+        return "it ends Python itself; a function returns its answer."
     if isinstance(error, NotImplementedError):
         return f"{one.name} is not written yet."
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if "exercises" not in frame.filename]
     own = next((frame for frame in reversed(frames) if "site-packages" not in frame.filename), None)
     where = f" in line {own.lineno}, {own.line!r}" if own and own.line else ""
     signature = f" The function is called as {one.name}{one.signature}." if isinstance(error, TypeError) else ""
-    return f"it raised {type(error).__name__}: {error}{where}.{signature}"
+    return f"it raised {said(error)}{where}.{signature}"
+
+
+def said(error: BaseException) -> str:
+    """An exception in words, whatever its own text is or does."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - somebody's own class
+        text = "(which has no text)"
+    return f"{type(error).__name__}: {text}"
 
 
 def _described(case: Case) -> str:

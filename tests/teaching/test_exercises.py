@@ -251,6 +251,24 @@ def test_masking_is_judged_by_counting(words: str) -> None:
     assert words in verdict.problem
 
 
+class Unsaid(Exception):  # noqa: N818  # a student's
+    """Whose text cannot be had."""
+
+    def __str__(self) -> str:
+        raise OSError
+
+
+class Untouchable:
+    """An answer of which nothing can be asked."""
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        raise OSError
+
+
+def raises(error: Exception) -> Any:
+    raise error
+
+
 def changes_in_place(x: Any) -> Any:
     x[...] = 0
     return x
@@ -261,19 +279,102 @@ def changes_in_place(x: Any) -> Any:
     [
         (lambda x: x.sum(), r"required shape \(97,\), got \(\)"),
         (lambda x: None, "is there a return"),
-        (lambda x: "no", "required an array of numbers, got str"),
+        (lambda x: "no", "required an array of real numbers, got a str"),
         (lambda x: x * np.nan, "which is no number"),
         (lambda x: 1 / 0, "it raised ZeroDivisionError"),
         (lambda: 0, r"The function is called as gelu\(x\)"),
         (lambda y: y, r"called as gelu\(x\)"),
         (changes_in_place, "changes its arguments in place"),
+        (lambda x: gelu(x) + 0j, "array of real numbers, got complex"),
+        (lambda x: [str(v) for v in gelu(x)], "array of real numbers, got texts"),
+        (lambda x: [*gelu(x)[:-1], "1"], "array of real numbers, got texts"),
+        (lambda x: gelu(x) > 0, "array of real numbers, got bool"),
+        (lambda x: (v for v in gelu(x)), "got a generator"),
+        (lambda x: np.ma.masked_less(gelu(x), 0), "got a MaskedArray"),
+        (lambda x: [[1.0], [1.0, 2.0]], "array of real numbers, got a list"),
+        (lambda x: {"a": 1}, "got a dict"),
+        (lambda x: exit(3), "it ends Python itself; a function returns its answer"),
+        (lambda x: (_ for _ in ()).throw(GeneratorExit), "it raised GeneratorExit"),
+        (lambda x: gelu(gelu), "it raised TypeError"),
+        (lambda x: (lambda f: f(f))(lambda f: f(f)), "it raised RecursionError"),
+        (lambda x: raises(Unsaid()), r"it raised Unsaid: \(which has no text\)"),
+        (lambda x: raises(ValueError("\ud800")), r"it raised ValueError: "),
+        (lambda x: Untouchable(), "got a Untouchable"),
     ],
-    ids=["scalar", "none", "text", "nan", "raises", "no argument", "another argument", "in place"],
+    ids=range(23),
 )
 def test_what_goes_wrong_is_said(function: Any, words: str) -> None:
     verdict = judge("gelu", function)
     assert not verdict.passed
     assert re.search(words, verdict.problem), verdict.problem
+    str(verdict).encode()
+
+
+def test_who_stops_it_by_hand_is_heard() -> None:
+    def stopped(x: Any) -> Any:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        judge("gelu", stopped)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda ids: ids.astype(float), "required integers, .*got float64"),
+        (lambda ids: ids.astype(complex), "required integers, .*got complex"),
+        (lambda ids: ids.astype(str), "required integers, .*got texts"),
+        (lambda ids: [[str(i) for i in row] for row in ids], "required integers, .*got texts"),
+        (lambda ids: [[1, 2], [3]], "required rows of one length, .*got a list"),
+        (lambda ids: None, "is there a return"),
+        (lambda ids: ids > 1, "required integers, .*got bool"),
+        (lambda ids: ids[0], "required .*, got"),
+        (lambda ids: ids.astype(object), "required integers, .*got a ndarray"),
+    ],
+    ids=range(9),
+)
+def test_position_ids_are_integers(change: Any, words: str) -> None:
+    verdict = judge("position_ids", lambda **given: change(np.asarray(position_ids(**given))))
+    assert not verdict.passed
+    assert re.search(words, verdict.problem), verdict.problem
+    for right in (list, lambda ids: [list(map(int, row)) for row in ids], lambda ids: ids.astype(np.uint8)):
+        assert judge("position_ids", lambda right=right, **given: right(np.asarray(position_ids(**given)))).passed
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda parts: [np.array(part) for part in parts], "required a list of texts, .*got a list"),
+        (lambda parts: [part.encode() for part in parts], "required a list of texts"),
+        (lambda parts: "".join(parts), "required a list of texts, .*got a str"),
+        (lambda parts: np.array(parts), "required a list of texts, .*got a ndarray"),
+        (lambda parts: [[*parts]], "required a list of texts"),
+        (lambda parts: iter(parts), "required a list of texts, .*got a list_iterator"),
+        (lambda parts: None, "is there a return"),
+    ],
+    ids=range(7),
+)
+def test_merged_pieces_are_texts(change: Any, words: str) -> None:
+    verdict = judge("bpe_merge", lambda **given: change(bpe_merge(**given)))
+    assert not verdict.passed
+    assert re.search(words, verdict.problem), verdict.problem
+    assert judge("bpe_merge", lambda **given: tuple(bpe_merge(**given))).passed
+
+
+def test_of_several_known_mistakes_the_nearest_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from dataclasses import replace
+
+    from roberta.teaching.exercises import judging
+    from roberta.teaching.exercises.exercise import Mistake
+
+    one = EXERCISES["gelu"]
+    far, near = (
+        Mistake(name, "", lambda x, by=by: np.asarray(gelu(x), np.float64) * (1 + by))
+        for name, by in (("far", 1.001e-2), ("near", 1.0000001e-2))
+    )
+    monkeypatch.setattr(judging, "LIKE", 1e6)
+    monkeypatch.setattr(judging, "EXERCISES", {"gelu": replace(one, mistakes=(far, near))})
+    assert judge("gelu", lambda x: np.asarray(gelu(x), np.float64) * 1.01).mistake == "near"
 
 
 def test_misuse_is_an_error() -> None:
@@ -309,10 +410,14 @@ def written(folder: Path, source: str) -> Path:
         ("def gelu(x):\n    while True:\n        pass\n", "loop that never ends"),
         ("import os\ndef gelu(x):\n    os._exit(7)\n", "ended Python itself, with status 7"),
         ("def gelu(x):\n    return x * (x > 0)\n", "ReLU"),
+        ("from beside import relu as gelu\n", "ReLU"),
+        ("raise ValueError('\\ud800')\n", r"raised ValueError: \\ud800"),
+        ("import sys\nsys.exit(0)\n", "ended Python itself, with status 0"),
     ],
-    ids=["syntax", "name", "import", "line", "loop", "exit", "mistake"],
+    ids=["syntax", "name", "import", "line", "loop", "exit", "mistake", "beside", "surrogate", "top"],
 )
 def test_a_file_is_judged_in_a_process_of_its_own(source: str, words: str, tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("def relu(x):\n    return x * (x > 0)\n")
     verdict = judge_file("gelu", written(tmp_path, source), seconds=3 if "while" in source else 60)
     assert not verdict.passed
     assert re.search(words, str(verdict)), str(verdict)
