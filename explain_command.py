@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from .terminal import progress
+
 WHERE = "A folder, the name of a shipped checkpoint, or an id on the hub; by default austen, which is shipped."
 OTHER = "Of question answering the context; of multiple choice a choice, once for each."
 
@@ -28,5 +30,7 @@ def explain(
     from .dispatch.checkpoint import DEFAULT_CHECKPOINT
     from .teaching.pages import write_page
 
-    size = write_page(out, text, model or DEFAULT_CHECKPOINT, head=head, others=other or (), faults=faults)
+    with progress("mistakes (--no-faults leaves them out)", None) as advance:
+        options = {"head": head, "others": other or (), "faults": faults, "tell": advance}
+        size = write_page(out, text, model or DEFAULT_CHECKPOINT, **options)
     typer.echo(f"{out}: {size / 1e6:.1f} MB; open it in a browser")

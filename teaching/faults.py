@@ -7,7 +7,7 @@ everything follows.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -57,20 +57,32 @@ class FaultRun:
     hidden: str = ""
 
 
-def record_faults(model: Any, inputs: Mapping[str, Any], *, mask_token_id: int | None = None) -> list[FaultRun]:
+def record_faults(
+    model: Any,
+    inputs: Mapping[str, Any],
+    *,
+    mask_token_id: int | None = None,
+    tell: Callable[..., None] | None = None,
+) -> list[FaultRun]:
     """Make every mistake that concerns a model, one after another.
 
     Args:
         model: one of ours, on any engine; its numpy twin in float32 is what is broken.
         inputs: the arguments of the call.
         mask_token_id: which id is a mask; None for the last of the vocabulary, where RoBERTa's dictionaries have it.
+        tell: called with a mistake's name before it is made.
 
     Raises:
         TypeError: something else than a model of ours.
         ValueError: arguments that the model cannot take.
     """
     model = plain(model)
-    return [run_fault(model, inputs, fault.name, mask_token_id=mask_token_id) for fault in faults_of(model)]
+    found: list[FaultRun] = []
+    for fault in faults_of(model):
+        if tell:
+            tell(fault.name)
+        found.append(run_fault(model, inputs, fault.name, mask_token_id=mask_token_id))
+    return found
 
 
 def run_fault(model: Any, inputs: Mapping[str, Any], name: str, *, mask_token_id: int | None = None) -> FaultRun:

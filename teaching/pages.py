@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from importlib import import_module
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES, HEADS
 from ..tokenizer import RobertaTokenizer
 from ..tokenizer.explain import shown
+from .fitting import fitting
 from .recording import recorded
 
 PAGE = Path(__file__).parent / "page"
@@ -34,6 +35,7 @@ def explain(
     head: str | None = None,
     tokenizer: Any = None,
     faults: bool = True,
+    tell: Callable[..., None] | None = None,
 ) -> str:
     """A page that shows one run of the spec, value by value, and what mistakes would do to it.
 
@@ -44,9 +46,11 @@ def explain(
         head: of a checkpoint: which; None for the one that it was saved as.
         tokenizer: a `RobertaTokenizer` or its folder; required beside a model, of a checkpoint its own.
         faults: whether to make each mistake that concerns the model, too.
+        tell: called with each mistake's name before it is made: with many layers and a long text it takes minutes.
 
     Returns:
-        The document. Texts are escaped; scripts and styles are named by their hashes, and nothing else may run.
+        The document, of at most 2 MB; what there is no room for is left out, and said. Texts are escaped; scripts and
+        styles are named by their hashes, and nothing else may run.
 
     Raises:
         ValueError: an unknown head, or too few others for the head, or too many.
@@ -60,7 +64,7 @@ def explain(
         (False, True)
     """
     chosen, words = _loaded(model, head, tokenizer)
-    return html(recorded(chosen, words, text, others, faults=faults))
+    return fitting(recorded(chosen, words, text, others, faults=faults, tell=tell), html)
 
 
 def write_page(path: Path, text: str, model: Any = DEFAULT_CHECKPOINT, **options: Any) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
@@ -45,7 +45,13 @@ LADDER = 48
 
 
 def recorded(
-    model: Any, tokenizer: Any, text: str, others: Sequence[str] = (), *, faults: bool = True
+    model: Any,
+    tokenizer: Any,
+    text: str,
+    others: Sequence[str] = (),
+    *,
+    faults: bool = True,
+    tell: Callable[..., None] | None = None,
 ) -> dict[str, Any]:
     """A run of a model on a text, for JSON.
 
@@ -55,6 +61,7 @@ def recorded(
         text: the text; of question answering the question.
         others: of question answering the context; of multiple choice the choices.
         faults: whether to make each mistake that concerns the model, too.
+        tell: called with each mistake's name before it is made.
 
     Returns:
         Head and sizes; `words`, the way of the text to ids; `tokens`; `passes`, each with its taps, attention, norms of
@@ -76,6 +83,8 @@ def recorded(
     missing, model = list(model.load_report.missing), plain(model)
     notes = [f"Random, as the checkpoint lacks them: {shortened(missing)}."] if missing else []
     inputs, tokens = _inputs(model, tokenizer, text, others, notes)
+    if model.head == "multiple_choice":
+        notes.append("Of the choices the first is shown on its way; the answer has all.")
     if len(tokens[0]) > TOKENS:
         notes.append(f"Norms are shown of the first {TOKENS} of {len(tokens[0])} tokens.")
     passes = [_pass("The whole text", model, tokenizer, inputs, tokens, notes)]
@@ -94,7 +103,7 @@ def recorded(
         "tokens": tokens,
         "embeddings": _embeddings(model, inputs),
         "passes": passes,
-        "faults": _faults(model, tokenizer, inputs) if faults else [],
+        "faults": _faults(model, tokenizer, inputs, tell) if faults else [],
         "source": {file: _source(file) for file in sorted({tap["file"] for one in passes for tap in one["taps"]})},
         "notes": notes,
     }
@@ -351,13 +360,15 @@ def _best(tokenizer: Any, logits: Array, place: int) -> dict[str, Any]:
 # -- mistakes --------------------------------------------------------------------------------------------------------
 
 
-def _faults(model: Any, tokenizer: Any, inputs: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _faults(
+    model: Any, tokenizer: Any, inputs: Mapping[str, Any], tell: Callable[..., None] | None
+) -> list[dict[str, Any]]:
     """Each mistake, and before them the engine without one; beside a row with padding, which some need to show."""
     inputs = _beside_a_padded_row(model, inputs)
     order = list(TapBudgets.of(model, inputs).truth)
     runs = [
         run_fault(model, inputs, HONEST, mask_token_id=tokenizer.mask_token_id),
-        *record_faults(model, inputs, mask_token_id=tokenizer.mask_token_id),
+        *record_faults(model, inputs, mask_token_id=tokenizer.mask_token_id, tell=tell),
     ]
     found: list[dict[str, Any]] = []
     for run in runs:

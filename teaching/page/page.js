@@ -64,6 +64,13 @@ function paint(canvas, rows, columns, share) {
   context.putImageData(image, 0, 0);
 }
 
+// A plot is drawn for the width that it has, so that its letters are as large as the page's.
+function wide(id, height) {
+  const width = Math.round(at(id).parentElement.clientWidth) || 960;
+  at(id).setAttribute("viewBox", `0 0 ${width} ${height}`);
+  return width;
+}
+
 // -- attention ------------------------------------------------------------------------------------------------------
 
 let pass = record.passes[0];
@@ -179,11 +186,17 @@ function showTap(i) {
   const scale = `Blue is negative, red positive, from ${number(one.min)} to ${number(one.max)}; the last axis runs to the right.${every}`;
   at("tap-scale").textContent = scale;
   at("tap-picture").setAttribute("aria-label", `${one.name}: ${scale}`);
-  const most = Math.max(...one.histogram), width = 460 / one.histogram.length;
+  const most = Math.max(...one.histogram), whole = wide("tap-histogram", 140), width = (whole - 20) / one.histogram.length;
   at("tap-histogram").setAttribute("aria-label", `Histogram of ${one.name}: ${one.histogram.join(", ")} values from ${number(one.min)} to ${number(one.max)}`);
   at("tap-histogram").replaceChildren(
     ...one.histogram.map((count, k) => drawn("rect", { class: "bar", x: 10 + k * width, width: Math.max(1, width - 1), y: 116 - (110 * count) / most, height: (110 * count) / most })),
-    drawn("text", { x: 10, y: 134 }, number(one.min)), drawn("text", { x: 470, y: 134, "text-anchor": "end" }, number(one.max)));
+    drawn("text", { x: 10, y: 134 }, number(one.min)), drawn("text", { x: whole - 10, y: 134, "text-anchor": "end" }, number(one.max)));
+}
+
+// Of marks along an axis those that are far enough from the one before.
+function apart(marks, place, least) {
+  let last = -Infinity;
+  return marks.filter((mark) => place(mark) - last >= least && ((last = place(mark)), true));
 }
 
 // -- residual stream ------------------------------------------------------------------------------------------------
@@ -191,7 +204,8 @@ function showTap(i) {
 function drawStream() {
   const all = pass.stream.flatMap((one) => one.norms).filter((norm) => norm > 0);
   const [low, high] = [Math.log10(Math.min(...all)), Math.log10(Math.max(...all))];
-  const x = (i) => 60 + (i * 880) / Math.max(1, pass.stream.length - 1);
+  const whole = wide("stream-plot", 320);
+  const x = (i) => 60 + (i * (whole - 80)) / Math.max(1, pass.stream.length - 1);
   const y = (norm) => 280 - (260 * (Math.log10(norm) - low)) / (high - low || 1);
   const count = pass.stream[0]?.norms.length ?? 0;
   const lines = [...Array(count).keys()].map((t) => {
@@ -200,9 +214,10 @@ function drawStream() {
     line.append(drawn("title", {}, pass.tokens[0][t] ?? ""));
     return line;
   });
-  const ticks = pass.stream.map((one, i) => [one, i]).filter(([one]) => /output\.LayerNorm\.output|embeddings\.LayerNorm/.test(one.name) && !/attention/.test(one.name));
+  const marks = pass.stream.map((one, i) => [one, i]).filter(([one]) => /output\.LayerNorm\.output|embeddings\.LayerNorm/.test(one.name) && !/attention/.test(one.name));
+  const ticks = apart(marks, ([, i]) => x(i), 30);
   at("stream-plot").replaceChildren(
-    ...[low, (low + high) / 2, high].flatMap((value) => [drawn("line", { class: "grid", x1: 56, x2: 944, y1: y(10 ** value), y2: y(10 ** value) }), drawn("text", { x: 50, y: y(10 ** value) + 4, "text-anchor": "end" }, (10 ** value).toPrecision(2))]),
+    ...[low, (low + high) / 2, high].flatMap((value) => [drawn("line", { class: "grid", x1: 56, x2: whole - 16, y1: y(10 ** value), y2: y(10 ** value) }), drawn("text", { x: 50, y: y(10 ** value) + 4, "text-anchor": "end" }, (10 ** value).toPrecision(2))]),
     ...ticks.map(([one, i]) => drawn("text", { x: x(i), y: 310, "text-anchor": "middle" }, /embeddings/.test(one.name) ? "emb." : /layer\.(\d+)/.exec(one.name)?.[1] ?? "")),
     ...lines);
   at("stream-table").replaceChildren(table(["value", ...(pass.tokens[0] ?? []).slice(0, count).map(written)], pass.stream.map((one) => [one.name.replace("roberta.", ""), ...one.norms.map(number)])));
@@ -234,29 +249,39 @@ function drawAnswer() {
 let hidden = null; // the number of the fault that is to be guessed
 const order = record.faults[0]?.order ?? [];
 
+// The name of a value, without its front where there is no room for it.
+function short(name) {
+  const own = name.replace("roberta.", ""), most = Math.floor((at("fault-plot").viewBox.baseVal.width - 80) / 7.5);
+  return own.length <= most ? own : `…${own.slice(own.length - most + 1)}`;
+}
+
+let shown = null;
+
 function drawFault(fault) {
+  shown = fault;
   const is_secret = hidden !== null;
   at("fault-title").textContent = is_secret ? "Something is broken. What?" : fault.title;
   at("fault-words").textContent = is_secret ? "Choose the mistake that makes this plot." : fault.mistake + (fault.hidden ? `. ${fault.hidden}` : "");
   list("fault-lines", is_secret || !fault.correct ? [] : [["the spec", element("code", {}, fault.correct)], ["the mistake", element("code", {}, fault.wrong)], ["departs at", fault.own_tap]]);
   const [bottom, top] = [-3, Math.max(4, ...fault.ratios.map((ratio) => Math.min(9, Math.ceil(Math.log10(ratio ?? 1)))))];
-  const x = (i) => 56 + (i * 888) / Math.max(1, order.length - 1);
+  const whole = wide("fault-plot", 380);
+  const x = (i) => 56 + (i * (whole - 72)) / Math.max(1, order.length - 1);
   const y = (ratio) => 340 - (320 * (Math.min(top, Math.max(bottom, Math.log10(ratio || 1e-9))) - bottom)) / (top - bottom);
   const known = fault.ratios.map((ratio, i) => [ratio, i]).filter(([ratio]) => ratio !== null);
   const first = order.indexOf(fault.first);
   const powers = [...Array(top - bottom + 1).keys()].map((k) => bottom + k);
   const layers = order.map((name, i) => [/layer\.(\d+)\.attention\.self\.key$/.exec(name)?.[1], i]).filter(([layer]) => layer);
   at("fault-plot").replaceChildren(
-    ...powers.flatMap((power) => [drawn("line", { class: "grid", x1: 56, x2: 944, y1: y(10 ** power), y2: y(10 ** power) }), drawn("text", { x: 50, y: y(10 ** power) + 4, "text-anchor": "end" }, power === 0 ? "1" : `10${String(power).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)])}`)]),
-    ...layers.map(([layer, i]) => drawn("text", { x: x(i), y: 366 }, `layer ${layer}`)),
-    drawn("line", { class: "limit", x1: 56, x2: 944, y1: y(1), y2: y(1) }),
+    ...powers.flatMap((power) => [drawn("line", { class: "grid", x1: 56, x2: whole - 16, y1: y(10 ** power), y2: y(10 ** power) }), drawn("text", { x: 50, y: y(10 ** power) + 4, "text-anchor": "end" }, power === 0 ? "1" : `10${String(power).replace(/./g, (c) => "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"["-0123456789".indexOf(c)])}`)]),
+    ...apart(layers, ([, i]) => x(i), 58).map(([layer, i]) => drawn("text", { x: Math.min(x(i), whole - 58), y: 366 }, `layer ${layer}`)),
+    drawn("line", { class: "limit", x1: 56, x2: whole - 16, y1: y(1), y2: y(1) }),
     drawn("polyline", { class: "trail", points: known.map(([ratio, i]) => `${x(i)},${y(ratio)}`).join(" ") }),
     ...known.map(([ratio, i]) => {
       const dot = drawn("circle", { cx: x(i), cy: y(ratio), r: 3, ...(ratio > 1 ? { class: "over" } : {}) });
       dot.append(drawn("title", {}, `${order[i]}: ${times(ratio)}`));
       return dot;
     }),
-    ...(first < 0 ? [] : [drawn("circle", { class: "first", cx: x(first), cy: y(fault.ratios[first]), r: 8 }), drawn("text", { class: "first", x: Math.min(700, x(first)), y: 14 }, order[first].replace("roberta.", ""))]));
+    ...(first < 0 ? [] : [drawn("circle", { class: "first", cx: x(first), cy: y(fault.ratios[first]), r: 8 }), drawn("text", { class: "first", x: x(first) < whole / 2 ? x(first) : whole - 16, "text-anchor": x(first) < whole / 2 ? "start" : "end", y: 14 }, short(order[first]))]));
   const largest = Math.max(...known.map(([ratio]) => ratio));
   const caption = first < 0 ? `Every value is within the budget; the largest error is ${times(largest)} of it.` : `First departure: ${fault.first}, at ${times(fault.ratios[first])} times the budget; the largest is ${times(largest)}.`;
   at("fault-caption").textContent = `Error / budget, value by value. ${caption}`;
@@ -271,31 +296,52 @@ function drawFault(fault) {
     ...(right.words.length ? [] : values(wrong.values)));
 }
 
+const marked = () => document.querySelector('input[name="fault"]:checked');
+
+// To choose is not to answer: with the keyboard one walks through all of them.
 function pick(index) {
   if (hidden === null) return drawFault(record.faults[index]);
-  const is_right = index === hidden;
-  const found = record.faults[is_right ? hidden : index];
-  if (is_right) {
-    hidden = null;
-    drawFault(found);
-    at("fault-words").textContent = `Right. ${found.mistake}.`;
-    at("guess").textContent = "Guess another";
-  } else {
+  at("solve").disabled = false;
+  at("fault-words").textContent = `Is it “${record.faults[index].title}”? If you think so: “This is it”, or Enter.`;
+}
+
+function solve() {
+  if (hidden === null || !marked()) return;
+  const found = record.faults[Number(marked().value)];
+  if (Number(marked().value) !== hidden) {
     at("fault-words").textContent = `No: “${found.title}” would first be seen at ${found.first ?? "nothing here"}. Look where the line first crosses 1.`;
+    return;
   }
+  end(`Right. ${found.mistake}.`);
+}
+
+function end(words) {
+  const found = record.faults[hidden];
+  document.querySelector(`input[name="fault"][value="${hidden}"]`).checked = true;
+  hidden = null;
+  drawFault(found);
+  at("fault-words").textContent = words;
+  guessing(false);
+}
+
+function guessing(is_on) {
+  at("guess").textContent = is_on ? "Another one" : "Guess another";
+  if (!is_on && [at("solve"), at("reveal")].includes(document.activeElement)) at("guess").focus();
+  at("solve").hidden = at("reveal").hidden = !is_on;
+  at("solve").disabled = true;
 }
 
 function guess() {
   const seen = record.faults.map((fault, i) => [fault, i]).filter(([fault, i]) => i > 0 && fault.first !== null);
   hidden = seen[Math.floor(Math.random() * seen.length)][1];
   document.querySelectorAll('input[name="fault"]').forEach((input) => { input.checked = false; });
-  at("guess").textContent = "Another one";
+  guessing(true);
   drawFault(record.faults[hidden]);
 }
 
 // Where the page stands in the site, the package itself is at hand: `robertaRuntime.run(name, text)` gives a fault anew.
 async function runLive() {
-  const index = Number(document.querySelector('input[name="fault"]:checked')?.value ?? 0);
+  const index = hidden ?? Number(marked()?.value ?? 0); // while one guesses, what is hidden is what runs
   at("fault-caption").textContent = "Running …";
   try {
     const found = await globalThis.robertaRuntime.run(record.faults[index].name, record.text);
@@ -330,11 +376,42 @@ at("tap-link").addEventListener("click", () => setTimeout(open));
 listen("pass", (value) => { pass = record.passes[Number(value)]; drawPass(); });
 listen("kind", (value) => { kind = value; drawHeads(); drawHead(); });
 listen("fault", (value) => pick(Number(value)));
-dark.addEventListener("change", drawPass);
+
+function drawAll() {
+  drawPass();
+  if (shown) redrawFault();
+}
+
+// What the words beside a plot say stays as it is.
+function redrawFault() {
+  const words = at("fault-words").textContent;
+  drawFault(shown);
+  at("fault-words").textContent = words;
+}
+
+// Paper is white, whatever the screen is.
+function printing(is_on) {
+  if (("printed" in document.documentElement.dataset) === is_on) return;
+  is_on ? (document.documentElement.dataset.printed = "") : delete document.documentElement.dataset.printed;
+  drawAll();
+}
+
+addEventListener("beforeprint", () => printing(true));
+addEventListener("afterprint", () => printing(false));
+matchMedia("print").addEventListener("change", (media) => printing(media.matches));
+dark.addEventListener("change", drawAll);
+let waiting = 0, lastWidth = innerWidth;
+addEventListener("resize", () => {
+  clearTimeout(waiting);
+  waiting = setTimeout(() => { if (innerWidth !== lastWidth) { lastWidth = innerWidth; drawAll(); } }, 120);
+});
 drawPass();
 if (record.faults.length) {
   drawFault(record.faults[0]);
   at("guess").addEventListener("click", guess);
+  at("solve").addEventListener("click", solve);
+  at("reveal").addEventListener("click", () => end(`It was: ${record.faults[hidden].mistake}.`));
+  at("faults").addEventListener("keydown", (event) => { if (event.key === "Enter" && event.target.name === "fault") solve(); });
   at("live").addEventListener("click", runLive);
   addEventListener("DOMContentLoaded", () => { at("live").hidden = !globalThis.robertaRuntime; }); // a module comes late
 }

@@ -100,12 +100,87 @@ def test_a_fault_is_guessed_by_its_plot_alone(opened: Any, address: str, record:
     wrong = next(
         i for i, fault in enumerate(record["faults"]) if i and (fault["first"] or "").replace("roberta.", "") != first
     )
+    solve = page.get_by_role("button", name="This is it")
+    assert solve.is_disabled()
     page.locator(f'input[name="fault"][value="{wrong}"]').check()
+    assert text(page, "#fault-words").startswith("Is it")
+    solve.click()
     assert text(page, "#fault-words").startswith("No:")
     right = page.evaluate("hidden")
     page.locator(f'input[name="fault"][value="{right}"]').check()
+    assert "What?" in text(page, "#fault-title")
+    solve.click()
     assert text(page, "#fault-words").startswith("Right.")
     assert text(page, "#fault-title") == record["faults"][right]["title"]
+    assert solve.is_hidden()
+
+
+def test_who_walks_with_the_keyboard_has_not_answered(opened: Any, address: str, record: Any) -> None:
+    page = opened(address)
+    page.get_by_role("button", name="Guess the fault").focus()
+    page.keyboard.press("Enter")
+    right = page.evaluate("hidden")
+    page.locator('input[name="fault"]').first.focus()
+    page.keyboard.press("Space")
+    for _ in range(right):
+        page.keyboard.press("ArrowDown")
+    assert "What?" in text(page, "#fault-title")
+    page.keyboard.press("Enter")
+    assert text(page, "#fault-words").startswith("Right.")
+
+
+def test_it_may_be_given_up(opened: Any, address: str, record: Any) -> None:
+    page = opened(address)
+    page.get_by_role("button", name="Guess the fault").click()
+    right = page.evaluate("hidden")
+    page.get_by_role("button", name="I give up").click()
+    assert text(page, "#fault-words") == f"It was: {record['faults'][right]['mistake']}."
+    assert page.evaluate("marked().value") == str(right)
+    assert page.evaluate("document.activeElement.id") == "guess"
+    assert page.get_by_role("button", name="I give up").is_hidden()
+
+
+def test_what_is_hidden_is_what_runs_here(opened: Any, address: str, record: Any) -> None:
+    page = opened(address)
+    page.evaluate("globalThis.robertaRuntime = { run: (name) => { globalThis.ran = name; return { ratios: {} }; } }")
+    page.evaluate("guess(); runLive()")
+    assert page.evaluate("ran === record.faults[hidden].name")
+    assert "What?" in text(page, "#fault-title")
+
+
+@pytest.mark.parametrize("width", [320, 360, 768, 1400])
+def test_letters_of_the_plots_are_as_large_as_the_page_s(opened: Any, address: str, width: int) -> None:
+    page = opened(address, width)
+    page.locator('input[name="fault"][value="3"]').check()
+    sizes = page.evaluate(
+        """[...document.querySelectorAll("svg text")].map((text) =>
+             parseFloat(getComputedStyle(text).fontSize) * text.getScreenCTM().a)"""
+    )
+    assert len(sizes) > 15
+    assert min(sizes) >= 11
+    boxes = page.evaluate(
+        """[...document.querySelectorAll("svg text")].map((text) => text.getBoundingClientRect())
+             .map((box) => [box.left, box.right])"""
+    )
+    assert all(left >= -1 and right <= width + 1 for left, right in boxes)
+
+
+def test_paper_is_white_where_the_screen_is_dark(opened: Any, address: str) -> None:
+    page = opened(address, color_scheme="dark")
+
+    def picture() -> str:
+        return page.evaluate("document.getElementById('tap-picture').toDataURL()")
+
+    dark = picture()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert page.evaluate("colour('--none')") == "255 255 255"
+    light = picture()
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    assert (picture(), page.evaluate("colour('--none')")) == (dark, "27 30 37")
+    assert light != dark
+    page.emulate_media(media="print")
+    page.wait_for_function("document.documentElement.dataset.printed === ''")
+    assert picture() == light
 
 
 def test_it_is_used_with_the_keyboard_alone(opened: Any, address: str, record: Any) -> None:
