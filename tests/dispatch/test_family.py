@@ -15,7 +15,7 @@ from roberta.reference.parameters import CLASS_NAMES
 from roberta.reference.siblings import CONFIGS
 
 SIBLINGS = {name: member.prefix for name, member in MEMBERS.items() if name != "roberta"}
-IDS = [[0, 5, 7, 2], [0, 9, 2, 1]]
+IDS = [[0, 5, 7, 2], [0, 9, 3, 2]]
 
 
 def sibling(model_type: str, head: str) -> str:
