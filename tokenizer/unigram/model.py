@@ -110,7 +110,7 @@ def read_model(path: StrPath) -> tuple[PieceModel, bytes]:
     Example:
         >>> read_model("nowhere/sentencepiece.bpe.model")
         Traceback (most recent call last):
-        FileNotFoundError: sentencepiece.bpe.model: expected a file at nowhere/sentencepiece.bpe.model, found nothing; ...
+        FileNotFoundError: sentencepiece.bpe.model: expected a file at nowhere/sentencepiece.bpe.model, ...
     """
     file = Path(path)
     if not file.is_file():
@@ -173,9 +173,7 @@ def model_bytes(model: PieceModel) -> bytes:
     pieces = b"".join(
         delimited(
             1,
-            delimited(1, piece.text.encode())
-            + fixed32(2, struct.pack("<f", piece.score))
-            + varint(3, piece.kind),
+            delimited(1, piece.text.encode()) + fixed32(2, struct.pack("<f", piece.score)) + varint(3, piece.kind),
         )
         for piece in model.pieces
     )
