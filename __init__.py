@@ -88,9 +88,17 @@ if TYPE_CHECKING:
     # isort: on
     from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
     from .dispatch.tasks import fill_mask
+    from .dispatch.tokenizers import load_tokenizer
     from .reference.config import RobertaConfig
     from .reference.siblings import CamembertConfig, XLMRobertaConfig
-    from .tokenizer import RobertaTokenizer, RobertaTokenizerFast
+    from .tokenizer import (
+        CamembertTokenizer,
+        CamembertTokenizerFast,
+        RobertaTokenizer,
+        RobertaTokenizerFast,
+        XLMRobertaTokenizer,
+        XLMRobertaTokenizerFast,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
@@ -102,6 +110,8 @@ __all__ = [
     "CamembertForSequenceClassification",
     "CamembertForTokenClassification",
     "CamembertModel",
+    "CamembertTokenizer",
+    "CamembertTokenizerFast",
     "RobertaConfig",
     "RobertaForCausalLM",
     "RobertaForMaskedLM",
@@ -120,9 +130,12 @@ __all__ = [
     "XLMRobertaForSequenceClassification",
     "XLMRobertaForTokenClassification",
     "XLMRobertaModel",
+    "XLMRobertaTokenizer",
+    "XLMRobertaTokenizerFast",
     "available_backends",
     "fill_mask",
     "get_default_backend",
+    "load_tokenizer",
     "parity",
     "plot",
     "set_default_backend",
@@ -131,6 +144,7 @@ __all__ = [
 ]
 
 _HEADS = tuple(name for name in __all__ if name.endswith("Model") or "For" in name)
+_TOKENIZERS = tuple(name for name in __all__ if name.endswith(("Tokenizer", "TokenizerFast")))
 _HOMES = {
     **{name: ".dispatch.api" if name.startswith("Roberta") else ".dispatch.family" for name in _HEADS},
     **dict.fromkeys(("CamembertConfig", "XLMRobertaConfig"), ".reference.siblings"),
@@ -139,8 +153,8 @@ _HOMES = {
     ),
     "fill_mask": ".dispatch.tasks",
     "RobertaConfig": ".reference.config",
-    "RobertaTokenizer": ".tokenizer",
-    "RobertaTokenizerFast": ".tokenizer",
+    "load_tokenizer": ".dispatch.tokenizers",
+    **dict.fromkeys(_TOKENIZERS, ".tokenizer"),
 }
 #: Prefix -> engine: `roberta.TorchRobertaForMaskedLM` is the native class, for subclassing and unpickling.
 _PREFIXES = {"Torch": "torch", "TF": "tensorflow", "Numpy": "numpy", "Numba": "numba", "Flax": "flax"}

@@ -40,11 +40,15 @@ from .encoding import BatchEncoding
 from .fast import RobertaTokenizerFast
 from .special import AddedToken
 from .tokenizer import RobertaTokenizer
+from .unigram.fast import CamembertTokenizerFast, XLMRobertaTokenizerFast
+from .unigram.tokenizer import CamembertTokenizer, XLMRobertaTokenizer
 
 __all__ = [
     "AddedToken",
     "BatchEncoding",
     "BatchSampler",
+    "CamembertTokenizer",
+    "CamembertTokenizerFast",
     "CausalLMCollator",
     "DynamicMasker",
     "MaskedLMCollator",
@@ -55,6 +59,8 @@ __all__ = [
     "SequenceClassificationCollator",
     "ShuffledStream",
     "TokenClassificationCollator",
+    "XLMRobertaTokenizer",
+    "XLMRobertaTokenizerFast",
     "mask_tokens",
     "pack_doc_sentences",
     "pack_full_sentences",

@@ -65,8 +65,8 @@ class PieceExplanation:
         yield "   characters are replaced by the model's table, and each space, with one before the text, becomes ▁."
         yield from (f"   {shown(stretch)}" for stretch in self.prepared)
         yield ""
-        yield "2. Of all cuts into pieces, the one is taken whose scores have the greatest sum. A score is the logarithm of"
-        yield "   a piece's probability; what is no piece at all is unknown."
+        yield "2. Of all cuts into pieces, the one is taken whose scores sum up to most. A score is the logarithm of a"
+        yield "   piece's probability; what is no piece at all is unknown."
         yield ""
         yield "3. The ids of all tokens are what the model reads."
         width = max((len(shown(token.token)) for token in self.tokens), default=0)

@@ -53,11 +53,12 @@ class LibraryPipeline:
         for is_words in (False, True):
             chosen = [at for at, source in enumerate(sources) if isinstance(source, str) is not is_words]
             given: list[Any] = [list(sources[at]) if is_words else sources[at] for at in chosen]
-            options = {"is_pretokenized": is_words, "add_special_tokens": False}
-            for at, encoding in zip(
-                chosen, self._tokenizer.encode_batch(given, **options) if given else (), strict=True
-            ):
-                words = [-1 if word is None else word for word in encoding.word_ids]
+            encodings: list[Any] = []
+            if given:
+                encodings += self._tokenizer.encode_batch(given, is_pretokenized=is_words, add_special_tokens=False)
+            for at, encoding in zip(chosen, encodings, strict=True):
+                given_words: list[int | None] = encoding.word_ids
+                words = [-1 if word is None else word for word in given_words]
                 found[at] = PieceText(encoding.ids, encoding.offsets, words)
         return found
 

@@ -157,7 +157,7 @@ class _Reader:
             self._refuse("model.vocab", "a list of pairs of token and score", vocab)
         entries: list[tuple[str, float]] = []
         for at, entry in enumerate(cast("list[Any]", vocab)):
-            pair: list[Any] = entry if isinstance(entry, list) else []
+            pair = cast("list[Any]", entry) if isinstance(entry, list) else []
             is_pair = len(pair) == 2 and isinstance(pair[0], str) and pair[0] != "" and type(pair[1]) in (int, float)
             if not is_pair or not math.isfinite(pair[1]) or not _is_text(pair[0]):
                 self._refuse(f"model.vocab[{at}]", 'a token and its score, as ["▁a", -3.5]', entry)
@@ -183,7 +183,7 @@ class _Reader:
         except (AttributeError, TypeError, RecursionError):
             steps = [None]
         for step in steps:
-            kind = step.get("type") if isinstance(step, dict) else step
+            kind = cast("dict[str, Any]", step).get("type") if isinstance(step, dict) else step
             if kind not in kinds:
                 self._refuse(name, f"steps of {', '.join(sorted(kinds))}", kind)
 
@@ -206,7 +206,7 @@ class _Reader:
     def _added(self) -> dict[int, AddedToken]:
         stored: Any = self._stored.get("added_tokens") or []
         found: dict[int, AddedToken] = {}
-        for at, token in enumerate(stored if isinstance(stored, list) else [stored]):
+        for at, token in enumerate(cast("list[Any]", stored) if isinstance(stored, list) else [stored]):
             fields = cast("dict[str, Any]", token) if isinstance(token, dict) else {}
             index, content = fields.get("id"), fields.get("content")
             if type(index) is not int or index < 0 or index in found or not isinstance(content, str) or not content:
