@@ -150,6 +150,6 @@ def _foreign(folder: Path, file: str, key: str, said: object) -> ValueError:
     why = STRANGERS[said][0] if isinstance(said, str) and said in STRANGERS else "it cuts texts in another way"
     return ValueError(
         f"{folder}: expected the tokenizer of RoBERTa, CamemBERT or XLM-RoBERTa, got {key} {said!r:.60} in {file}, "
-        f"which is another ({why}); load it with transformers.AutoTokenizer, or, if its tokens are RoBERTa's all the same, "
-        f"correct {key}, or call RobertaTokenizer with its files"
+        f"which is another ({why}); load it with transformers.AutoTokenizer, or, if its tokens are RoBERTa's all the "
+        f"same, correct {key}, or call RobertaTokenizer with its files"
     )
