@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import struct
 
+import numpy as np
+
 __all__ = ["Charsmap"]
 
 
@@ -46,6 +48,7 @@ class Charsmap:
             self._pool.decode()
         except UnicodeDecodeError as error:
             raise self._damaged("replacements in UTF-8", str(error)) from None
+        self._require_sound()
 
     def longest(self, data: bytes, at: int) -> tuple[int, bytes] | None:
         """Look up what a text goes on with.
@@ -57,8 +60,6 @@ class Charsmap:
         Returns:
             How many bytes the longest key has that stands there, and what it becomes; None where there is none.
 
-        Raises:
-            ValueError: the trie points out of itself.
         """
         if not self._units:
             return None
@@ -66,29 +67,40 @@ class Charsmap:
         node = _offset(units[0])
         for end in range(at, len(data)):
             node ^= data[end]
-            unit = self._unit(node)
+            unit = units[node]
             if _label(unit) != data[end]:
                 break
             node ^= _offset(unit)
             if _has_leaf(unit):
-                found = end + 1 - at, self._unit(node) & 0x7FFFFFFF
+                found = end + 1 - at, units[node] & _VALUE
         return None if found is None else (found[0], self._replacement(found[1]))
 
-    def _unit(self, place: int) -> int:
-        if place >= len(self._units):
-            raise self._damaged(f"places below {len(self._units)} in its trie", str(place))
-        return self._units[place]
-
     def _replacement(self, place: int) -> bytes:
-        if place >= len(self._pool):
-            raise self._damaged(f"replacements at places below {len(self._pool)}", str(place))
         return self._pool[place : self._pool.index(b"\0", place)]
+
+    def _require_sound(self) -> None:
+        """Require once, of all nodes, that no way leads out of the trie, nor a value out of the replacements."""
+        units = np.array(self._units, np.int64)
+        bases = np.arange(len(units)) ^ (units >> 10 << ((units & 1 << 9) >> 6))
+        is_node = units <= _VALUE
+        is_node[0] = True  # whatever it says: the root
+        if len(out := np.flatnonzero(is_node & ((bases | 0xFF) >= len(units)))):
+            raise self._damaged(f"children below {len(units)} of every node of its trie", f"node {out[0]}")
+        values = units[bases[is_node & (units >> 8 & 1 == 1)]]
+        places = values & _VALUE
+        if (values <= _VALUE).any() or (places >= len(self._pool)).any():
+            raise self._damaged(f"values below {len(self._pool)} where keys end", "another")
+        if (np.frombuffer(self._pool, np.uint8)[places] & 0xC0 == 0x80).any():
+            raise self._damaged("replacements that begin with a character", "one within a character")
 
     def _damaged(self, wanted: str, got: str) -> ValueError:
         return ValueError(
             f"{self._where}: normalizer_spec.precompiled_charsmap: expected {wanted}, got {got}; the table is damaged: "
             "fetch the file again"
         )
+
+
+_VALUE = 0x7FFFFFFF
 
 
 def _has_leaf(unit: int) -> bool:

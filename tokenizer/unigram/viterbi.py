@@ -8,7 +8,8 @@ logarithms, the sum of their scores. The best cut up to a place is the best cut 
 A character that no piece is, is *unknown*: it costs `PENALTY` more than the rarest piece, so that it is used only where
 nothing else leads on. Of cuts that are equally good, the one whose last piece is longer is taken.
 
-Source: Kudo (2018), "Subword Regularization", section 3; sentencepiece `unigram::Model` @ 0.2.3, on whose ids all constants were measured.
+Source: Kudo (2018), "Subword Regularization", section 3; sentencepiece `unigram::Model` @ 0.2.3, by whose ids all
+constants were measured.
 """
 
 from __future__ import annotations

@@ -24,13 +24,19 @@ TRAINED = {
     "as it is": {"normalization_rule_name": "identity", "remove_extra_whitespaces": False},
     "bare": {"normalization_rule_name": "nfkc_cf", "add_dummy_prefix": False, "split_by_whitespace": False},
 }
+# fmt: off
 FRAGMENTS = [
-    "<mask>", " <mask>", "<mask> ", "<s>", "</s>", "<pad>", "<unk>", "<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED", "<mask",
-    " ", "  ", "   ", "\n", "\t", "\r\n", "\x00", "\x01", "\x7f", "\x85", "\xa0", "\u3000", "\u200b", "\u200d", "\u2028",
-    "\ufeff", "▁", "▁▁", "ﬁ", "ﬃ", "½", "①", "ⅷ", "e\u0301", "é", "é", "ｶﾞ", "が", "한국어", "각", "日本", "x\u0323\u0307",
-    "¨", "´", "ﷺ", "Å", "\u0345", "😀", "👩‍👩‍👧", "the", "fox", " a", "Numpy", "<u>", " loud", "<0x41>", "＜mask＞", "école",
+    "<mask>", " <mask>", "<mask> ", "<s>", "</s>", "<pad>", "<unk>", "<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED", 
+    "<mask",
+    " ", "  ", "   ", "\n", "\t", "\r\n", "\x00", "\x01", "\x7f", "\x85", "\xa0", "\u3000", "\u200b", "\u200d", 
+    "\u2028",
+    "\ufeff", "▁", "▁▁", "ﬁ", "ﬃ", "½", "①", "ⅷ", "e\u0301", "é", "é", "ｶﾞ", "が", "한국어", "각", "日本", 
+    "x\u0323\u0307",
+    "¨", "´", "ﷺ", "Å", "\u0345", "😀", "👩‍👩‍👧", "the", "fox", " a", "Numpy", "<u>", " loud", "<0x41>", "＜mask＞", 
+    "école",
     "l'été", "Größe", "1234", "...", "ß", "булок", "\U000e0001", "\ue000",
-]  # fmt: skip
+]
+# fmt: on
 
 
 def pytest_make_parametrize_id(val):
