@@ -94,8 +94,13 @@ def test_folders(kind, falling_back, tiny, tmp_path):
 
 @each
 def test_the_bytes_of_a_model_are_written_as_they_were(kind, tiny_file, tmp_path):
-    kind(tiny_file).save_pretrained(tmp_path)
-    assert (tmp_path / "sentencepiece.bpe.model").read_bytes() == tiny_file.read_bytes()
+    data = tiny_file.read_bytes() + b"\x22\x01x"  # a field that is not read
+    file = tmp_path / "sentencepiece.bpe.model"
+    file.write_bytes(data)
+    tokenizer = kind(file)
+    file.unlink()
+    tokenizer.save_pretrained(tmp_path)
+    assert file.read_bytes() == data
     assert parse_model(tiny_file.read_bytes()).pieces == kind.from_pretrained(tmp_path).model.pieces
 
 
