@@ -19,6 +19,22 @@ if TYPE_CHECKING:
         RobertaForTokenClassification,
         RobertaModel,
     )
+    from .dispatch.family import (
+        CamembertForCausalLM,
+        CamembertForMaskedLM,
+        CamembertForMultipleChoice,
+        CamembertForQuestionAnswering,
+        CamembertForSequenceClassification,
+        CamembertForTokenClassification,
+        CamembertModel,
+        XLMRobertaForCausalLM,
+        XLMRobertaForMaskedLM,
+        XLMRobertaForMultipleChoice,
+        XLMRobertaForQuestionAnswering,
+        XLMRobertaForSequenceClassification,
+        XLMRobertaForTokenClassification,
+        XLMRobertaModel,
+    )
 
     # isort: off
     from .dispatch.natives.flax import (
@@ -67,14 +83,35 @@ if TYPE_CHECKING:
         TorchRobertaModel as TorchRobertaModel,
     )
 
+    from .dispatch.natives.siblings import *  # noqa: F403
+
     # isort: on
     from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
     from .dispatch.tasks import fill_mask
+    from .dispatch.tokenizers import load_tokenizer
     from .reference.config import RobertaConfig
-    from .tokenizer import RobertaTokenizer, RobertaTokenizerFast
+    from .reference.siblings import CamembertConfig, XLMRobertaConfig
+    from .tokenizer import (
+        CamembertTokenizer,
+        CamembertTokenizerFast,
+        RobertaTokenizer,
+        RobertaTokenizerFast,
+        XLMRobertaTokenizer,
+        XLMRobertaTokenizerFast,
+    )
 
 __version__ = "0.1.0"
 __all__ = [
+    "CamembertConfig",
+    "CamembertForCausalLM",
+    "CamembertForMaskedLM",
+    "CamembertForMultipleChoice",
+    "CamembertForQuestionAnswering",
+    "CamembertForSequenceClassification",
+    "CamembertForTokenClassification",
+    "CamembertModel",
+    "CamembertTokenizer",
+    "CamembertTokenizerFast",
     "RobertaConfig",
     "RobertaForCausalLM",
     "RobertaForMaskedLM",
@@ -85,9 +122,20 @@ __all__ = [
     "RobertaModel",
     "RobertaTokenizer",
     "RobertaTokenizerFast",
+    "XLMRobertaConfig",
+    "XLMRobertaForCausalLM",
+    "XLMRobertaForMaskedLM",
+    "XLMRobertaForMultipleChoice",
+    "XLMRobertaForQuestionAnswering",
+    "XLMRobertaForSequenceClassification",
+    "XLMRobertaForTokenClassification",
+    "XLMRobertaModel",
+    "XLMRobertaTokenizer",
+    "XLMRobertaTokenizerFast",
     "available_backends",
     "fill_mask",
     "get_default_backend",
+    "load_tokenizer",
     "parity",
     "plot",
     "set_default_backend",
@@ -95,16 +143,18 @@ __all__ = [
     "use_backend",
 ]
 
-_HEADS = tuple(name for name in __all__ if name == "RobertaModel" or name.startswith("RobertaFor"))
+_HEADS = tuple(name for name in __all__ if name.endswith("Model") or "For" in name)
+_TOKENIZERS = tuple(name for name in __all__ if name.endswith(("Tokenizer", "TokenizerFast")))
 _HOMES = {
-    **dict.fromkeys(_HEADS, ".dispatch.api"),
+    **{name: ".dispatch.api" if name.startswith("Roberta") else ".dispatch.family" for name in _HEADS},
+    **dict.fromkeys(("CamembertConfig", "XLMRobertaConfig"), ".reference.siblings"),
     **dict.fromkeys(
         ("available_backends", "get_default_backend", "set_default_backend", "use_backend"), ".dispatch.registry"
     ),
     "fill_mask": ".dispatch.tasks",
     "RobertaConfig": ".reference.config",
-    "RobertaTokenizer": ".tokenizer",
-    "RobertaTokenizerFast": ".tokenizer",
+    "load_tokenizer": ".dispatch.tokenizers",
+    **dict.fromkeys(_TOKENIZERS, ".tokenizer"),
 }
 #: Prefix -> engine: `roberta.TorchRobertaForMaskedLM` is the native class, for subclassing and unpickling.
 _PREFIXES = {"Torch": "torch", "TF": "tensorflow", "Numpy": "numpy", "Numba": "numba", "Flax": "flax"}
@@ -119,7 +169,8 @@ if not TYPE_CHECKING:  # what is not there is an error to a checker, too
             return import_module(f".{name}", __name__)
         for prefix, backend in _PREFIXES.items():
             if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):
-                return getattr(import_module(".dispatch.api", __name__), name.removeprefix(prefix)).on(backend)
+                face = name.removeprefix(prefix)
+                return getattr(import_module(_HOMES[face], __name__), face).on(backend)
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
 

@@ -105,10 +105,10 @@ def tokenize(
 
     from rich.table import Table
 
-    from .tokenizer import RobertaTokenizer
+    from .dispatch.tokenizers import load_tokenizer
     from .tokenizer.explain import shown
 
-    explanation = RobertaTokenizer.from_pretrained(model).explain(text)
+    explanation = load_tokenizer(model).explain(text)
     if json:
         data = asdict(explanation) if explain else [asdict(token) for token in explanation.tokens]
         typer.echo(dumps(data, default=bytes.hex))

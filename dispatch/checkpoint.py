@@ -28,11 +28,14 @@ ATTEMPTS = 8
 # -- reading -------------------------------------------------------------------------------------------------------
 
 
-def read_checkpoint(place: Path, **overrides: Any) -> tuple[RobertaConfig, dict[str, Any], Source]:
+def read_checkpoint(
+    place: Path, config_class: type[RobertaConfig], **overrides: Any
+) -> tuple[RobertaConfig, dict[str, Any], Source]:
     """The configuration and all tensors of one generation: not the one of an earlier and the other of a later one.
 
     Args:
         place: a folder, or a file of weights with its config.json beside it.
+        config_class: of the configuration.
         **overrides: fields of the configuration.
 
     Returns:
@@ -51,7 +54,7 @@ def read_checkpoint(place: Path, **overrides: Any) -> tuple[RobertaConfig, dict[
         if before[0] is not None:  # somebody has just begun to replace them
             continue
         try:
-            config = read_config(place, **overrides)
+            config = read_config(place, config_class, **overrides)
             source = source_of(place)
             tensors = table.read(source)
         except (OSError, ValueError):
@@ -64,7 +67,7 @@ def read_checkpoint(place: Path, **overrides: Any) -> tuple[RobertaConfig, dict[
     raise BlockingIOError(message)
 
 
-def read_config(place: Path, **overrides: Any) -> RobertaConfig:
+def read_config(place: Path, config_class: type[RobertaConfig], **overrides: Any) -> RobertaConfig:
     """The configuration of a folder, or of a file of weights; one of fairseq's has it inside.
 
     Raises:
@@ -76,8 +79,8 @@ def read_config(place: Path, **overrides: Any) -> RobertaConfig:
         weights = place if place.is_file() else folder / FORMATS["fairseq"].weights
         fields = fairseq.config_of(weights) if weights.is_file() and weights.suffix == ".pt" else None
         if fields is not None:
-            return RobertaConfig.from_dict({**fields, **overrides})
-    return RobertaConfig.from_pretrained(folder, **overrides)
+            return config_class.from_dict({**fields, **overrides})
+    return config_class.from_pretrained(folder, **overrides)
 
 
 def read_tensors(place: Path) -> dict[str, Any]:

@@ -78,9 +78,15 @@ def face_of(cls: Any) -> Any:
 
 
 def origin(cls: Any) -> Any:
-    """The face that a native class is of: one of the seven names, or somebody's subclass of one."""
+    """The face that a native class is of: one of the seven names, a sibling, or somebody's subclass of one."""
     made_of: Any = cls.__dict__.get("_joined")
     return made_of[0] if made_of else face_of(cls)
+
+
+def is_plain(cls: Any) -> bool:
+    """Whether a class computes as this package has it: it is none of somebody's own, which computes as it likes."""
+    face = origin(cls)
+    return (face is face_of(cls) or "is_sibling" in vars(face)) and cls is face.on(cls.backend)
 
 
 def joined(face: Face, backend: str) -> type[Any]:
@@ -114,9 +120,13 @@ def _native(face: Any, backend: str) -> type[Any]:
 
 
 def _subclass(face: Any, native: Any) -> type[Any]:
-    """Somebody's subclass of a face, on an engine: what it says itself comes first."""
+    """A sibling of one of the seven names, or somebody's subclass, on an engine: what it says itself comes first."""
     body = {name: getattr(face, name) for name in ("__module__", "__qualname__", "__doc__")}
-    return type(native)(face.__name__, (face, native), {**body, "_joined": (face, native.backend)})
+    name = face.__name__
+    if "is_sibling" in vars(face):
+        name = native.__name__.removesuffix(face_of(face).__name__) + name
+        body |= {"__module__": registry.PACKAGE, "__qualname__": name}
+    return type(native)(name, (face, native), {**body, "_joined": (face, native.backend)})
 
 
 # -- the call of a class -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from ..reference.inputs import Inputs
 from ..reference.outputs import Output
 from . import registry
 from .calling import called
-from .faces import face_of
+from .faces import origin
 from .generating.settings import Settings
 from .generation import Generating
 
@@ -25,7 +25,7 @@ class InferenceModel:
     Attributes:
         model: the model it was made of; None where its weights were not kept.
         runner: the engine's `Inference`: laid-out weights, and `run`.
-        face: of which of the seven names it is an instance.
+        face: of which of the seven names, or of their siblings, it is an instance.
         dtype_name: in which it computes; `dtype` says it as the framework's users have it.
         engine: the engine's package.
         training: False: dropout is off.
@@ -39,7 +39,7 @@ class InferenceModel:
 
     def __init__(self, model: Any, dtype: str, keep_weights: bool = True) -> None:
         self.model = model if keep_weights else None
-        self.face = face_of(type(model))
+        self.face = origin(type(model))
         self.dtype_name = dtype
         for name in TAKEN:
             setattr(self, name, getattr(model, name))

@@ -26,7 +26,7 @@ from ..reference.taps import Recorder, Tap, silent, symbols
 from . import checkpoint, interventions, matching, surgery
 from .calling import body_called, called
 from .dropout import dropout_off
-from .faces import Face, bind, face_of, origin
+from .faces import Face, bind, is_plain, origin
 from .inference import InferenceModel
 from .options import LoadOptions, as_config, require_dtype, require_options, require_overrides, without_unread
 from .weights import Weights
@@ -45,6 +45,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
     Attributes:
         backend: the engine's name.
         head: which head this is, such as "masked_lm".
+        config_class: the class of its configuration, which says under what name of the family it is saved.
         config: the configuration, which cannot be edited into disagreement with the model; see `RobertaConfig.frozen`.
         training: whether dropout is on. Off from the start, on every engine; `train` switches it.
         load_report: where each parameter comes from: what was loaded, and what is random, so far.
@@ -53,6 +54,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
 
     backend: ClassVar[str]
     head: ClassVar[str]
+    config_class: ClassVar[type[RobertaConfig]] = RobertaConfig
     engine: ClassVar[ModuleType]
     native: ClassVar[type[Any]]
 
@@ -132,7 +134,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             ValueError: a dtype that the engine lacks; or of a state the names, if `strict`, a shape, or a number that
                 would become infinite in this dtype.
         """
-        config = as_config(config, type(self).__name__)
+        config = as_config(config, type(self).__name__, self.config_class)
         options = {**_beside_options(type(self)), **options}
         streams = options.pop("rngs", None) if hasattr(self.engine, "seeded_by") else None
         require_options(options, self.head)
@@ -288,8 +290,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
             np.False_
         """
         chosen = require_dtype(self.dtype_name if dtype is None else dtype, self.backend, self.engine)
-        is_own = type(self) is not face_of(type(self)).on(self.backend)  # a subclass computes as it likes
-        if is_own or not hasattr(self.engine, "Inference"):
+        if not is_plain(type(self)) or not hasattr(self.engine, "Inference"):
             return self.to_backend(self.backend, dtype=chosen).eval() if chosen != self.dtype_name else self.eval()
         twin: Any = InferenceModel(self, chosen, keep_weights)
         return twin
@@ -438,7 +439,7 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         taken = inspect.signature(native).parameters.keys() - inspect.signature(PublicModel).parameters.keys()
         own = {name: given.pop(name) for name in [*given] if name in taken - ConfigFields.__annotations__.keys()}
         if config is not None:
-            config = as_config(config, cls.__name__)
+            config = as_config(config, cls.__name__, cls.config_class)
         require_overrides(given, cls.__name__, inspect.signature(PublicModel.from_pretrained).parameters)
         if folder_or_hub_id is not None:
             folder = checkpoint.locate(folder_or_hub_id, **hub)
@@ -452,9 +453,9 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
         options |= own
         is_read, source = tensors is None, None  # and nobody else's, which a state_dict may be
         if is_read and config is None:
-            config, tensors, source = checkpoint.read_checkpoint(folder, **given)
+            config, tensors, source = checkpoint.read_checkpoint(folder, cls.config_class, **given)
         else:
-            config = config.replace(**given) if config else checkpoint.read_config(folder, **given)
+            config = config.replace(**given) if config else checkpoint.read_config(folder, cls.config_class, **given)
         if tensors is None:
             source = checkpoint.source_of(folder)
             tensors = checkpoint.read_tensors(folder)

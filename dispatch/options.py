@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from ..files.places import HubOptions
 from ..reference.config import RobertaConfig
+from ..reference.family import MEMBERS
 from ..reference.fields import ConfigFields, ConfigOverrides
 from ..reference.parameters import CLASS_NAMES
 from . import writing
@@ -60,17 +61,23 @@ UNSAVED: Mapping[str, tuple[Any, str]] = {
 }
 
 
-def as_config(config: object, name: str) -> RobertaConfig:
-    """A configuration of ours; one of transformers' RoBERTa is read as one.
+def as_config(config: object, name: str, wanted: type[RobertaConfig] = RobertaConfig) -> RobertaConfig:
+    """A configuration of ours, as a class wants it; one of transformers', of RoBERTa's family, is read as one.
+
+    Args:
+        config: any.
+        name: of the class, for the message.
+        wanted: of which class it is to be. That of another of the family becomes one with the same fields.
 
     Raises:
         TypeError: something else; says how to make one of it.
     """
-    if isinstance(config, RobertaConfig):
-        return config
     kind = type(config)
-    if getattr(kind, "model_type", None) == "roberta" and hasattr(config, "to_dict"):
-        return RobertaConfig.from_dict(cast("Any", config).to_dict())
+    model_type = getattr(kind, "model_type", None)
+    if isinstance(config, RobertaConfig) and (model_type == wanted.model_type or model_type not in MEMBERS):
+        return config
+    if model_type in MEMBERS and hasattr(config, "to_dict"):
+        return wanted.from_dict(cast("Any", config).to_dict())
     remedy = f"To load a checkpoint: {name}.from_pretrained(folder)"
     if isinstance(config, Mapping):
         remedy = f"Of a dict: {name}(RobertaConfig(**fields)). {remedy}"

@@ -10,9 +10,9 @@ import numpy as np
 
 from ..reference.embeddings import Integers
 from ..reference.layers import Array, softmax
-from ..tokenizer import RobertaTokenizer
 from . import checkpoint
 from .api import RobertaForMaskedLM
+from .tokenizers import load_tokenizer
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,8 @@ def fill_mask(
         text: with at least one mask, which is written `<mask>`.
         model: a checkpoint (a folder, the name of a shipped one, an id on the hub) or a `RobertaForMaskedLM`; None for
             the shipped checkpoint.
-        tokenizer: a `RobertaTokenizer` or a folder of one; None for the one beside the checkpoint.
+        tokenizer: a tokenizer, or a folder of one, as `load_tokenizer` reads it; None for the one beside the
+            checkpoint.
         top: how many candidates, from the most probable on.
         backend: the engine; None for the model's own, or the default one.
 
@@ -94,12 +95,14 @@ def _resolve(model: Any, tokenizer: Any, backend: str | None) -> tuple[Any, Any]
         message = f"model: required a RobertaForMaskedLM or a checkpoint of one, got {type(chosen).__name__}"
         raise TypeError(message)
     elif tokenizer is None:
-        message = "tokenizer: required beside a model object, got None; pass its RobertaTokenizer or their folder"
+        message = (
+            "tokenizer: required beside a model object, got None; pass its own, such as roberta.load_tokenizer(folder)"
+        )
         raise TypeError(message)
     elif backend is not None:
         chosen = chosen.to_backend(backend)
     if isinstance(tokenizer, str | Path):
-        tokenizer = RobertaTokenizer.from_pretrained(checkpoint.locate(tokenizer))
+        tokenizer = load_tokenizer(checkpoint.locate(tokenizer))
     return cast("Any", chosen), tokenizer
 
 
@@ -147,8 +150,14 @@ def _best(text: str, index: int, probabilities: Array, top: int, tokenizer: Any)
     return [
         Filling(token, int(i), float(spelled[i]), _completed(text, index, token, tokenizer.mask_token))
         for i in order
-        for token in [tokenizer.decode([int(i)])]
+        for token in [_within(int(i), tokenizer)]
     ]
+
+
+def _within(token_id: int, tokenizer: Any) -> str:
+    """What a token spells where others stand before it: SentencePiece's first one loses its space."""
+    begin = tokenizer.cls_token
+    return tokenizer.decode([tokenizer.cls_token_id, token_id]).removeprefix(begin)
 
 
 def _completed(text: str, index: int, token: str, mask: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, cast
 import numpy as np
 
 from ..reference.config import RobertaConfig
+from ..reference.family import MEMBERS
 from ..reference.parameters import CLASS_NAMES, Parameter, parameter_table
 from . import arguments, matching, writing
 from .options import require_format, require_saving, require_stored
@@ -21,6 +22,7 @@ class Weights:
     """The weights of a model, under HF's names; `PublicModel` says what the attributes are."""
 
     head: ClassVar[str]
+    config_class: ClassVar[type[RobertaConfig]]
     engine: ClassVar[ModuleType]
     config: RobertaConfig
     load_report: matching.LoadReport
@@ -189,7 +191,9 @@ class Weights:
             self.engine.require_nameable(self)
         state = self.state_dict_numpy() if state_dict is None else state_dict
         found, _ = matching.admit(state, self.table, self.head, dtype, where="save_pretrained: state_dict")
-        config = self.config.replace(architectures=[CLASS_NAMES[self.head]], dtype=dtype)
+        prefix = MEMBERS[self.config_class.model_type].prefix
+        name = prefix + CLASS_NAMES[self.head].removeprefix(MEMBERS["roberta"].prefix)
+        config = self.config.replace(architectures=[name], dtype=dtype)
         writing.write_checkpoint(Path(save_directory), config, found, dtype, self.head, form, most)
 
 

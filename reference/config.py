@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ..files.atomic import write_atomically
+from .family import MEMBERS, member_of
 from .fields import (
     ACTIVATIONS,
     ASKED,
@@ -178,7 +179,7 @@ class RobertaConfig(Fields):
     __hash__ = None  # pyright: ignore[reportAssignmentType]  # mutable, as in HF
 
     def __repr__(self) -> str:
-        return f"RobertaConfig {self.to_json_string().rstrip()}"
+        return f"{type(self).__name__} {self.to_json_string().rstrip()}"
 
     # -- a model's own -----------------------------------------------------------------------------------------------
 
@@ -372,7 +373,8 @@ class RobertaConfig(Fields):
 
     def to_diff_dict(self) -> dict[str, Any]:
         """The eighteen RoBERTa fields, and the others where they differ from their default."""
-        defaults = RobertaConfig().to_dict()
+        family = MEMBERS.get(self.model_type, MEMBERS["roberta"])
+        defaults = {**RobertaConfig().to_dict(), **family.defaults}
         everything = self.to_dict()
         always = {*ROBERTA_FIELDS, "model_type"}
         return {
@@ -427,7 +429,7 @@ class RobertaConfig(Fields):
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: not JSON, not an object, or of another model type.
+            ValueError: not JSON, not an object, or of a model that is none of RoBERTa's family; says what differs.
         """
         path = Path(json_file)
         if not path.is_file():
@@ -441,11 +443,8 @@ class RobertaConfig(Fields):
         content = (
             cast("dict[str, Any]", content) if isinstance(content, dict) else {"model_type": type(content).__name__}
         )
-        found = content.get("model_type", "roberta")
-        if found != "roberta":
-            message = f'{path}: required a JSON object with "model_type": "roberta", got {found!r}'
-            raise ValueError(message)
-        return cls.from_dict(content, **overrides)
+        found = member_of(content.get("model_type", cls.model_type), path)
+        return cls.from_dict({**MEMBERS[found].defaults, **content}, **overrides)
 
     @classmethod
     def from_pretrained(cls, folder_or_file: str | Path, **overrides: Unpack[ConfigFields]) -> Self:

@@ -106,7 +106,7 @@ _IDLE = {
     "use_fast",
     "verbose",
 }
-_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens"}
+_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens", "sp_model_kwargs"}
 
 _STORED = (
     "errors",

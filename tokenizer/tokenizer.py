@@ -1,43 +1,32 @@
 """`RobertaTokenizer`: a vocabulary that is called on texts; made from files, from a folder, or by training.
 
-A call goes: its texts and options are read (`options`), the engine encodes (`pipeline`, or `library`), the rows are cut
-and padded (`rows`), and the record says what came of it (`encoding`).
+How it is called, `calls` says; here is what its words are made of (`pipeline`, or `library`).
 """
 
 # ruff: noqa: S107  (tokens of text, not passwords)
 
-import logging
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from copy import copy
-from itertools import chain
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
-from .alignment import align_together
-from .compatibility import TransformersNames, require_idle
-from .decoding import read_ids
-from .encoding import BatchEncoding
+from .alignment import EncodedText, align_together
+from .calls import CalledTokenizer
+from .compatibility import require_idle
 from .explain import ExplainedToken, Explanation, explain
 from .files import StrPath
 from .folder import FILE_NAMES, read_folder, write_folder, write_vocabulary
-from .options import UNLIMITED, CallOptions, Plan, read_texts, reject_unknown, resolve
-from .padding import pad_features
+from .options import read_texts, reject_unknown
 from .pipeline import Pipeline, WordEncoder
 from .roles import ROLES
-from .rows import Frame, Row, fields_of, make_rows
-from .settings import Settings, check_types, config_of, constructor_arguments, kept_arguments, renamed_specials
+from .settings import Settings, config_of, constructor_arguments, renamed_specials
 from .training import TrainerOptions, train, training_texts
 from .vocabulary import TokenLike
 
 __all__ = ["RobertaTokenizer"]
 
-_LOGGER = logging.getLogger(__name__)
-_LONG_ROW = "sequence-length-is-longer-than-the-specified-maximum"
-_SETTINGS = Settings.__annotations__.keys()
 
-
-class RobertaTokenizer(TransformersNames):
+class RobertaTokenizer(CalledTokenizer):
     """RoBERTa's byte-level BPE tokenizer in pure Python.
 
     Args:
@@ -68,12 +57,8 @@ class RobertaTokenizer(TransformersNames):
         '<s>low<mask></s>'
     """
 
-    is_fast = False
-    """Whether the `tokenizers` library does the work."""
     vocab_files_names: Mapping[str, str] = FILE_NAMES
     """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
-    _engine: tuple[object, Pipeline] | None = None
-    _left_by_calls = frozenset({"_engine", "deprecation_warnings"})
 
     def __init__(
         self,
@@ -91,125 +76,13 @@ class RobertaTokenizer(TransformersNames):
         add_prefix_space: bool = False,
         **settings: Unpack[Settings],
     ) -> None:
-        self._kept = kept_arguments(type(self), {name: settings[name] for name in settings.keys() - _SETTINGS})
+        self._keep(settings)
         players = (bos_token, eos_token, unk_token, sep_token, pad_token, cls_token, mask_token)
         roles: dict[str, TokenLike | None] = dict(zip(ROLES, players, strict=True))
         added = settings.get("added_tokens_decoder")
         super().__init__(vocab_file, merges_file, roles, added=added, errors=errors)
-        check_types(settings)
+        self._set(settings)
         self.add_prefix_space = add_prefix_space
-        self.model_max_length: int = settings.get("model_max_length") or UNLIMITED
-        """Tokens that the model takes in a row."""
-        self.padding_side: str = settings.get("padding_side", "right")
-        """Where padding goes."""
-        self.truncation_side: str = settings.get("truncation_side", "right")
-        """Where tokens are cut."""
-        self.model_input_names: Sequence[str] = list(settings.get("model_input_names", ("input_ids", "attention_mask")))
-        """The fields that a call returns unasked."""
-        self.split_special_tokens: bool = settings.get("split_special_tokens", False)
-        """Whether text that spells a special token is encoded as plain text."""
-        self.clean_up_tokenization_spaces = bool(settings.get("clean_up_tokenization_spaces"))
-        self.trim_offsets = settings.get("trim_offsets", True)
-        self.name_or_path: str = settings.get("name_or_path", "")
-        """Where the tokenizer was loaded from."""
-        self.deprecation_warnings: dict[str, bool] = {}
-        """What was said once, and is not said again: under the names that transformers' collators use."""
-        self._add_without_role(settings.get("additional_special_tokens") or ())
-        resolve(self, {})  # so that a side that does not exist is reported now, not at the first call
-
-    # -- calls ---------------------------------------------------------------------------------------------------------
-
-    def __call__(
-        self,
-        text: Any = None,
-        text_pair: Any = None,
-        text_target: Any = None,
-        text_pair_target: Any = None,
-        **options: Unpack[CallOptions],
-    ) -> BatchEncoding:
-        """Encode a text, a pair, a batch, or a batch of pairs.
-
-        Args:
-            text: str; list of str (a batch); list of pairs of str. With ``is_split_into_words``, lists of
-                words stand for the texts.
-            text_pair: the second text or texts.
-            text_target: texts whose ids become ``labels``; alone, they are encoded like ``text``.
-            text_pair_target: their second texts.
-            **options: see `CallOptions`.
-
-        Returns:
-            ``input_ids``, ``attention_mask``, and what was asked for: lists of int for one text, lists of
-            lists for a batch; with ``return_tensors`` tensors of shape (B, T).
-
-        Raises:
-            ValueError: inputs that are no texts, options that contradict each other, a cut that cannot succeed.
-            TypeError: an unknown option, or a list beside a single text.
-        """
-        plan = resolve(self, options)
-        if text is None and text_target is None:
-            raise ValueError(
-                "text: expected a text, a list of texts, or text_target, got None; pass what is to be encoded"
-            )
-        if text is None:
-            return self._encode(text_target, text_pair_target, plan)
-        encoding = self._encode(text, text_pair, plan)
-        if text_target is not None:
-            target = self._encode(text_target, text_pair_target, plan)
-            if len(target.encodings) != len(encoding.encodings):
-                raise ValueError(
-                    f"text_target: expected as many rows as text gives, {len(encoding.encodings)}, got "
-                    f"{len(target.encodings)}; pass a target for each text"
-                )
-            encoding["labels"] = target["input_ids"]
-        return encoding
-
-    def encode(self, text: Any, text_pair: Any = None, **options: Unpack[CallOptions]) -> Any:
-        """Return only the ids that a call gives.
-
-        Args:
-            text: as in a call.
-            text_pair: as in a call.
-            **options: see `CallOptions`.
-
-        Returns:
-            List of int for one text; else as ``input_ids`` of a call.
-        """
-        return self(text, text_pair, **options)["input_ids"]
-
-    encode_plus = __call__
-    """An older name of the call."""
-
-    def batch_encode_plus(
-        self, batch_text_or_text_pairs: Sequence[Any], **options: Unpack[CallOptions]
-    ) -> BatchEncoding:
-        """Call the tokenizer on a batch; an older name.
-
-        Args:
-            batch_text_or_text_pairs: texts, or pairs of texts.
-            **options: see `CallOptions`.
-
-        Returns:
-            As a call.
-        """
-        return self(batch_text_or_text_pairs, **options)
-
-    def tokenize(
-        self, text: str, pair: str | None = None, add_special_tokens: bool = False, **options: Any
-    ) -> list[str]:
-        """Return the tokens of a text as the vocabulary spells them.
-
-        Args:
-            text: the text.
-            pair: its second text.
-            add_special_tokens: whether to put the special tokens around.
-            **options: see `CallOptions`.
-
-        Returns:
-            Symbol strings, such as ``["Hello", "Ġworld"]``.
-        """
-        if not isinstance(cast("object", text), str):
-            raise ValueError(f"text: expected one text (str), got {type(text).__name__}; tokenize texts one by one")
-        return self.convert_ids_to_tokens(self.encode(text, pair, add_special_tokens=add_special_tokens, **options))
 
     def explain(
         self, text: str, add_special_tokens: bool = True, split_special_tokens: bool | None = None
@@ -237,159 +110,15 @@ class RobertaTokenizer(TransformersNames):
         tokens = [ExplainedToken(index, self._token_of_id(index), 0, 0) for index in around]
         return Explanation(text, segments, tuple(tokens[:1]), tuple(tokens[1:]))
 
-    def pad(self, encoded_inputs: Any, **options: Unpack[CallOptions]) -> BatchEncoding:
-        """Pad features that are encoded already, as a collator does.
-
-        Args:
-            encoded_inputs: what calls returned: one record, or a list of records of one row each.
-            **options: ``padding`` (here True unless given), ``max_length``, ``pad_to_multiple_of``,
-                ``padding_side``, ``return_attention_mask``, ``return_tensors``.
-
-        Returns:
-            The features, padded. Labels are left as they are. Ids are the first of ``model_input_names``.
-
-        Raises:
-            ValueError: no ``input_ids``, no pad token, or rows that do not fit into one tensor.
-        """
-        plan = resolve(self, {"padding": True, **options})
-        (pad_id,) = self._ids_of_roles("pad_token")
-        fields = pad_features(encoded_inputs, plan, pad_id, *self.model_input_names[:1])
-        return BatchEncoding(fields).convert_to_tensors(plan.return_tensors)
-
-    def num_special_tokens_to_add(self, pair: bool = False) -> int:
-        """Count the special tokens that a call puts around texts.
-
-        Args:
-            pair: whether there are two texts.
-
-        Returns:
-            2 for one text, 4 for a pair.
-        """
-        return 4 if pair else 2
-
-    @property
-    def max_len_single_sentence(self) -> int:
-        """Tokens of a text that have room in a row."""
-        return self.model_max_length - self.num_special_tokens_to_add()
-
-    @property
-    def max_len_sentences_pair(self) -> int:
-        """Tokens of a pair that have room in a row."""
-        return self.model_max_length - self.num_special_tokens_to_add(pair=True)
-
-    def build_inputs_with_special_tokens(
-        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
-    ) -> list[int]:
-        """Put the special tokens around ids.
-
-        Args:
-            token_ids_0: ids of the text.
-            token_ids_1: ids of the second text.
-
-        Returns:
-            ``<s> A </s>``, or ``<s> A </s> </s> B </s>``.
-        """
-        cls, sep = self._ids_of_roles("cls_token", "sep_token")
-        row = [cls, *token_ids_0, sep]
-        return row if token_ids_1 is None else [*row, sep, *token_ids_1, sep]
-
-    def get_special_tokens_mask(
-        self,
-        token_ids_0: Sequence[int],
-        token_ids_1: Sequence[int] | None = None,
-        already_has_special_tokens: bool = False,
-    ) -> list[int]:
-        """Mark special tokens.
-
-        Args:
-            token_ids_0: ids of the text.
-            token_ids_1: ids of the second text.
-            already_has_special_tokens: whether the ids are a whole row; then every special id in it is marked.
-
-        Returns:
-            1 for a special token, else 0; as long as the row is, or will be.
-
-        Raises:
-            ValueError: two lists of ids although they are a whole row.
-        """
-        if not already_has_special_tokens:
-            mask = [1, *([0] * len(token_ids_0)), 1]
-            return mask if token_ids_1 is None else [*mask, 1, *([0] * len(token_ids_1)), 1]
-        if token_ids_1 is not None:
-            raise ValueError(
-                "token_ids_1: expected None with already_has_special_tokens=True, got ids; pass the whole row first"
-            )
-        special = set(self.all_special_ids)
-        return [int(index in special) for index in read_ids(token_ids_0)]
-
-    def create_token_type_ids_from_sequences(
-        self, token_ids_0: Sequence[int], token_ids_1: Sequence[int] | None = None
-    ) -> list[int]:
-        """Return the token types of a row, all 0: RoBERTa has one type.
-
-        Args:
-            token_ids_0: ids of the text, without special tokens.
-            token_ids_1: ids of the second text.
-
-        Returns:
-            As many zeros as the row has tokens, special tokens included.
-        """
-        return [0] * len(self.build_inputs_with_special_tokens(token_ids_0, token_ids_1))
-
-    # -- the way of a call ---------------------------------------------------------------------------------------------
-
-    def _encode(self, text: Any, text_pair: Any, plan: Plan) -> BatchEncoding:
-        samples, is_batch = read_texts(text, text_pair, plan.is_split_into_words)
-        if plan.is_split_into_words and not self.add_prefix_space:
-            raise ValueError(
-                "is_split_into_words: expected a tokenizer with add_prefix_space=True, since each word begins with a "
-                "space, got add_prefix_space=False; load it with from_pretrained(folder, add_prefix_space=True)"
-            )
-        frame = Frame(self._roles, plan, self.convert_ids_to_tokens)
-        sources = list(chain.from_iterable(samples))
-        texts = self.engine.encode(sources, plan.split_special_tokens)
-        if "offset_mapping" in plan.fields:
-            align_together(texts, as_lists=plan.return_tensors is None)
-        rows = make_rows(texts, map(len, samples), frame, plan)
-        if plan.truncation is None and plan.verbose and _LONG_ROW not in self.deprecation_warnings:
-            self._warn_of_long_rows(rows)
-        fields = fields_of(rows, frame, plan)
-        # One text gives flat lists, except where it may give several rows, and for the length, as in the peer.
-        if not (is_batch or plan.windows or plan.return_tensors):
-            for name in fields.keys() - {"length"}:
-                fields[name] = fields[name][0]
-        record = BatchEncoding(fields, rows)
-        return record.convert_to_tensors(plan.return_tensors) if plan.return_tensors else record
-
-    @property
-    def engine(self) -> Pipeline:
-        """What encodes texts: made of the vocabulary as it is now, and made anew after a change."""
-        made_of = self._change_count, self.add_prefix_space, self.trim_offsets
-        if self._engine is None or self._engine[0] != made_of:
-            settings = {"add_prefix_space": self.add_prefix_space, "trim_offsets": self.trim_offsets}
-            self._engine = made_of, Pipeline(self._word_encoder(), self._added, self._tokens, **settings)
-        return self._engine[1]
+    def _made_engine(self) -> Pipeline:
+        settings = {"add_prefix_space": self.add_prefix_space, "trim_offsets": self.trim_offsets}
+        return Pipeline(self._word_encoder(), self._added, self._tokens, **settings)
 
     def _word_encoder(self) -> WordEncoder:
         return self._bpe
 
-    def _warn_of_long_rows(self, rows: Sequence[Row]) -> None:
-        """Log, once a tokenizer, that a model will refuse a row. Nothing is wrong yet: the text may be for training."""
-        for row in rows:
-            if row.length > self.model_max_length:
-                self.deprecation_warnings[_LONG_ROW] = True
-                _LOGGER.warning(
-                    "a row has %d tokens, and the model takes %d at most; pass truncation=True if it is for the model",
-                    max(row.length for row in rows),
-                    self.model_max_length,
-                )
-                break
-
-    def __getstate__(self) -> dict[str, Any]:
-        # What is copied and pickled: nothing that the copy would share and change, nothing that calls have left behind.
-        state: dict[str, Any] = {name: value for name, value in vars(self).items() if name not in self._left_by_calls}
-        copied = {name: copy(state[name]) for name in state if isinstance(state[name], (dict, list))}
-        return state | copied | {"deprecation_warnings": {}}
+    def _align(self, texts: Sequence[EncodedText], as_lists: bool) -> None:
+        align_together(texts, as_lists)
 
     # -- making and saving one ----------------------------------------------------------------------------------------
 

@@ -79,9 +79,17 @@ class Vocabulary:
         added: Mapping[Any, TokenLike] | None = None,
         errors: str = "replace",
     ) -> None:
-        self._base = checked_ids("vocab", vocab) if isinstance(vocab, Mapping) else read_vocab(vocab)
-        self._merges = read_merges(merges) if isinstance(merges, (str, os.PathLike)) else list(merges)
         self.errors = known_handler(errors)
+        self._merges = read_merges(merges) if isinstance(merges, (str, os.PathLike)) else list(merges)
+        base = checked_ids("vocab", vocab) if isinstance(vocab, Mapping) else read_vocab(vocab)
+        self._lay(base, roles, added)
+        self._made_bpe = self._make_bpe()
+
+    def _lay(
+        self, base: dict[str, int], roles: Mapping[str, TokenLike | None], added: Mapping[Any, TokenLike] | None
+    ) -> None:
+        """Take over the base vocabulary, and lay the added tokens and those of roles over it."""
+        self._base = base
         self._ids = dict(self._base)
         self._tokens = {index: token for token, index in self._base.items()}
         self._next_id = max(self._tokens, default=-1) + 1
@@ -94,7 +102,6 @@ class Vocabulary:
         for role, token in roles.items():
             if token is not None:
                 self._give_role(role, token)
-        self._made_bpe = self._make_bpe()
 
     # -- the tokens there are ------------------------------------------------------------------------------------------
 

@@ -224,7 +224,7 @@ while kills < 300:
     os.waitpid(child, 0)
     kills += 1
     beside = [path for path in folder.iterdir() if path.name.startswith(".saving-")]
-    config, tensors, _ = read_checkpoint(folder)
+    config, tensors, _ = read_checkpoint(folder, RobertaConfig)
     numbers = {int(value) for array in tensors.values() for value in np.unique(array)}
     if len(tensors) != 4 or numbers != {config.vocab_size - 10} or config.vocab_size - 10 < last or len(beside) > 1:
         print("mixed", kills, numbers, config.vocab_size - 10, last, beside)
@@ -239,7 +239,7 @@ def generation_of(folder: Path) -> int:
     """The one number that config and all weights have."""
     from roberta.dispatch.checkpoint import read_checkpoint
 
-    config, tensors, _ = read_checkpoint(folder)
+    config, tensors, _ = read_checkpoint(folder, roberta.RobertaConfig)
     numbers = {int(value) for array in tensors.values() for value in np.unique(array)}
     assert len(tensors) == 4
     assert numbers == {config.vocab_size - 10}
