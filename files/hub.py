@@ -118,12 +118,26 @@ def is_whole(folder: Path, patterns: Sequence[str] | None) -> bool:
     return not index.name.endswith(INDEX) or all((folder / name).is_file() for name in shards(index))
 
 
+def patiently(asked: Asked, call: Callable[[], Any]) -> Any:
+    """Call; once more where the hub is busy or ill, which passes. What fails is said in our words."""
+    for wait in (*WAITS, None):
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001  # each is raised in our words, or the hub is asked again
+            pause = asked.pause(error)
+            if wait is None or pause is None or pause > LONGEST_WAIT:
+                failure = asked.refusal(error)
+                raise failure from (None if asked.betrays(error) else error)
+            time.sleep(max(wait, pause))
+    raise AssertionError  # the last wait is None
+
+
 # -- pieces ------------------------------------------------------------------------------------------------------------
 
 
 def _online(asked: Asked, patterns: Sequence[str] | None, subfolder: str, options: Mapping[str, Any]) -> Path:
     """List, choose, and fetch what was chosen; all of one commit."""
-    commit, listed = _patiently(asked, lambda: _list(asked, subfolder))
+    commit, listed = patiently(asked, lambda: _list(asked, subfolder))
     inside = PurePosixPath(subfolder)
     here = [PurePosixPath(name).name for name in listed if PurePosixPath(name).parent == inside]
     chosen = choose(here, patterns)
@@ -132,13 +146,13 @@ def _online(asked: Asked, patterns: Sequence[str] | None, subfolder: str, option
         raise asked.has_none(needed, listed, subfolder)
     if chosen[-1].endswith(INDEX):
         at, pinned = str(inside / chosen[-1]), {**options, "revision": commit}
-        index = _patiently(asked, lambda: asked.library.hf_hub_download(asked.repository, at, **pinned))
+        index = patiently(asked, lambda: asked.library.hf_hub_download(asked.repository, at, **pinned))
         needed = shards(Path(index))
         if missing := [name for name in needed if name not in here]:
             raise asked.has_none(missing, listed, subfolder)
         chosen += needed
     paths = [str(inside / name) for name in chosen]
-    return _patiently(asked, lambda: _download(asked, commit, paths, options))
+    return patiently(asked, lambda: _download(asked, commit, paths, options))
 
 
 def _list(asked: Asked, subfolder: str) -> tuple[str, list[str]]:
@@ -171,20 +185,6 @@ def _cached(asked: Asked, where: Mapping[str, Any]) -> Path | None:
         return Path(asked.library.snapshot_download(asked.repository, local_files_only=True, **where))
     except (errors.LocalEntryNotFoundError, errors.HFValidationError):
         return None
-
-
-def _patiently(asked: Asked, call: Callable[[], Any]) -> Any:
-    """Call; once more where the hub is busy or ill, which passes. What fails is said in our words."""
-    for wait in (*WAITS, None):
-        try:
-            return call()
-        except Exception as error:  # noqa: BLE001  # each is raised in our words, or the hub is asked again
-            pause = asked.pause(error)
-            if wait is None or pause is None or pause > LONGEST_WAIT:
-                failure = asked.refusal(error)
-                raise failure from (None if asked.betrays(error) else error)
-            time.sleep(max(wait, pause))
-    raise AssertionError  # the last wait is None
 
 
 def _is_wanted(name: str, patterns: Sequence[str] | None) -> bool:

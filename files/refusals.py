@@ -22,11 +22,13 @@ class Asked:
         repository: the id.
         revision: a branch, a tag or a commit; None: the main branch.
         token: as the library takes it.
+        is_sent: whether something is sent, and not fetched.
     """
 
     repository: str
     revision: str | None = None
     token: str | bool | None = None
+    is_sent: bool = False
 
     @property
     def library(self) -> Any:
@@ -70,8 +72,8 @@ class Asked:
         kind, meaning, remedy = self._meaning(error)
         said = self._without_secrets(self._said(error))
         revision = f" at revision {self.revision!r:.100}" if self.revision else ""
-        missed = f"{self.repository!r:.200} is neither a folder here nor could it be fetched from the hub{revision}"
-        return kind(f"{missed}: {meaning} ({said}). {remedy}")
+        missed = "could not be sent to" if self.is_sent else "is neither a folder here nor could it be fetched from"
+        return kind(f"{self.repository!r:.200} {missed} the hub{revision}: {meaning} ({said}). {remedy}")
 
     def is_not_kept(self, cache: Any) -> FileNotFoundError:
         """Offline, and the cache lacks it."""
@@ -113,7 +115,8 @@ class Asked:
     def _meaning(self, error: Exception) -> tuple[type[OSError], str, str]:
         errors, status = self.errors, _status(error)
         page = f"{self.constants.ENDPOINT}/{self.repository:.200}"
-        log_in = "pass token=… of one who may read it, or type: huggingface-cli login"
+        may = "write into" if self.is_sent else "read"
+        log_in = f"pass token=… of one who may {may} it, or type: huggingface-cli login"
         if isinstance(error, errors.HFValidationError):
             return FileNotFoundError, "no id of a repository", 'Required "owner/name"'
         if isinstance(error, errors.GatedRepoError):
