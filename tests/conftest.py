@@ -321,19 +321,20 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).parent / "files" / "hub_server.py")
     assert spec is not None
     assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, "hub_server", module)
-    spec.loader.exec_module(module)
-    state, server = module.serve()
+    server_module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "hub_server", server_module)
+    spec.loader.exec_module(server_module)
+    state, server = server_module.serve()
     monkeypatch.setattr(constants, "ENDPOINT", state.url)
     files = f"{state.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    for module in (constants, importlib.import_module("huggingface_hub.file_download")):  # which has a copy
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", files)
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.delenv("HF_TOKEN", raising=False)
-    state.Repository = module.Repository
+    state.Repository = server_module.Repository
     yield state
     server.shutdown()
     server.server_close()

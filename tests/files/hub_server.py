@@ -53,7 +53,7 @@ class Hub:
 
     def fetched(self) -> set[str]:
         """The files whose contents were asked for, wherever they were sent from."""
-        return {one.rpartition("/")[2] for one in self.asked if one.startswith("GET /") and "/resolve/" in one}
+        return {one.rpartition("/")[2] for one in self.asked if one.startswith("GET /") and "/api/" not in one}
 
 
 class Answer(BaseHTTPRequestHandler):
