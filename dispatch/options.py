@@ -54,9 +54,10 @@ STORED = ("float32", "float64", "float16", "bfloat16")
 #: What HF's `save_pretrained` takes besides -> what asks for nothing, and what to do in place of another value.
 UNSAVED: Mapping[str, tuple[Any, str]] = {
     "safe_serialization": (True, 'leave it out, or type format="pytorch"'),
-    "push_to_hub": (False, 'then type huggingface_hub.upload_folder(repo_id="you/name", folder_path=save_directory)'),
+    "push_to_hub": (False, 'type True to send it, with repo_id="you/name"'),
     "variant": (None, "leave it out, and save into a folder of its own"),
-    "token": (None, "leave it out: nothing is sent to the hub"),
+    "token": (None, "leave it out, or type push_to_hub=True"),
+    "repo_id": (None, "leave it out, or type push_to_hub=True"),
     "save_peft_format": (True, "leave it out: there are no adapters"),
 }
 

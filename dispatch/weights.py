@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
 
 from ..reference.config import RobertaConfig
 from ..reference.family import MEMBERS
 from ..reference.parameters import CLASS_NAMES, Parameter, parameter_table
-from . import arguments, matching, writing
+from . import arguments, matching, publishing, writing
 from .options import require_format, require_saving, require_stored
 
 DECODER = "lm_head.decoder.weight"
@@ -171,7 +171,8 @@ class Weights:
                 "msgpack" (flax_model.msgpack), which need `pip install "roberta[formats]"`. transformers 4.57 reads
                 each on the framework it belongs to, and 5 the first two.
             dtype: of the stored numbers; None: the model's.
-            **others: what HF's has besides, as long as it asks for nothing: `push_to_hub=False`, `variant=None`;
+            **others: `push_to_hub=True` sends what was written, as `push_to_hub` does, with its options and `repo_id=`,
+                else the folder's name; and what HF's has besides, as long as it asks for nothing: `variant=None`;
                 `safe_serialization=False` is `format="pytorch"`.
 
         Raises:
@@ -181,6 +182,7 @@ class Weights:
             ValueError: an option that asks for what is not done here, a size, format or dtype that is none, weights
                 that do not fit, or that would become infinite in the dtype.
         """
+        publication = publishing.taken_from(others, save_directory)
         require_saving(others)
         form = "pytorch" if others.get("safe_serialization") is False else require_format(format)
         most = writing.byte_count(max_shard_size)
@@ -195,6 +197,43 @@ class Weights:
         name = prefix + CLASS_NAMES[self.head].removeprefix(MEMBERS["roberta"].prefix)
         config = self.config.replace(architectures=[name], dtype=dtype)
         writing.write_checkpoint(Path(save_directory), config, found, dtype, self.head, form, most)
+        if publication is not None:
+            publishing.send(self, Path(save_directory), **publication)
+
+    def push_to_hub(
+        self,
+        repo_id: str,
+        *,
+        max_shard_size: int | str = "5GB",
+        format: str = "safetensors",  # what a user would call it
+        dtype: Any = None,
+        **said: Unpack[publishing.Publication],
+    ) -> str:
+        """Send the model to the Hugging Face hub, with a card that says what it is; docs/hub.md shows one.
+
+        Args:
+            repo_id: "name" of yours, or "owner/name"; made where it is missing.
+            max_shard_size: see `save_pretrained`.
+            format: see `save_pretrained`.
+            dtype: see `save_pretrained`.
+            **said: `token`, `private`, `revision`, `create_pr`, `commit_message`, `commit_description`; for the card
+                `tags`, `license`, `language` and `parity_report`; and `tokenizer`, whose files go beside the weights.
+                A card that the repository has already stays.
+
+        Returns:
+            The address of the commit, or with `create_pr` of what the owner is asked.
+
+        Raises:
+            ModuleNotFoundError: the hub's library is missing; says what to type.
+            TypeError: an option that does not exist.
+            ValueError: see `save_pretrained`.
+            PermissionError: no token, or one that may not write.
+            ConnectionError: the hub does not answer, is ill, or wants fewer questions.
+            OSError: a full disk, or a refusal of another kind.
+        """
+        publishing.require_known(said)
+        saving = {"max_shard_size": max_shard_size, "format": format, "dtype": dtype}
+        return publishing.push(self, repo_id, saving, **said)
 
 
 def _table_of(verb: str, value: Any) -> Any:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from importlib.util import find_spec
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, TypedDict, Unpack
+
+from . import hub
 
 #: Checkpoints that come with the package: name -> folder.
 SHIPPED = {"austen": Path(__file__).parent.parent / "checkpoints" / "austen"}
-#: Files of a checkpoint on the hub that are of use here: no weights of other frameworks, and nothing pickled.
-PATTERNS = ("*.json", "*.txt", "*.safetensors")
 #: The oldest repositories of the hub have no owner in their id.
 WITHOUT_OWNER = frozenset({"roberta-base", "roberta-large", "roberta-large-mnli", "distilroberta-base"})
 
@@ -40,31 +39,32 @@ class HubOptions(TypedDict, total=False):
     force_download: bool
 
 
-def locate(folder_or_id: str | Path, patterns: Sequence[str] = PATTERNS, **options: Unpack[HubOptions]) -> Path:
+def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **options: Unpack[HubOptions]) -> Path:
     """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
 
     Args:
         folder_or_id: an existing folder, or a file of weights in one; a key of `SHIPPED`; or an id
             such as "owner/name".
-        patterns: the files that are fetched from the hub, where they are not yet in its cache.
+        patterns: which of the small files (`hub.SMALL`) are fetched from the hub, where they are not yet in its cache;
+            None: all of them, and the weights in one format.
         **options: see `HubOptions`.
 
     Returns:
         The folder.
 
     Raises:
-        FileNotFoundError: nothing of that name, or no such subfolder; says what would do.
+        FileNotFoundError: nothing of that name, or no such subfolder, revision or file; says what would do.
+        PermissionError, ConnectionError, OSError, ValueError: see `hub.fetch`.
 
     Example:
         >>> locate("austen").name
         'austen'
     """
     subfolder = options.pop("subfolder", "")
-    wanted = [str(PurePosixPath(subfolder) / pattern) for pattern in patterns]
     path = Path(folder_or_id).expanduser()
     if path.is_file() and path.suffix in ENDINGS:
         return path
-    top = _on_disk(folder_or_id) or _on_hub(str(folder_or_id), allow_patterns=wanted, **options)
+    top = _on_disk(folder_or_id) or _on_hub(str(folder_or_id), patterns, subfolder, options)
     if not (top / subfolder).is_dir():
         inside = ", ".join(sorted(path.name for path in top.iterdir() if path.is_dir())) or "none"
         message = f"subfolder: {str(folder_or_id)!r} has no folder {subfolder!r}; the folders in it are: {inside}"
@@ -78,22 +78,13 @@ def _on_disk(folder_or_id: str | Path) -> Path | None:
     return path if path.is_dir() else SHIPPED.get(str(folder_or_id))
 
 
-def _on_hub(name: str, **options: Any) -> Path:
+def _on_hub(name: str, patterns: Sequence[str] | None, subfolder: str, options: Mapping[str, Any]) -> Path:
     """Fetch a repository where the name can be one's id."""
     path = Path(name).expanduser()
     is_id = name in WITHOUT_OWNER or (name.count("/") == 1 and not name.startswith((".", "/", "~")))
     if is_id and not path.exists() and find_spec("huggingface_hub"):
-        return _download(name, options)
+        return hub.fetch(name, patterns, subfolder, options)
     remedy = ' For an id on the hub: pip install "roberta[hub]".' if is_id else ""
     found = f", and {path} is a file" if path.exists() else ""
     message = f"no checkpoint {name!r}: give an existing folder or one of {list(SHIPPED)}{found}.{remedy}"
     raise FileNotFoundError(message)
-
-
-def _download(repository: str, options: Mapping[str, Any]) -> Path:
-    hub = import_module("huggingface_hub")
-    try:
-        return Path(hub.snapshot_download(repository, **options))
-    except Exception as error:
-        message = f"{repository!r} is neither a folder here nor could it be fetched from the hub: {error}"
-        raise FileNotFoundError(message) from error

@@ -8,7 +8,9 @@ compare with. What is asked for and cannot be imported is an error of the run, n
 from __future__ import annotations
 
 import ast
+import importlib.util
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -310,3 +312,29 @@ class Agreement:
 def agreement(record_property: Callable[[str, object], None], request: pytest.FixtureRequest) -> Agreement:
     """`Agreement` with the peer whose framework the test's file names."""
     return Agreement(request.module.FRAMEWORK, record_property)
+
+
+@pytest.fixture
+def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    """A hub of one's own, which the hub's client asks: tests/files/hub_server.py says what it can."""
+    constants = pytest.importorskip("huggingface_hub.constants", reason="the extra `hub`")
+    spec = importlib.util.spec_from_file_location("hub_server", Path(__file__).parent / "files" / "hub_server.py")
+    assert spec is not None
+    assert spec.loader is not None
+    server_module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "hub_server", server_module)
+    spec.loader.exec_module(server_module)
+    state, server = server_module.serve()
+    monkeypatch.setattr(constants, "ENDPOINT", state.url)
+    files = f"{state.url}/{{repo_id}}/resolve/{{revision}}/{{filename}}"
+    for module in (constants, importlib.import_module("huggingface_hub.file_download")):  # which has a copy
+        monkeypatch.setattr(module, "HUGGINGFACE_CO_URL_TEMPLATE", files)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    state.Repository = server_module.Repository
+    yield state
+    server.shutdown()
+    server.server_close()

@@ -487,7 +487,7 @@ def test_what_hf_can_be_told_is_taken_where_it_asks_for_nothing(folder: Path, co
             "format: required one of 'safetensors', 'pytorch', 'h5', 'msgpack', got 'onnx'",
         ),
         ({"dtype": "float8"}, ValueError, "dtype: required one of float32, .*got 'float8'"),
-        ({"push_to_hub": True}, ValueError, r"push_to_hub: required False, got True; .*upload_folder\(repo_id="),
+        ({"push_to_hub": "yes"}, ValueError, r"push_to_hub: required False, got 'yes'; type True .*repo_id="),
         ({"variant": "fp16"}, ValueError, "variant: required None, got 'fp16'; .*folder of its own"),
         ({"max_shard_sise": 3}, TypeError, "unknown option 'max_shard_sise'; .*Did you mean 'max_shard_size'"),
         ({"max_shard_size": "5 gigs"}, ValueError, "max_shard_size: required .*\"5GB\".*got '5 gigs'"),
@@ -603,8 +603,8 @@ def test_a_hub_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     def unreachable(*_args: object, **_options: object) -> None:
         raise OSError("no route to host")
 
-    monkeypatch.setattr(hub, "snapshot_download", unreachable)
-    with pytest.raises(FileNotFoundError, match=r"'some/model' is neither a folder here nor .*no route to host"):
+    monkeypatch.setattr(hub.HfApi, "model_info", unreachable)
+    with pytest.raises(OSError, match=r"'some/model' is neither a folder here nor .*no route to host"):
         checkpoint.locate("some/model")
 
 

@@ -80,18 +80,3 @@ def test_the_hub_is_asked_for_what_the_caller_says(tmp_path):
     assert places.locate("some-owner/some-model", revision=OTHER, **here) == other
     with pytest.raises(FileNotFoundError, match="neither a folder here nor could it be fetched"):
         places.locate("some-owner/some-model", revision="v3", **here)
-
-
-def test_every_option_reaches_the_hub_and_only_files_of_the_subfolder_are_fetched(monkeypatch, tmp_path):
-    hub = pytest.importorskip("huggingface_hub", reason="the extra `hub`")
-    asked = {}
-
-    def download(repository, **options):
-        asked.update(options, repository=repository)
-        return tmp_path
-
-    monkeypatch.setattr(hub, "snapshot_download", download)
-    (tmp_path / "half").mkdir()
-    options = {"revision": "v2", "token": "t", "cache_dir": "c", "local_files_only": False, "force_download": True}
-    places.locate("some-owner/some-model", ("*.json",), subfolder="half", **options)
-    assert asked == {"repository": "some-owner/some-model", "allow_patterns": ["half/*.json"], **options}
