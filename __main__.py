@@ -18,6 +18,7 @@ from . import __version__
 from .audit_command import audit
 from .exercise_command import exercise
 from .explain_command import explain
+from .files_command import convert, inspect
 from .terminal import console, progress
 
 if TYPE_CHECKING:
@@ -213,6 +214,8 @@ def judge(
 app.command()(audit)
 app.command()(explain)
 app.command()(exercise)
+app.command()(inspect)
+app.command()(convert)
 
 
 @app.command()

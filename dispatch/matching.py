@@ -192,7 +192,7 @@ def match(
         >>> found, report.converted
         ({'pooler.dense.bias': array([1., 1.])}, {'roberta.pooler.dense.bias': 'pooler.dense.bias'})
     """
-    spelled = _spellings(tensors, table, where)
+    spelled = spellings(tensors, table, where)
     found = {own: _floating(f"{where}: {name}", tensors[name]) for name, own in spelled.items() if own in table}
     ties = {name: parameter.tied_to for name, parameter in table.items() if parameter.tied_to}
     misfits = [name for name in table if name in found and found[name].shape != table[name].shape]
@@ -284,7 +284,7 @@ def require_representable(state: Mapping[str, Array], dtype: str) -> None:
 # -- pieces ----------------------------------------------------------------------------------------------------------
 
 
-def _spellings(tensors: Mapping[str, Any], table: Mapping[str, Parameter], where: str) -> dict[str, str]:
+def spellings(tensors: Mapping[str, Any], table: Mapping[str, Parameter], where: str) -> dict[str, str]:
     """Each name as the table has it; buffers are passed over."""
     if not isinstance(tensors, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]  # whatever a caller gives
         required = "a mapping of HF's names to arrays"

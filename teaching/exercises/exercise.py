@@ -89,7 +89,8 @@ class Verdict:
             how = "exact" if self.extent == 0 else f"the largest error is {self.extent:.2g} of its budget"
             return f"{self.exercise}: right, on {self.count} inputs; {how if self.extent == self.extent else 'counted'}"
         named = f"\nThe mistake: {self.mistake}. {self.hint}" if self.mistake else ""
-        return printable(f"{self.exercise}: not yet. {self.problem}{named}")
+        problem = "\n".join(map(printable, self.problem.splitlines()))
+        return f"{self.exercise}: not yet. {problem}{named}"
 
     def _repr_html_(self) -> str:
         """For notebooks."""
