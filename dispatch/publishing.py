@@ -88,7 +88,7 @@ def send(model: Weights, folder: Path, repo_id: str, **said: Unpack[Publication]
     if not (folder / CARD).exists():
         text = model_card(model, repo_id, **{name: said.get(name) for name in _OF_CARD})
         (folder / CARD).write_text(text, encoding="utf-8")
-    commit: Any = {name: said[name] for name in Commit.__annotations__ if name in said}
+    commit: dict[str, Any] = {name: said[name] for name in Commit.__annotations__ if name in said}
     return upload(folder, repo_id, sorted(files), _replaced(source.format), **commit)
 
 

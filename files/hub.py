@@ -138,6 +138,8 @@ def patiently(asked: Asked, call: Callable[[], Any]) -> Any:
 def _online(asked: Asked, patterns: Sequence[str] | None, subfolder: str, options: Mapping[str, Any]) -> Path:
     """List, choose, and fetch what was chosen; all of one commit."""
     commit, listed = patiently(asked, lambda: _list(asked, subfolder))
+    if re.fullmatch(r"[0-9a-f]{40}", commit) is None:  # it becomes a folder of the cache
+        raise ValueError(f"{asked}: required a commit of 40 hexadecimal digits, got {commit[:80]!r}")
     inside = PurePosixPath(subfolder)
     here = [PurePosixPath(name).name for name in listed if PurePosixPath(name).parent == inside]
     chosen = choose(here, patterns)
@@ -160,8 +162,6 @@ def _list(asked: Asked, subfolder: str) -> tuple[str, list[str]]:
     api = asked.library.HfApi(token=asked.token, library_name="roberta")
     said = api.model_info(asked.repository, revision=asked.revision)
     commit, names = str(said.sha), [str(one.rfilename) for one in said.siblings or ()]
-    if re.fullmatch(r"[0-9a-f]{40}", commit) is None:  # it becomes a folder of the cache
-        raise ValueError(f"{asked}: required a commit of 40 hexadecimal digits, got {commit[:80]!r}")
     if not names or len(names) > MOST_LISTED:
         tree = api.list_repo_tree(asked.repository, subfolder or None, revision=commit)
         names = [str(one.path) for one in tree if hasattr(one, "blob_id")]

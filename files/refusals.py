@@ -10,6 +10,8 @@ from typing import Any
 
 #: Libraries below the hub's whose errors mean that nobody answered.
 NETWORK = frozenset({"requests", "urllib3", "httpx", "httpcore"})
+#: Their errors where an answer ended too early: what came of a file is kept, and asking again fetches the rest.
+BROKEN = frozenset({"ChunkedEncodingError", "IncompleteRead", "ProtocolError", "RemoteProtocolError"})
 #: Errors of this machine, which say by themselves what is wrong.
 LOCAL = frozenset({errno.ENOSPC, errno.EACCES, errno.EROFS, errno.EPERM, errno.EDQUOT, errno.ENAMETOOLONG})
 
@@ -101,7 +103,7 @@ class Asked:
     def pause(self, error: Exception) -> float | None:
         """How many seconds the hub wants to be left alone, where asking again can help; else None."""
         status = _status(error)
-        if isinstance(error, ConnectionResetError):
+        if isinstance(error, ConnectionResetError) or any(type(one).__name__ in BROKEN for one in _chain(error)):
             return 0.0
         if status is None or (status != 429 and status < 500):
             return None

@@ -37,7 +37,7 @@ def test_every_engine_sends_what_is_loaded_again(hub, make_config, backend):
 
 def test_saving_sends_what_it_wrote_and_nothing_else(hub, model, tmp_path):
     (tmp_path / "secrets.env").write_text("x")
-    model.save_pretrained(tmp_path, push_to_hub=True, repo_id="a/b", token=SECRET, max_shard_size="50KB")
+    model.save_pretrained(tmp_path, push_to_hub=True, repo_id="a/b", token=SECRET, max_shard_size="10KB")
     sent = hub.repositories["a/b"].files
     index = json.loads(sent["model.safetensors.index.json"])
     assert set(sent) == {"README.md", "config.json", "model.safetensors.index.json", *index["weight_map"].values()}

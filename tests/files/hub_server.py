@@ -192,6 +192,8 @@ class Answer(BaseHTTPRequestHandler):
                 found.messages.append(value | {"query": urlsplit(self.path).query})
             elif said["key"] == "file":
                 found.files[value["path"]] = base64.b64decode(value["content"])
+            elif said["key"] == "deletedFile":
+                del found.files[value["path"]]
             elif said["key"] == "lfsFile":
                 found.files[value["path"]] = self.hub.stored[value["oid"]]
         told = {"commitUrl": f"{self.hub.url}/{name}/commit/{COMMIT}", "commitOid": COMMIT, "success": True}
