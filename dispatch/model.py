@@ -172,18 +172,19 @@ class PublicModel(Weights, Generic[A], metaclass=Face):
 
         Arrays that are `owned`, because they were just drawn or read, may become the parameters as they are.
         """
-        vars(self).pop("config", None)
-        self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
-        body = getattr(self, "roberta", None)
-        if hasattr(body, "entry"):  # of engines whose users call a body as they call a model
-            body.entry = partial(body_called, type(self))  # pyright: ignore[reportOptionalMemberAccess]
-        self.options = options
         lacking = {name: parameter for name, parameter in table.items() if (parameter.tied_to or name) not in state}
         drawn = initial_values(lacking, config, seed)
         merged = {**drawn, **state}
         full = {name: merged[parameter.tied_to or name] for name, parameter in table.items()}
-        take = getattr(self.engine, "adopt_state_dict_numpy", None) if owned else None
-        (take or self.engine.load_state_dict_numpy)(self, full, dtype, device)
+        vars(self).pop("config", None)
+        with getattr(self.engine, "MAKING", nullcontext()):
+            self.native.__init__(self, config, **options)  # pyright: ignore[reportCallIssue]
+            body = getattr(self, "roberta", None)
+            if hasattr(body, "entry"):  # of engines whose users call a body as they call a model
+                body.entry = partial(body_called, type(self))  # pyright: ignore[reportOptionalMemberAccess]
+            self.options = options
+            take = getattr(self.engine, "adopt_state_dict_numpy", None) if owned else None
+            (take or self.engine.load_state_dict_numpy)(self, full, dtype, device)
 
     @classmethod
     def _made(cls, config: RobertaConfig, options: Mapping[str, Any], **given: Any) -> Self:

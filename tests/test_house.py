@@ -92,6 +92,7 @@ OPTIONAL_VERBS = {
     "remark",
     "seeded_by",
     "wants_gradient",
+    "MAKING",
     "REMEDIES",
     "added_shapes",
     "freeze",

@@ -63,4 +63,4 @@ def test_the_table_of_verbs_is_complete():
     told = re.findall(r"^\| `(\w+)", optional.partition("\n## ")[0], re.MULTILINE)
     optional_verbs = {"added_shapes", "adopt_state_dict_numpy", "freeze", "gradients", "no_gradients"}
     optional_verbs |= {"compiled_forms", "seeded_by", "has_values", "own_dtype", "remark", "wants_gradient"}
-    assert set(told) == {"Array", "Inference", "PREFIX", "REMEDIES", "require_nameable"} | optional_verbs
+    assert set(told) == {"Array", "Inference", "MAKING", "PREFIX", "REMEDIES", "require_nameable"} | optional_verbs

@@ -22,6 +22,7 @@ Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embe
 from __future__ import annotations
 
 import dataclasses
+from threading import RLock
 from typing import Any
 
 import optree
@@ -56,6 +57,7 @@ __all__ = [
     "ENTRY",
     "HEADS",
     "LOSSES",
+    "MAKING",
     "Array",
     "Inference",
     "adopt_state_dict_numpy",
@@ -74,6 +76,8 @@ __all__ = [
     "to_numpy",
 ]
 
+#: Held while a model is made: TensorFlow crashes now and then where sixteen threads make variables at once.
+MAKING = RLock()
 #: The method that checks and converts; Keras calls it through `call`.
 ENTRY = "forward"
 #: Of the classes' names: `TFRobertaModel`.
