@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from ..files.formats.safetensors import read as read_safetensors
 from ..files.formats.table import FORMATS, Source, source_of
 from ..files.places import locate as locate
 from ..reference.config import RobertaConfig
-from ..reference.parameters import CLASS_NAMES, Parameter
+from ..reference.parameters import CLASS_NAMES, Parameter, parameter_table
 from .matching import LoadReport, respelling, shortened
 
 __all__ = ["read_safetensors"]
@@ -23,6 +24,8 @@ CONFIG = "config.json"
 DEFAULT_CHECKPOINT = "austen"
 #: How often a folder is read again that somebody saves into at the same time.
 ATTEMPTS = 8
+#: A configuration may have so many times the numbers of its weights, and so many more, which are drawn.
+TIMES, BESIDE = 16, 10_000_000
 
 
 # -- reading -------------------------------------------------------------------------------------------------------
@@ -62,6 +65,7 @@ def read_checkpoint(
                 raise
             continue
         if generations.stamp(folder, names) == before:
+            _require_possible(folder, config, tensors)
             return config, tensors, source
     message = f"{folder}: its files were replaced {ATTEMPTS} times while they were read; save into it less often"
     raise BlockingIOError(message)
@@ -92,6 +96,19 @@ def read_tensors(place: Path) -> dict[str, Any]:
     """
     generations.finish(place if place.is_dir() else place.parent)
     return table.read(source_of(place))
+
+
+def _require_possible(folder: Path, config: RobertaConfig, tensors: Mapping[str, Any]) -> None:
+    """What a file lacks is drawn: a small file must not make a model of any size."""
+    numbers = sum(parameter.size for parameter in tensors.values())
+    wanted = sum(prod(p.shape) for p in parameter_table("model", config).values() if p.tied_to is None)
+    most = TIMES * numbers + BESIDE
+    if wanted > most:
+        required = (
+            f"a config of {most:,} parameters at most, {TIMES} times the numbers in its weights and {BESIDE:,} more"
+        )
+        message = f"{folder / CONFIG}: required {required}, got {wanted:,}; it does not belong to these weights"
+        raise ValueError(message)
 
 
 # -- what a file lacks ---------------------------------------------------------------------------------------------

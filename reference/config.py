@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ..files.atomic import write_atomically
+from ..files.objects import read_object
 from .family import MEMBERS, member_of
 from .fields import (
     ACTIVATIONS,
@@ -39,6 +40,7 @@ from .fields import (
     has_as_many_labels,
     require_same,
 )
+from .published import require_sound
 
 
 class RobertaConfig(Fields):
@@ -429,22 +431,21 @@ class RobertaConfig(Fields):
 
         Raises:
             FileNotFoundError: no such file.
-            ValueError: not JSON, not an object, or of a model that is none of RoBERTa's family; says what differs.
+            ValueError: not JSON, not an object, or of a model that is none of RoBERTa's family; says what differs. Or
+                what no checkpoint has, such as an id outside the vocabulary.
         """
         path = Path(json_file)
         if not path.is_file():
             message = f"no config.json at {path}: give a folder that holds one, or the file itself"
             raise FileNotFoundError(message)
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            message = f"{path} is not valid JSON ({error}); save or download it again"
-            raise ValueError(message) from error
+        content = read_object(path)
         content = (
             cast("dict[str, Any]", content) if isinstance(content, dict) else {"model_type": type(content).__name__}
         )
         found = member_of(content.get("model_type", cls.model_type), path)
-        return cls.from_dict({**MEMBERS[found].defaults, **content}, **overrides)
+        whole = {**MEMBERS[found].defaults, **content}
+        require_sound(whole, path)
+        return cls.from_dict(whole, **overrides)
 
     @classmethod
     def from_pretrained(cls, folder_or_file: str | Path, **overrides: Unpack[ConfigFields]) -> Self:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,8 @@ from hashlib import file_digest
 from importlib import import_module
 from pathlib import Path
 from typing import Any, cast
+
+from ..objects import read_object
 
 
 @dataclass(frozen=True)
@@ -141,7 +142,7 @@ def weight_map(index: Path) -> dict[str, str]:
         FileNotFoundError: a file that it names is missing.
     """
     try:
-        content = json.loads(index.read_bytes(), object_pairs_hook=_without_repeats)
+        content = read_object(index)
         found = content["weight_map"]
         names = [*cast("dict[str, Any]", found).items()]
         if not isinstance(found, dict) or not names or not all(isinstance(file, str) for _, file in names):
@@ -218,11 +219,3 @@ def _require_same(
             shown = ", ".join(sorted(names)[:4]).encode("ascii", "backslashreplace").decode()
             message = told.format(shown)
             raise ValueError(f"{message}; download them again, or remove the index and save the weights anew")
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        message = "one name twice"
-        raise ValueError(message)
-    return found
