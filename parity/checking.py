@@ -70,6 +70,9 @@ def check(
     require_heads(heads)  # before the frameworks are loaded, which takes seconds
     require_forms(forms)
     names = engines(backends, dtype, device)
+    if not names:  # a report of nothing would pass
+        message = f"dtype: no engine that is available computes in {dtype!r}; `roberta backends` lists what each does"
+        raise ValueError(message)
     rows = [
         row
         for reference, weights in _references(checkpoint_or_model, heads)
@@ -128,6 +131,8 @@ def check_case(
 def engines(backends: Sequence[str] | None, dtype: str, device: str | None = None) -> list[str]:
     """The engines that are meant, by their own names: those that are named, or all that are available there.
 
+    None of all may compute in a dtype, such as TensorFloat-32: that is no error here.
+
     Raises:
         ValueError: an unknown engine or dtype, or a named engine without this dtype.
     """
@@ -146,7 +151,7 @@ def engines(backends: Sequence[str] | None, dtype: str, device: str | None = Non
     usable = [name for name, status in registry.available_backends().items() if status.is_available]
     able = [name for name in usable if dtype in registry.load(name).DTYPES]
     there = [name for name in able if device is None or _has(name, device)]
-    if not there:
+    if not there and device is not None:
         message = f"device: no engine that is available computes on {device!r}; `roberta backends` lists the devices"
         raise ValueError(message)
     return there

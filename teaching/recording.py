@@ -117,11 +117,11 @@ def _inputs(
 ) -> tuple[dict[str, Any], list[list[str]]]:
     """The arguments of the call, and the tokens of each row, as a reader has them."""
     needed = {"question_answering": 1, "multiple_choice": 2}.get(model.head, 0)
-    if len(others) < needed or (others and not needed):
-        what = {"question_answering": "a context", "multiple_choice": "two choices or more"}.get(model.head, "none")
+    if len(others) < needed or (others and not needed) or (needed == 1 and len(others) > 1):
+        what = {"question_answering": "one context", "multiple_choice": "two choices or more"}.get(model.head, "none")
         message = f"others: required {what} beside the text of {type(model).__name__}, got {len(others)}"
         raise ValueError(f"{message}; give each with --other" if needed else f"{message}; leave --other out")
-    rows = [(text, other) for other in others[: 1 if needed == 1 else None]] if needed else [(text,)]
+    rows = [(text, other) for other in others] if needed else [(text,)]
     whole = max(len(tokenizer(*row, verbose=False)["input_ids"]) for row in rows)
     limit = model.config.usable_length
     if whole > limit:

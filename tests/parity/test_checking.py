@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta.parity.cases import draw_case, small_config
-from roberta.parity.checking import check_case
+from roberta.parity.checking import check_case, engines
 from roberta.parity.mistakes.mutants import MUTANTS
 from roberta.reference.parameters import HEADS
 
@@ -148,3 +148,9 @@ def test_another_head_than_the_model_s_own_is_refused(masked_lm):
     assert [row.head for row in roberta.parity.check(model, backends=["numpy"], heads=["masked_lm"]).rows] == [
         "masked_lm"
     ]
+
+
+def test_a_precision_that_no_engine_has_is_no_device_s_fault_and_no_pass(masked_lm):
+    assert engines(None, "tfloat32") == []
+    with pytest.raises(ValueError, match="dtype: no engine that is available computes in 'tfloat32'"):
+        roberta.parity.check(masked_lm, dtype="tfloat32")

@@ -198,7 +198,8 @@ def test_a_model_of_bases_depth_has_room_for_twenty_tokens(tokenizer: Any) -> No
     ("options", "message"),
     [
         ({"head": "bert"}, "head: required one of"),
-        ({"head": "question_answering"}, "required a context"),
+        ({"head": "question_answering"}, "required one context"),
+        ({"head": "question_answering", "others": ("one", "two")}, "required one context beside the text .*got 2"),
         ({"head": "multiple_choice", "others": ("one",)}, "two choices or more"),
         ({"others": ("one",)}, "leave --other out"),
         ({"model": "nowhere/at/all"}, "no checkpoint"),
