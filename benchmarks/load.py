@@ -1,10 +1,12 @@
 """How long a checkpoint takes to load, and how much memory: each engine, and transformers' PyTorch class.
 
     python benchmarks/load.py [--engines numpy,torch,numba,flax,tensorflow,transformers] [--layers 12] [--runs 3]
+        [--formats safetensors,pytorch,h5,msgpack]
 
-roberta-base's sizes, float32, a file of 500 MB that has just been written; each load in a process of its own, imports
-not counted; medians. Memory is the peak over what the imports take, after the load and after the first call, of 8 x 128
-ids: of a mapped file those pages are counted that have been used.
+roberta-base's sizes, float32, a file of 500 MB that has just been written; transformers loads each format by the class
+of the framework that it belongs to. Each load in a process of its own, imports not counted; medians. Memory is the peak
+over what the imports take, after the load and after the first call, of 8 x 128 ids: of a mapped file those pages are
+counted that have been used.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import os
 import statistics
 import tempfile
 import time
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -21,8 +24,11 @@ import typer
 from inference import checkpoint, native, on_host
 from rich.console import Console
 from rich.table import Table
+from roberta.dispatch.conversion import convert
 from speed import JOB, as_markdown, memory, pin, put, run_child
 
+#: A file -> transformers' class that reads it; other files are PyTorch's.
+PEERS = {"tf_model.h5": "TFRobertaModel", "flax_model.msgpack": "FlaxRobertaModel"}
 COLUMNS = ("engine", "load, s", "first call, s", "GB after the load", "GB after the call")
 
 
@@ -40,13 +46,17 @@ def measure(work: Work) -> tuple[float, float, float, float]:
 
     given: dict[str, Any] = {}
     if work.who == "transformers":
-        from transformers import RobertaModel as Face
+        import transformers
+
+        name = next((name for file, name in PEERS.items() if (Path(work.folder) / file).exists()), "RobertaModel")
+        Face = getattr(transformers, name)
     else:
         import roberta
 
         Face = roberta.RobertaModel.on(work.who)
         given["backend"] = work.who
-    ids = native("torch" if work.who == "transformers" else work.who)(np.full((8, 128), 7))
+    own = {"TFRobertaModel": "tensorflow", "FlaxRobertaModel": "flax"}.get(Face.__name__, "torch")
+    ids = native(own if work.who == "transformers" else work.who)(np.full((8, 128), 7))
     before, begun = memory(), time.perf_counter()
     model: Any = Face.from_pretrained(work.folder, **given)
     loaded, after = time.perf_counter(), memory()
@@ -65,18 +75,24 @@ def main(
     layers: int = 12,
     threads: int = 2,
     runs: Annotated[int, typer.Option(min=1, help="how often each loads")] = 3,
+    formats: Annotated[str, typer.Option(help="which, with commas between")] = "safetensors",
     page: Annotated[Path | None, typer.Option(help="a page to put the table into, such as docs/speed.md")] = None,
 ) -> None:
     """Load, and measure time and memory."""
     pin(threads)
     rows: list[tuple[str, ...]] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as above:
+        folder = str(Path(above) / "checkpoint")
         checkpoint(folder, layers)
-        for who in engines.split(","):
-            found = [run_child(Work(who, folder, threads), __file__) for _ in range(runs)]
+        for form, who in product(formats.split(","), engines.split(",")):
+            place = folder if form == "safetensors" else f"{folder}-{form}"
+            if not Path(place).exists():
+                convert(folder, place, format=form)
+            found = [run_child(Work(who, place, threads), __file__) for _ in range(runs)]
             if isinstance(found[0], str):
-                raise SystemExit(f"{who}: {found[0]}")
-            rows.append((who, *(f"{statistics.median(column):.2f}" for column in zip(*found, strict=True))))
+                raise SystemExit(f"{who}, {form}: {found[0]}")
+            name = who if formats == "safetensors" else f"{who}, {form}"
+            rows.append((name, *(f"{statistics.median(column):.2f}" for column in zip(*found, strict=True))))
     table = Table(*COLUMNS)
     for row in rows:
         table.add_row(*row)
