@@ -185,6 +185,8 @@ def _datasets(path: Path, group: Any, above: str = "", inside: tuple[int, ...] =
 
 def _keras_name(parts: list[str]) -> str:
     steps = [part for part in parts if part not in ("layers", "vars", "container")]
+    if not steps:
+        return ".".join(parts)
     steps = ["roberta" if part == "body" else part for part in steps]
     if steps[0] == "linear":
         return f"qa_outputs.{steps[-1]}"

@@ -40,6 +40,8 @@ RECORDS = (
     "pathlib.PosixPath", "pathlib.WindowsPath", "datetime.timedelta", "datetime.datetime",
     "enum.", "transformers.trainer_utils.", "transformers.training_args.",
 )  # fmt: skip
+#: What decoding raises on a damaged pickle.
+DAMAGE = (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, AttributeError)
 MARK: Any = object()
 
 
@@ -115,7 +117,7 @@ def read(stream: BinaryIO, size: int) -> Any:
             machine.run(word.name, argument)
     except RefusedError:
         raise
-    except (ValueError, IndexError, KeyError, TypeError, struct.error, OverflowError, AttributeError) as error:
+    except (*DAMAGE, DeprecationWarning) as error:  # of escapes in texts, where warnings are errors
         message = f"its pickle is damaged ({type(error).__name__}: {_short(error)})"
         raise ValueError(message) from error
     message = "its pickle is damaged (it ends before its last word)"

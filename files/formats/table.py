@@ -210,12 +210,12 @@ def _require_same(
     index: Path, path: Path, wanted: set[str], part: Mapping[str, Any], earlier: Mapping[str, Any]
 ) -> None:
     """An index and its shards must tell the same."""
-    for names, told in (
-        (wanted - part.keys(), f"{index} says that {path.name} has {{}}, and it lacks them"),
-        (part.keys() - wanted, f"{path} has {{}}, which {index.name} does not say"),
-        (part.keys() & earlier.keys(), f"{index}: {{}} are in two of its files"),
+    for names, before, behind in (
+        (wanted - part.keys(), f"{index} says that {path.name} has ", ", and it lacks them"),
+        (part.keys() - wanted, f"{path} has ", f", which {index.name} does not say"),
+        (part.keys() & earlier.keys(), f"{index}: ", " are in two of its files"),
     ):
         if names:
             shown = ", ".join(sorted(names)[:4]).encode("ascii", "backslashreplace").decode()
-            message = told.format(shown)
-            raise ValueError(f"{message}; download them again, or remove the index and save the weights anew")
+            remedy = "download them again, or remove the index and save the weights anew"
+            raise ValueError(f"{before}{shown}{behind}; {remedy}")
