@@ -8,6 +8,7 @@ import pickletools
 import struct
 import sys
 from pathlib import Path
+from threading import get_ident
 
 import numpy as np
 import pytest
@@ -133,11 +134,11 @@ FUNCTIONS = [
 def watched():
     """All that is opened, imported, compiled or started while a test runs."""
     events: list[str] = []
-    active = [True]
+    active, own = [True], get_ident()  # other threads of the test runner import what they like
     watch = ("import", "exec", "compile", "os.system", "subprocess.Popen", "socket.connect", "ctypes.dlopen", "open")
 
     def hook(event: str, arguments) -> None:
-        if active and event in watch:
+        if active and event in watch and get_ident() == own:
             events.append(f"{event} {arguments!r:.80}")
 
     sys.addaudithook(hook)
