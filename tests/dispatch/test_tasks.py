@@ -84,7 +84,7 @@ def test_the_default_is_the_shipped_checkpoint():
         ({"text": ["<mask>"]}, TypeError, ["text", "str", "list", "once for each"]),
         ({"top": 0}, ValueError, ["top", "[1, 277]", "got 0"]),
         ({"top": 278}, ValueError, ["top", "[1, 277]", "got 278"]),
-        ({"tokenizer": None}, TypeError, ["tokenizer", "required", "None", "pass its RobertaTokenizer"]),
+        ({"tokenizer": None}, TypeError, ["tokenizer", "required", "None", "pass its own"]),
         ({"model": 3}, TypeError, ["model", "RobertaForMaskedLM", "int"]),
         ({"model": "no/where/at/all"}, FileNotFoundError, ["no/where/at/all", "folder", "austen"]),
         ({"backend": "trch"}, ValueError, ["backend", "'trch'", "Did you mean 'torch'?"]),
