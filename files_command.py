@@ -20,8 +20,6 @@ def inspect(
 
     Exit status 1 where a number is not finite, the configuration is missing, or no head is whole.
     """
-    from rich.table import Column, Table
-
     from .dispatch.inspection import inspect as look
     from .files.tables import printable
 
@@ -29,41 +27,8 @@ def inspect(
     if json:
         typer.echo(_data(found))
     else:
-        table = Table(
-            Column("tensor", overflow="fold"),
-            "shape",
-            "dtype",
-            "least",
-            "most",
-            "mean",
-            "deviation",
-            "not finite",
-            "remark",
-        )
-        for one in found.tensors:
-            numbers = [f"{value:.4g}" for value in (one.least, one.most, one.mean, one.deviation)]
-            odd = ", ".join(f"{count} {what}" for count, what in ((one.nans, "NaN"), (one.infinities, "inf")) if count)
-            is_plain = one.parameter.removeprefix("roberta.") == one.name.removeprefix("roberta.")
-            own = "" if is_plain else one.parameter or "of no use"
-            remark = ", ".join(part for part in (own, f"is {one.tied_to}" if one.tied_to else "") if part)
-            shape = " × ".join(map(str, one.shape)) or "one"
-            table.add_row(printable(one.name), shape, one.dtype, *numbers, odd, printable(remark))
-        console().print(table)
-        heads = Table("head", "found", "tied", "missing", "of no use", "remark")
-        for fit in found.fits:
-            report = fit.report
-            counts = (
-                [len(report.loaded), len(report.tied or {}), len(report.missing), len(report.unexpected)]
-                if report
-                else []
-            )
-            remark = (
-                "whole"
-                if fit.is_whole
-                else fit.problem or f"random: {', '.join(report.random_outputs if report else ())}"
-            )
-            heads.add_row(fit.head, *(map(str, counts) if counts else [""] * 4), printable(remark))
-        console().print(heads)
+        console().print(_tensors(found))
+        console().print(_heads(found))
         for name, value in found.hashes.items():
             typer.echo(f"{name}: {found.source.format}, sha256 {value}")
         if found.problem:
@@ -93,6 +58,44 @@ def convert(
         typer.echo(f"with it: {', '.join(done.copied)}")
     if done.left_out:
         typer.echo(f"left out, as {done.head} has no use for them: {', '.join(done.left_out)}")
+
+
+def _tensors(found: Any) -> Any:
+    """A row for each tensor."""
+    from rich.table import Column, Table
+
+    from .files.tables import printable
+
+    table = Table(
+        Column("tensor", overflow="fold"), "shape", "dtype", "least", "most", "mean", "deviation", "odd", "remark"
+    )
+    for one in found.tensors:
+        numbers = [f"{value:.4g}" for value in (one.least, one.most, one.mean, one.deviation)]
+        odd = ", ".join(f"{count} {what}" for count, what in ((one.nans, "NaN"), (one.infinities, "inf")) if count)
+        is_plain = one.parameter.removeprefix("roberta.") == one.name.removeprefix("roberta.")
+        own = "" if is_plain else one.parameter or "of no use"
+        remark = ", ".join(part for part in (own, f"is {one.tied_to}" if one.tied_to else "") if part)
+        shape = " × ".join(map(str, one.shape)) or "one"
+        table.add_row(printable(one.name), shape, one.dtype, *numbers, odd, printable(remark))
+    return table
+
+
+def _heads(found: Any) -> Any:
+    """A row for each head: what it would find, and lack."""
+    from rich.table import Table
+
+    from .files.tables import printable
+
+    table = Table("head", "found", "tied", "missing", "of no use", "remark")
+    for fit in found.fits:
+        report: Any = fit.report
+        if report is None:
+            table.add_row(fit.head, "", "", "", "", printable(fit.problem))
+            continue
+        counts = [len(names or ()) for names in (report.loaded, report.tied, report.missing, report.unexpected)]
+        remark = "whole" if fit.is_whole else f"random: {', '.join(report.random_outputs)}"
+        table.add_row(fit.head, *map(str, counts), remark)
+    return table
 
 
 def _data(found: Any) -> str:

@@ -149,7 +149,7 @@ def watched():
 @pytest.mark.parametrize(("module", "name"), FUNCTIONS, ids=lambda part: part[:30])
 def test_a_function_that_no_tensor_needs_is_refused_by_its_name(module, name, watched) -> None:
     watched.clear()
-    for content in (call(module, name, "touch /tmp/x"), stacked(module[:200], name)):
+    for content in (call(module, name, "touch x"), stacked(module[:200], name)):
         with pytest.raises(RefusedError, match=r"it asks for .*, which no tensor needs") as error:
             parsed(content)
         told = f"{module[:200]}.{name}".encode("ascii", "backslashreplace").decode()[:60]

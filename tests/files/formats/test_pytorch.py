@@ -2,7 +2,6 @@
 
 import argparse
 import collections
-import re
 import struct
 import zipfile
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
-from hypothesis import strategies as st
 from roberta.files.formats import pytorch
 
 DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
@@ -235,35 +232,3 @@ def test_an_old_file_s_storages_must_be_there(tmp_path: Path) -> None:
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"numbers ends behind the file|wants 4 numbers of 0"):
             pytorch.read(path)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("damaged")
-
-
-def files(folder: Path) -> list[bytes]:
-    for is_zip in (True, False):
-        torch.save({"a": torch.ones(2, 3), "b": {"c": torch.ones(2)}, "n": argparse.Namespace(x=[1])},
-                   folder / f"{is_zip}", _use_new_zipfile_serialization=is_zip)  # fmt: skip
-    return [(folder / f"{is_zip}").read_bytes() for is_zip in (True, False)]
-
-
-@given(st.data())
-def test_a_damaged_file_is_read_or_refused_and_nothing_else(folder: Path, data: Any) -> None:
-    content = bytearray(data.draw(st.sampled_from(files(folder))))
-    for _ in range(data.draw(st.integers(1, 3))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        if data.draw(st.booleans()):
-            content[place] = data.draw(st.integers(0, 255))
-        else:
-            del content[place : place + data.draw(st.integers(1, 40))]
-    path = folder / "damaged.bin"
-    path.write_bytes(content)
-    try:
-        found = pytorch.read(path)
-    except ValueError as error:
-        assert re.search(r"is damaged or no file|is not read: |required a dict of names", str(error))  # noqa: PT017
-        str(error).encode("ascii")
-    else:
-        assert sum(array.nbytes for array in found.values()) <= len(content)
