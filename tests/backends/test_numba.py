@@ -294,13 +294,15 @@ def test_panels_are_what_the_kernels_cut_and_begin_at_cache_lines(dtype: str) ->
     assert packed["size"] == 101
 
 
+@pytest.mark.parametrize("height", [4, 8])  # of a tile, by the processor
 @pytest.mark.parametrize("rows", [1, 31, 1024, 5003])
 @pytest.mark.parametrize("threads", [1, 2, 7])
-def test_every_thread_has_a_share(threads: int, rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_thread_has_a_share(threads: int, rows: int, height: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(numba, "get_num_threads", lambda: threads)
+    monkeypatch.setattr(tiles, "ROWS", height)
     groups, slices = tiles.shares(rows)
     assert groups * slices % threads == 0
-    assert groups == 1 or rows / groups >= tiles.ROWS * tiles.TILES / 4  # enough rows for one panel to serve
+    assert groups == 1 or -(-rows // height) >= groups * tiles.TILES / 4  # enough tiles for one panel to serve
 
 
 # -- compiling ---------------------------------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ HEAD = pytest.mark.parametrize("head", HEADS)
 IDS = np.arange(2, 17).reshape(3, 5)
 MASK = np.ones_like(IDS)
 KINDS = {"encoder": {}, "decoder": {"is_decoder": True}, "cross": {"is_decoder": True, "add_cross_attention": True}}
-U32 = 2.0**-24
+U = {"float64": 2.0**-53, "float32": 2.0**-24, "bfloat16": 2.0**-8, "float16": 2.0**-11}
 
 
 @pytest.fixture(autouse=True)
@@ -162,7 +162,7 @@ def test_probabilities_are_dropped_as_often_as_a_binomial_law_allows(make_config
     kept = int((dropped != 0).sum())
     assert stats.binom.ppf(5e-10, plain.size, 1 - rate) <= kept <= stats.binom.isf(5e-10, plain.size, 1 - rate)
     scaled = np.where(dropped != 0, plain / (1 - rate), 0)
-    assert (np.abs(dropped - scaled) <= 8 * U32 * scaled).all()
+    assert (np.abs(dropped - scaled) <= 8 * U["float32"] * scaled).all()
 
 
 ONE_PLACE = {
@@ -227,7 +227,7 @@ def test_every_precision_keeps_within_its_budget(
     require_within_budget(model, inputs, output, dtype, output_attentions=True)
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", U)
 def test_a_row_that_may_look_at_nobody_looks_at_all_alike_and_has_a_gradient(
     dtype: str, make_config: Any, make_model: Any
 ) -> None:
@@ -236,7 +236,9 @@ def test_a_row_that_may_look_at_nobody_looks_at_all_alike_and_has_a_gradient(
     mask[1, 2] = mask[2] = 0
     inputs = {"input_ids": IDS, "attention_mask": mask}
     output = model(**inputs, output_attentions=True)
-    assert np.array_equal(output.attentions[0][1, :, 2], tf.fill([3, 5], tf.constant(0.2, dtype)))
+    alike = np.asarray(output.attentions[0][1, :, 2], "float64")
+    # Five terms of a sum, the exponential, the quotient: some processors multiply by a reciprocal.
+    assert np.max(np.abs(alike - 0.2)) <= 0.2 * 7 * U[dtype]
     require_within_budget(model, inputs, output, dtype, output_attentions=True)
     assert all(np.isfinite(gradient).all() for gradient in model.engine.gradients(model, inputs).values())
 
@@ -411,10 +413,10 @@ def test_a_model_fits_on_its_own_loss_and_evaluates_to_it(head: str, make_config
     inputs = inputs_of(model, has_labels=True)
     first = float(model(**inputs).loss)
     losses = model.fit(inputs, epochs=5, verbose=0, batch_size=len(IDS)).history["loss"]
-    assert abs(losses[0] - first) <= 16 * U32 * first
+    assert abs(losses[0] - first) <= 16 * U["float32"] * first
     assert losses[-1] < 0.9 * first
     last = float(model(**inputs).loss)
-    assert abs(model.evaluate(inputs, verbose=0, batch_size=len(IDS)) - last) <= 16 * U32 * first
+    assert abs(model.evaluate(inputs, verbose=0, batch_size=len(IDS)) - last) <= 16 * U["float32"] * first
 
 
 def test_labels_may_stand_in_x_or_be_y_in_a_dict_a_dataset_or_a_tokenizers_record(
@@ -433,7 +435,7 @@ def test_labels_may_stand_in_x_or_be_y_in_a_dict_a_dataset_or_a_tokenizers_recor
     ways = [((record, spans), {}), ((record, tuple(spans.values())), {}), (({**record, **spans},), {})]
     for args, options in [*ways, ((rows,), {"shuffle": False})]:
         (loss,) = model.fit(*args, verbose=0, **options).history["loss"]
-        assert abs(loss - wanted) <= 16 * U32 * wanted
+        assert abs(loss - wanted) <= 16 * U["float32"] * wanted
     assert {name: value.shape for name, value in model.predict(record, verbose=0).items()} == {
         "start_logits": arguments["input_ids"].shape,
         "end_logits": arguments["input_ids"].shape,
@@ -446,7 +448,7 @@ def test_a_loss_and_metrics_of_keras_get_the_logits(config: Any, make_model: Any
     wanted = float(model(IDS, MASK, labels=IDS).loss)
     for args in (({"input_ids": IDS, "attention_mask": MASK}, IDS), ({"input_ids": IDS, "labels": IDS},)):
         loss, accuracy = model.evaluate(*args, verbose=0)
-        assert abs(loss - wanted) <= 16 * U32 * wanted
+        assert abs(loss - wanted) <= 16 * U["float32"] * wanted
         assert accuracy == np.float32((model(IDS).logits.numpy().argmax(-1) == IDS).mean())
     model.compile("adam", jit_compile=False)
     assert isinstance(model.evaluate({"input_ids": IDS, "labels": IDS}, verbose=0), float)
