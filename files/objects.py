@@ -11,7 +11,8 @@ def read_object(path: Path) -> Any:
     """What a JSON file holds. Names are there once: of two, readers differ in which they take.
 
     Raises:
-        ValueError: no JSON, a name twice in an object, or values nested deeper than Python's reader goes.
+        ValueError: no JSON, a name twice in an object, half a surrogate pair, which can't be written again, or values
+            nested deeper than Python's reader goes.
 
     Example:
         >>> import tempfile
@@ -22,7 +23,15 @@ def read_object(path: Path) -> Any:
         ValueError: ...config.json is not valid JSON ('a' is there twice); save or download it again
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_once)
+        text = path.read_text(encoding="utf-8")
+        value = json.loads(text, object_pairs_hook=_once)
+        if "\\ud" in text.lower():
+            _ = json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])
+        message = f"{path} is not valid JSON ({half} is half a surrogate pair); save or download it again"
+        raise ValueError(message) from error
     except RecursionError as error:
         message = f"{path} is not valid JSON (values are nested too deep); save or download it again"
         raise ValueError(message) from error

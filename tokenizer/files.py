@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..files.atomic import write_atomically
+from ..files.objects import read_object
 
 __all__ = ["checked_ids", "read_merges", "read_settings", "read_vocab", "write_json", "write_merges"]
 
@@ -20,6 +21,9 @@ CONFIG_FILE, SPECIAL_TOKENS_FILE = "tokenizer_config.json", "special_tokens_map.
 ADDED_TOKENS_FILE = "added_tokens.json"
 
 _VERSION_LINE = "#version: 0.2"
+
+#: Above all ids: the libraries that number tokens, and the frameworks that look rows up, count in 32 bits.
+IDS_END = 2**31
 
 StrPath = str | os.PathLike[str]
 
@@ -31,7 +35,7 @@ def read_vocab(path: StrPath) -> dict[str, int]:
         path: a JSON object of symbol string -> id.
 
     Returns:
-        The same, in the file's order; ids are at least 0 and no two are equal.
+        The same, in the file's order; ids are at least 0, below 2^31, and no two are equal.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -57,13 +61,13 @@ def checked_ids(path: StrPath, vocab: Mapping[str, Any]) -> dict[str, int]:
         The same.
 
     Raises:
-        ValueError: an id that is no integer of at least 0, or comes twice.
+        ValueError: an id that is no integer from 0 to below 2^31, or comes twice.
     """
     token_of_id: dict[int, str] = {}
     for token, index in vocab.items():
-        if type(index) is not int or index < 0:
+        if type(index) is not int or not 0 <= index < IDS_END:
             raise ValueError(
-                f"{path}: expected an integer id of at least 0 for each token, got {index!r} for {token!r}; "
+                f"{path}: expected an integer id from 0 to below 2^31 for each token, got {index!r:.80} for {token!r}; "
                 "fetch the file again"
             )
         if index in token_of_id:
@@ -144,15 +148,22 @@ def read_settings(folder: StrPath) -> dict[str, Any]:
     # Special tokens without a role: so release 5 of transformers calls them, and release 4 those with roles of its own.
     named = settings.pop("extra_special_tokens", None)
     if named:
-        extra = cast("dict[str, Any]", named).values() if isinstance(named, dict) else named
-        settings["additional_special_tokens"] = [*(settings.get("additional_special_tokens") or ()), *extra]
+        several = [settings.get("additional_special_tokens") or [], named]
+        if not all(isinstance(each, list | dict) for each in several):
+            raise ValueError(
+                f"{folder}: expected extra_special_tokens and additional_special_tokens to be lists, or objects of "
+                f"name -> token, got {several!r:.120}; correct {CONFIG_FILE}, or fetch it again"
+            )
+        lists = [cast("dict[str, Any]", each).values() if isinstance(each, dict) else each for each in several]
+        settings["additional_special_tokens"] = [token for each in lists for token in each]
     # Older folders have only the names and ids of added tokens.
-    older = {index: token for token, index in found.get(ADDED_TOKENS_FILE, {}).items()}
+    ids = checked_ids(stored[ADDED_TOKENS_FILE], found.get(ADDED_TOKENS_FILE, {}))
+    older = {index: token for token, index in ids.items()}
     return {"added_tokens_decoder": older} | settings if older else settings
 
 
 def read_json_object(path: StrPath) -> dict[str, Any]:
-    """Read a file that holds one JSON object; a key that comes twice is a ValueError.
+    """Read a file that holds one JSON object, as `roberta.files.objects.read_object` does.
 
     Args:
         path: the file.
@@ -164,22 +175,10 @@ def read_json_object(path: StrPath) -> dict[str, Any]:
         FileNotFoundError: there is no such file.
         ValueError: it is not JSON, not an object, or a key comes twice.
     """
-    try:
-        value = json.loads(_read_text(path), object_pairs_hook=_object_without_repeats)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path}: expected a JSON object, got a damaged file ({error}); fetch it again") from None
+    value = read_object(_require_file(path))
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}; fetch the file again")
     return cast("dict[str, Any]", value)
-
-
-def _object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        repeated = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {repeated!r} comes twice")
-    return found
 
 
 def write_json(path: StrPath, value: Mapping[str, Any], indent: int | None = None) -> None:
@@ -194,13 +193,17 @@ def write_json(path: StrPath, value: Mapping[str, Any], indent: int | None = Non
 
 
 def _read_text(path: StrPath) -> str:
+    try:
+        return _require_file(path).read_bytes().decode()
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: expected UTF-8, got {error}; fetch the file again") from None
+
+
+def _require_file(path: StrPath) -> Path:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"{path.name}: expected a file at {path}, found {'a folder' if path.is_dir() else 'nothing'}; pass the "
             "path of the file itself, or from_pretrained the folder that holds vocab.json and merges.txt"
         )
-    try:
-        return path.read_bytes().decode()
-    except UnicodeDecodeError as error:
-        raise ValueError(f"{path}: expected UTF-8, got {error}; fetch the file again") from None
+    return path

@@ -12,6 +12,7 @@ from ..files.places import locate
 from .files import (
     ADDED_TOKENS_FILE,
     CONFIG_FILE,
+    IDS_END,
     MERGES_FILE,
     SPECIAL_TOKENS_FILE,
     TOKENIZER_FILE,
@@ -71,7 +72,10 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
         )
     found = read_settings(folder)
     settings = constructor_arguments(found)
-    check_types(settings)
+    try:
+        check_types(settings)
+    except TypeError as error:
+        raise ValueError(f"{folder}: {error}") from None
     whole = read_tokenizer_json(folder / TOKENIZER_FILE) if is_there[TOKENIZER_FILE] else StoredTokenizer({}, [], {})
     vocab = read_vocab(folder / VOCAB_FILE) if is_there[VOCAB_FILE] else whole.vocab
     merges = read_merges(folder / MERGES_FILE) if is_there[MERGES_FILE] else whole.merges
@@ -79,7 +83,7 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
         _require_same_tokens(folder, vocab, whole)
         _require_same_merges(folder, merges, whole)
         _require_same_roles(folder, settings, whole)
-    arguments = {**whole.arguments, **settings, **_added(whole.arguments, settings)}
+    arguments = {**whole.arguments, **settings, **_added(folder, whole.arguments, settings)}
     return StoredTokenizer(vocab, merges, arguments, other_settings(found))
 
 
@@ -101,14 +105,15 @@ def _require_roberta(folder: Path) -> None:
             return
 
 
-def _added(*several: Mapping[str, Any]) -> dict[str, Any]:
+def _added(folder: Path, *several: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the added tokens of the later files over those of the earlier: id -> token, by whole numbers."""
     found: dict[Any, Any] = {}
     for arguments in several:
         for index, token in cast("dict[Any, Any]", arguments.get("added_tokens_decoder") or {}).items():
-            if not str(index).isdecimal():
+            if not str(index).isdecimal() or len(str(index)) > len(str(IDS_END)) or int(index) >= IDS_END:
                 raise ValueError(
-                    f"added_tokens_decoder: expected ids for keys, got {index!r}; fetch {CONFIG_FILE} again"
+                    f"{folder}: added_tokens_decoder: expected ids for keys, got {index!r:.80}; fetch {CONFIG_FILE} "
+                    "again"
                 )
             found[int(index)] = token
     return {"added_tokens_decoder": found}

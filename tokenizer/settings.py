@@ -51,6 +51,8 @@ class Settings(TypedDict, total=False):
 
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
+    "errors": (str,),
+    "add_prefix_space": (bool, type(None)),
     "model_max_length": (int, type(None)),
     "padding_side": (str,),
     "truncation_side": (str,),

@@ -57,7 +57,7 @@ class AddedToken:
             The token.
 
         Raises:
-            TypeError: something else.
+            TypeError: something else, or a flag that is neither true nor false.
 
         Example:
             >>> AddedToken.read({"content": "<mask>", "lstrip": True, "__type": "AddedToken"}).lstrip
@@ -69,8 +69,11 @@ class AddedToken:
         given = {field.name: found[field.name] for field in fields(cls) if field.name in found}
         if not isinstance(given.get("content"), str):
             raise TypeError(
-                f"token: expected a str or an AddedToken, got {type(token).__name__} {token!r}; pass its text"
+                f"token: expected a str or an AddedToken, got {type(token).__name__} {token!r:.120}; pass its text"
             )
+        odd = {name: value for name, value in given.items() if name != "content" and not isinstance(value, bool)}
+        if odd:
+            raise TypeError(f"token {given['content']!r:.80}: expected flags that are true or false, got {odd!r:.120}")
         return cls(**given)
 
 

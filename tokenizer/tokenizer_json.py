@@ -5,11 +5,11 @@ The file could describe tokenizers of many kinds. What is read here is a byte-le
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from types import MappingProxyType
 from typing import Any, NamedTuple, TypeGuard, cast
 
-from .files import StrPath, checked_ids, read_json_object, write_json
+from .files import IDS_END, StrPath, checked_ids, read_json_object, write_json
 from .pieces import BYTE_TO_SYMBOL
 from .special import AddedToken
 from .vocabulary import Vocabulary
@@ -55,7 +55,11 @@ def read_tokenizer_json(path: StrPath) -> StoredTokenizer:
         FileNotFoundError: tokenizer.json: expected a file at nowhere/tokenizer.json, ...
     """
     reader = _Reader(path, read_json_object(path))
-    return StoredTokenizer(reader.vocab(), reader.merges(), {**reader.split(), **reader.frame(), **reader.added()})
+    vocab = reader.vocab()
+    added = reader.added(vocab)
+    ids = {**vocab, **{token.content: index for index, token in added.items()}}
+    arguments = {**reader.split(), **reader.frame(ids), "added_tokens_decoder": added}
+    return StoredTokenizer(vocab, reader.merges(), arguments)
 
 
 def tokenizer_json(tokenizer: Vocabulary) -> dict[str, Any]:
@@ -73,7 +77,7 @@ def tokenizer_json(tokenizer: Vocabulary) -> dict[str, Any]:
     cls, sep = tokenizer._ids_of_roles("cls_token", "sep_token")
     byte_level = {
         "type": "ByteLevel",
-        "add_prefix_space": tokenizer.add_prefix_space,
+        "add_prefix_space": bool(tokenizer.add_prefix_space),
         "trim_offsets": tokenizer.trim_offsets,
         "use_regex": True,
     }
@@ -89,7 +93,7 @@ def tokenizer_json(tokenizer: Vocabulary) -> dict[str, Any]:
             "sep": [tokenizer.sep_token, sep],
             "cls": [tokenizer.cls_token, cls],
             "trim_offsets": tokenizer.trim_offsets,
-            "add_prefix_space": tokenizer.add_prefix_space,
+            "add_prefix_space": bool(tokenizer.add_prefix_space),
         },
         "decoder": {**byte_level, "add_prefix_space": True, "trim_offsets": True},
         "model": _model(tokenizer),
@@ -169,31 +173,37 @@ class _Reader:
         if len(found) != 1:
             self._refuse("pre_tokenizer", "one ByteLevel", self._stored.get("pre_tokenizer"))
         part = self._part("pre_tokenizer", found[0], {"ByteLevel"})
-        if not part.get("use_regex", True):
+        if not self._truth(part, "use_regex"):
             self._refuse("pre_tokenizer.use_regex", "true", False)
         decoder = self._flat("decoder")
         if decoder:
             self._part("decoder", decoder[0], {"ByteLevel"})
-        return {"add_prefix_space": bool(part.get("add_prefix_space", True))}
+        return {"add_prefix_space": self._truth(part, "add_prefix_space")}
 
-    def frame(self) -> dict[str, Any]:
-        """Read what is put around texts."""
+    def frame(self, ids: Mapping[str, int]) -> dict[str, Any]:
+        """Read what is put around texts; the ids that it says are those of its tokens."""
         *before, last = self._flat("post_processor") or [None]
         part = self._part("post_processor", last, {"RobertaProcessing", "TemplateProcessing"})
         trims = [self._part("post_processor", other, {"ByteLevel"}) for other in before]
         if part["type"] == "TemplateProcessing":
             cls, sep = self._template(part)
+            said = {token: _ids_of_special(part, token) for token in (cls, sep)}
         else:
-            cls, sep = (self._token_of(part, name) for name in ("cls", "sep"))
+            said = dict(self._token_of(part, name) for name in ("cls", "sep"))
+            cls, sep = (self._token_of(part, name)[0] for name in ("cls", "sep"))
             trims.append(part)
-        trim = any(other.get("trim_offsets", True) for other in trims)
-        return {"cls_token": cls, "sep_token": sep, "trim_offsets": trim}
+        for token, index in said.items():
+            if index != ids.get(token):
+                self._refuse("post_processor", f"the id {ids.get(token)} of {token!r} as elsewhere in the file", index)
+        asked = [self._truth(other, "trim_offsets") for other in trims]
+        return {"cls_token": cls, "sep_token": sep, "trim_offsets": any(asked)}
 
-    def _token_of(self, part: Mapping[str, Any], name: str) -> str:
+    def _token_of(self, part: Mapping[str, Any], name: str) -> tuple[str, Any]:
         stored = part.get(name)
-        if not isinstance(stored, list) or not stored or not _is_text(stored[0]):
+        if not _is_list(stored) or len(stored) != 2 or not _is_text(stored[0]):
             self._refuse(f"post_processor.{name}", f"a pair of token and id, as {_EXAMPLES[name]}", stored)
-        return cast("list[Any]", stored)[0]
+        token, index = cast("list[Any]", stored)
+        return token, index
 
     def _template(self, part: Mapping[str, Any]) -> tuple[str, str]:
         single, pair = (_spelled(part.get(name)) for name in ("single", "pair"))
@@ -203,19 +213,28 @@ class _Reader:
                 return cls.removesuffix(":0"), sep.removesuffix(":0")
         return self._refuse("post_processor", "the rows <s> $A </s> and <s> $A </s> </s> $B </s>, types 0", dict(part))
 
-    def added(self) -> dict[str, Any]:
-        """Read the added tokens."""
+    def added(self, vocab: Mapping[str, int]) -> dict[int, AddedToken]:
+        """Read the added tokens. New ones are numbered on from the vocabulary's size: so the library does, unasked."""
         stored: Any = self._stored.get("added_tokens") or []
         if not _is_list(stored):
             self._refuse("added_tokens", "a list", stored)
+        ids = set(vocab.values())
         found: dict[int, AddedToken] = {}
         for at, token in enumerate(stored):
             if not _is_object(token) or type(token.get("id")) is not int or not _is_text(token.get("content")):
                 self._refuse(f"added_tokens[{at}]", "an object with id (int) and content (str)", token)
+            if not 0 <= token["id"] < IDS_END:
+                self._refuse(f"added_tokens[{at}].id", "an id from 0 to below 2^31", token["id"])
             if token["id"] in found:
                 self._refuse(f"added_tokens[{at}].id", "each id once", token["id"])
+            new = sum(index not in ids for index in found)
+            wanted = vocab.get(token["content"], len(vocab) + new)
+            if token["id"] != wanted:
+                self._refuse(f"added_tokens[{at}].id", f"{wanted}, as the vocabulary or its size has it", token["id"])
+            for flag in _FLAGS:
+                self._truth(token, flag)
             found[token["id"]] = AddedToken.read(token)
-        return {"added_tokens_decoder": found}
+        return found
 
     def _flat(self, name: str) -> list[Any]:
         """Return the steps of a part, however they are nested."""
@@ -224,9 +243,15 @@ class _Reader:
     def _part(self, name: str, part: Any, wanted: set[str]) -> dict[str, Any]:
         # Old files leave out the type of a model.
         kind = part.get("type", "BPE" if name == "model" else None) if _is_object(part) else None
-        if kind not in wanted:
+        if not isinstance(kind, str) or kind not in wanted:
             self._refuse(name, f"type {' or '.join(sorted(wanted))}", kind or part)
         return part
+
+    def _truth(self, part: Mapping[str, Any], name: str) -> bool:
+        value = part.get(name, True)
+        if not isinstance(value, bool):
+            self._refuse(name, "true or false", value)
+        return value
 
     def _refuse(self, where: str, wanted: str, got: Any) -> Any:
         raise ValueError(
@@ -235,6 +260,7 @@ class _Reader:
         )
 
 
+_FLAGS = tuple(field.name for field in fields(AddedToken) if field.name != "content")
 _EXAMPLES = {"cls": '["<s>", 0]', "sep": '["</s>", 2]'}
 
 # Name -> the values that change nothing, of which the first is the one that counts where the file has none.
@@ -270,18 +296,35 @@ def _steps(part: Any) -> list[Any]:
         return []
     if not _is_object(part) or part.get("type") != "Sequence":
         return [part]
-    inner = [each for name in _LISTS_OF_SEQUENCES for each in part.get(name, ())]
+    lists = [part.get(name) for name in _LISTS_OF_SEQUENCES]
+    inner = [each for steps in lists if _is_list(steps) for each in steps]
     return [step for each in inner for step in _steps(each)]
 
 
 _LISTS_OF_SEQUENCES = ("normalizers", "pretokenizers", "processors", "decoders")
 
 
+def _ids_of_special(part: Mapping[str, Any], token: str) -> Any:
+    """Return the id that a template has for a token.
+
+    >>> _ids_of_special({"special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}}}, "<s>")
+    0
+    """
+    try:
+        (index,) = part["special_tokens"][token]["ids"]
+    except (KeyError, TypeError, ValueError):
+        return None
+    return index
+
+
 def _spelled(template: Any) -> list[str]:
-    """Spell the steps of a template as the library's documentation does.
+    """Spell the steps of a template as the library's documentation does; of what is none, nothing.
 
     >>> _spelled([{"SpecialToken": {"id": "<s>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}])
     ['<s>:0', '$A:0']
     """
-    steps = [(kind, each) for step in cast("list[dict[str, Any]]", template or []) for kind, each in step.items()]
-    return [f"{'$' if kind == 'Sequence' else ''}{each['id']}:{each['type_id']}" for kind, each in steps]
+    try:
+        steps = [(kind, each) for step in cast("list[dict[str, Any]]", template or []) for kind, each in step.items()]
+        return [f"{'$' if kind == 'Sequence' else ''}{each['id']}:{each['type_id']}" for kind, each in steps]
+    except (AttributeError, KeyError, TypeError):
+        return []

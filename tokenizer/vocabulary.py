@@ -402,6 +402,8 @@ class Vocabulary:
         return index
 
     def _put(self, index: int, token: AddedToken) -> None:
+        if not token.content:
+            raise ValueError(f"added token {index}: expected a text, got ''; leave it out, or give its role to None")
         there = self._tokens.get(index, token.content)
         if index < 0 or self._ids.get(token.content, index) != index or there != token.content:
             raise ValueError(

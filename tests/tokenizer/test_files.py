@@ -44,29 +44,31 @@ def test_vocab_comes_back_as_written(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "expected a JSON object, got a damaged file"),
-        ('{"a": 0', "expected a JSON object, got a damaged file"),
-        ("[" * 100_000, "expected a JSON object, got a damaged file"),
+        ("", "is not valid JSON"),
+        ('{"a": 0', "is not valid JSON"),
+        ("[" * 100_000, "is not valid JSON .*nested too deep"),
+        (r'{"\ud800": 0}', r"is not valid JSON \('\\ud800' is half a surrogate pair"),
         ("[1]", "expected a JSON object, got list"),
         ("null", "expected a JSON object, got NoneType"),
-        ('{"a": "0"}', "expected an integer id of at least 0 .* got '0' for 'a'"),
+        ('{"a": "0"}', "expected an integer id from 0 .* got '0' for 'a'"),
         ('{"a": 1.0}', "got 1.0 for 'a'"),
         ('{"a": true}', "got True for 'a'"),
         ('{"a": -1}', "got -1 for 'a'"),
+        ('{"a": 2147483648}', "got 2147483648 for 'a'"),
         ('{"a": 1, "b": 1}', "expected each id once, got 1 for both 'a' and 'b'"),
-        ('{"a": 1, "a": 2}', "the key 'a' comes twice"),
+        ('{"a": 1, "a": 2}', "'a' is there twice"),
     ],
 )
 def test_a_damaged_vocab_is_named(tmp_path, text, message):
     (tmp_path / "vocab.json").write_text(text)
-    with pytest.raises(ValueError, match=rf"vocab.json: .*{message}.*; fetch"):
+    with pytest.raises(ValueError, match=rf"vocab.json.*{message}.*; (fetch|save or download it again)"):
         read_vocab(tmp_path / "vocab.json")
 
 
 @pytest.mark.parametrize("read", [read_vocab, read_merges])
 def test_what_is_no_utf_8_is_named(tmp_path, read):
     (tmp_path / "file").write_bytes(b'{"\xff": 0}')
-    with pytest.raises(ValueError, match=r"file: expected .*'utf-8' codec can't decode byte 0xff.*; fetch"):
+    with pytest.raises(ValueError, match=r"file.*'utf-8' codec can't decode byte 0xff.*; (fetch|save or download it)"):
         read(tmp_path / "file")
 
 
