@@ -148,14 +148,13 @@ def read_settings(folder: StrPath) -> dict[str, Any]:
     # Special tokens without a role: so release 5 of transformers calls them, and release 4 those with roles of its own.
     named = settings.pop("extra_special_tokens", None)
     if named:
-        several = [settings.get("additional_special_tokens") or [], named]
+        several: list[Any] = [settings.get("additional_special_tokens") or [], named]
         if not all(isinstance(each, list | dict) for each in several):
             raise ValueError(
                 f"{folder}: expected extra_special_tokens and additional_special_tokens to be lists, or objects of "
                 f"name -> token, got {several!r:.120}; correct {CONFIG_FILE}, or fetch it again"
             )
-        lists = [cast("dict[str, Any]", each).values() if isinstance(each, dict) else each for each in several]
-        settings["additional_special_tokens"] = [token for each in lists for token in each]
+        settings["additional_special_tokens"] = [token for each in several for token in _values(each)]
     # Older folders have only the names and ids of added tokens.
     ids = checked_ids(stored[ADDED_TOKENS_FILE], found.get(ADDED_TOKENS_FILE, {}))
     older = {index: token for token, index in ids.items()}
@@ -179,6 +178,10 @@ def read_json_object(path: StrPath) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{path}: expected a JSON object, got {type(value).__name__}; fetch the file again")
     return cast("dict[str, Any]", value)
+
+
+def _values(tokens: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return tokens.values() if isinstance(tokens, dict) else tokens
 
 
 def write_json(path: StrPath, value: Mapping[str, Any], indent: int | None = None) -> None:

@@ -6,7 +6,7 @@ must agree then; how it is set stands in ``tokenizer_config.json``.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 from ..files.places import locate
 from .files import (
@@ -29,7 +29,9 @@ from .settings import check_types, config_of, constructor_arguments, other_setti
 from .tokenizer_json import StoredTokenizer, read_tokenizer_json, write_tokenizer_json
 from .vocabulary import Vocabulary
 
-__all__ = ["FILE_NAMES", "read_folder", "write_folder", "write_vocabulary"]
+__all__ = ["FILE_NAMES", "added_tokens", "made", "read_folder", "require_types", "write_folder", "write_vocabulary"]
+
+Made = TypeVar("Made")
 
 FILE_NAMES = {"vocab_file": VOCAB_FILE, "merges_file": MERGES_FILE, "tokenizer_file": TOKENIZER_FILE}
 """Argument of `RobertaTokenizerFast` -> the name of its file in a folder."""
@@ -72,10 +74,7 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
         )
     found = read_settings(folder)
     settings = constructor_arguments(found)
-    try:
-        check_types(settings)
-    except TypeError as error:
-        raise ValueError(f"{folder}: {error}") from None
+    require_types(folder, settings)
     whole = read_tokenizer_json(folder / TOKENIZER_FILE) if is_there[TOKENIZER_FILE] else StoredTokenizer({}, [], {})
     vocab = read_vocab(folder / VOCAB_FILE) if is_there[VOCAB_FILE] else whole.vocab
     merges = read_merges(folder / MERGES_FILE) if is_there[MERGES_FILE] else whole.merges
@@ -83,7 +82,7 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
         _require_same_tokens(folder, vocab, whole)
         _require_same_merges(folder, merges, whole)
         _require_same_roles(folder, settings, whole)
-    arguments = {**whole.arguments, **settings, **_added(folder, whole.arguments, settings)}
+    arguments = {**whole.arguments, **settings, **added_tokens(folder, whole.arguments, settings)}
     return StoredTokenizer(vocab, merges, arguments, other_settings(found))
 
 
@@ -105,7 +104,41 @@ def _require_roberta(folder: Path) -> None:
             return
 
 
-def _added(folder: Path, *several: Mapping[str, Any]) -> dict[str, Any]:
+def made(
+    kind: type[Made], files: tuple[Any, ...], settings: Mapping[str, Any], folder: StrPath, overrides: Mapping[str, Any]
+) -> Made:
+    """Make a tokenizer of what a folder holds.
+
+    Args:
+        kind: its class.
+        files: what the constructor takes of the vocabulary.
+        settings: arguments that the folder has.
+        folder: where all that was read.
+        overrides: arguments of the caller's, which win.
+
+    Raises:
+        ValueError: the folder's own settings make no tokenizer; the message names it.
+        TypeError: as the constructor says, of the caller's arguments.
+    """
+    try:
+        return kind(*files, **{**settings, "name_or_path": str(folder), **overrides})
+    except (TypeError, ValueError):
+        try:
+            kind(*files, **settings)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{folder}: {error}") from error
+        raise
+
+
+def require_types(folder: Path, settings: Mapping[str, Any]) -> None:
+    """Refuse a folder with settings of a wrong type: a ValueError that names it."""
+    try:
+        check_types(settings)
+    except TypeError as error:
+        raise ValueError(f"{folder}: {error}") from None
+
+
+def added_tokens(folder: Path, *several: Mapping[str, Any]) -> dict[str, Any]:
     """Lay the added tokens of the later files over those of the earlier: id -> token, by whole numbers."""
     found: dict[Any, Any] = {}
     for arguments in several:

@@ -15,12 +15,11 @@ from .calls import CalledTokenizer
 from .compatibility import require_idle
 from .explain import ExplainedToken, Explanation, explain
 from .files import StrPath
-from .folder import FILE_NAMES, read_folder, write_folder, write_vocabulary
+from .folder import FILE_NAMES, made, read_folder, write_folder, write_vocabulary
 from .options import read_texts, reject_unknown
 from .pipeline import Pipeline, WordEncoder
 from .roles import ROLES
 from .settings import Settings, config_of, constructor_arguments, renamed_specials
-from .tokenizer_json import StoredTokenizer
 from .training import TrainerOptions, train, training_texts
 from .vocabulary import TokenLike
 
@@ -169,12 +168,7 @@ class RobertaTokenizer(CalledTokenizer):
         if folder_or_id is None:
             raise TypeError(f"{cls.__name__}.from_pretrained: expected a folder, or an id on the hub, got nothing")
         stored = read_folder(folder_or_id, subfolder=subfolder, local_files_only=local_files_only, **hub)
-        arguments: dict[str, Any] = {**stored.arguments, "name_or_path": str(folder_or_id), **overrides}
-        try:
-            tokenizer = cls(stored.vocab, stored.merges, **arguments)
-        except (TypeError, ValueError):
-            _require_sound(cls, stored, folder_or_id)
-            raise
+        tokenizer = made(cls, (stored.vocab, stored.merges), stored.arguments, folder_or_id, overrides)
         tokenizer._kept = {**stored.others, **tokenizer._kept}
         return tokenizer
 
@@ -325,11 +319,3 @@ class RobertaTokenizer(CalledTokenizer):
             f"{type(self).__name__}(name_or_path={self.name_or_path!r}, vocab_size={self.vocab_size}, "
             f"model_max_length={self.model_max_length}, special_tokens={self.special_tokens_map})"
         )
-
-
-def _require_sound(cls: type[RobertaTokenizer], stored: StoredTokenizer, folder: StrPath) -> None:
-    """Name the folder whose files make no tokenizer, whatever is passed beside them."""
-    try:
-        cls(stored.vocab, stored.merges, **stored.arguments)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{folder}: {error}") from error

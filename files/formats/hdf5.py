@@ -56,8 +56,9 @@ def read(path: Path) -> dict[str, Any]:
     try:
         with h5py.File(path, "r") as file:
             return _tensors(path, file, path.stat().st_size * PACKED)
-    except (OSError, RuntimeError, KeyError, TypeError, OverflowError, MemoryError, UnicodeError) as error:
-        if isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
+    except (OSError, RuntimeError, KeyError, TypeError, ValueError, OverflowError, MemoryError) as error:
+        is_said = str(error).startswith(f"{path}")
+        if is_said or isinstance(error, FileNotFoundError | PermissionError | IsADirectoryError):
             raise
         shown = str(error)[:200].encode("ascii", "backslashreplace").decode()
         raise ValueError(f"{path} is damaged or no HDF5 file ({shown}); save or download it again") from error

@@ -18,8 +18,8 @@ from ..files import (
     read_settings,
     write_json,
 )
-from ..folder import _added
-from ..settings import check_types, config_of, constructor_arguments, other_settings
+from ..folder import added_tokens, require_types
+from ..settings import config_of, constructor_arguments, other_settings
 from .layout import Layout
 from .model import PieceModel, model_bytes, read_model
 from .tokenizer_json import StoredPieces, read_tokenizer_json, tokenizer_json
@@ -86,17 +86,17 @@ def read_folder(folder_or_id: StrPath, layout: Layout, wanted: str, model_type: 
         )
     found = read_settings(folder)
     settings = {name: value for name, value in constructor_arguments(found).items() if name not in _NOT_THEIRS}
-    check_types(settings)
+    require_types(folder, settings)
     whole = read_tokenizer_json(folder / TOKENIZER_FILE, layout) if has_json else None
     model, data = read_model(folder / MODEL_FILE) if has_model else (None, None)
     if model and whole:
         _require_same(folder, layout, model, whole)
-    added = {"added_tokens_decoder": whole.added if whole else {}}
+    added = added_tokens(folder, {"added_tokens_decoder": whole.added if whole else {}}, settings)
     chosen = model or (whole.model if whole else None)
     if chosen is None:  # it is there: see above
         raise FileNotFoundError(f"{folder}: expected {MODEL_FILE} or {TOKENIZER_FILE}; fetch one of them")
     others = {name: value for name, value in other_settings(found).items() if name != "sp_model_kwargs"}
-    return StoredTokenizer(chosen, data, whole.parts if whole else {}, {**settings, **_added(added, settings)}, others)
+    return StoredTokenizer(chosen, data, whole.parts if whole else {}, {**settings, **added}, others)
 
 
 def _require_family(folder: Path, wanted: str, model_type: str) -> None:

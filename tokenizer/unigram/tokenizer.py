@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from ..calls import CalledTokenizer, Engine
 from ..compatibility import require_idle
 from ..decoding import read_tokens
 from ..files import StrPath
+from ..folder import made
 from ..options import read_texts
 from ..roles import ROLES
 from ..settings import Settings, config_of, constructor_arguments
@@ -161,11 +161,10 @@ class UnigramTokenizer(CalledTokenizer):
             raise TypeError(f"{cls.__name__}.from_pretrained: expected a folder, or an id on the hub, got nothing")
         hub = {name: overrides.pop(name) for name in _HUB if name in overrides}
         stored = read_folder(folder_or_id, cls.layout, cls.slow_name, cls.model_type, **hub)
-        arguments: dict[str, Any] = {**stored.arguments, "name_or_path": os.fspath(folder_or_id), **overrides}
-        made = cls(stored.model, **arguments)
-        made._data, made._parts = stored.data, dict(stored.parts)
-        made._kept = {**stored.others, **made._kept}
-        return made
+        tokenizer = made(cls, (stored.model,), stored.arguments, folder_or_id, overrides)
+        tokenizer._data, tokenizer._parts = stored.data, dict(stored.parts)
+        tokenizer._kept = {**stored.others, **tokenizer._kept}
+        return tokenizer
 
     @classmethod
     def from_tokenizer(cls, tokenizer: UnigramTokenizer) -> Self:

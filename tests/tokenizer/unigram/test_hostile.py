@@ -249,7 +249,7 @@ def test_many_mutants_of_tokenizer_json(stored):
 def test_nested_json_and_a_hostile_table(stored):
     content, folder = stored
     (folder / "tokenizer.json").write_text('{"normalizer": ' + '{"type": "Sequence", "normalizers": [' * 5_000)
-    with pytest.raises(ValueError, match="damaged"):
+    with pytest.raises(ValueError, match="not valid JSON"):
         XLMRobertaTokenizer.from_pretrained(folder)
     units = base64.b64encode(table([0x3FFFFF << 10])).decode()
     content["normalizer"]["normalizers"].insert(0, {"type": "Precompiled", "precompiled_charsmap": units})
