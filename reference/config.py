@@ -445,7 +445,11 @@ class RobertaConfig(Fields):
         found = member_of(content.get("model_type", cls.model_type), path)
         whole = {**MEMBERS[found].defaults, **content}
         require_sound(whole, path)
-        return cls.from_dict(whole, **overrides)
+        try:
+            return cls.from_dict(whole, **overrides)
+        except (TypeError, ValueError):
+            _require_own(cls, whole, path)
+            raise
 
     @classmethod
     def from_pretrained(cls, folder_or_file: str | Path, **overrides: Unpack[ConfigFields]) -> Self:
@@ -497,3 +501,11 @@ def _refuse_misspelling(name: str) -> None:
     if name not in CARRIED and name not in PROVENANCE and _suggestion(name):
         message = f"RobertaConfig: no field {name!r}.{_suggestion(name)}"
         raise TypeError(message)
+
+
+def _require_own(kind: type[RobertaConfig], fields: Mapping[str, Any], path: Path) -> None:
+    """Name the file, where its own fields make no config, whatever is passed beside them."""
+    try:
+        kind.from_dict(fields)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: {error}; correct the file, or download it again") from error
