@@ -168,11 +168,8 @@ class Machine:
             raise ValueError(message)
         return value
 
-    def top(self, kind: type[Any]) -> Any:
-        """The top, left there, which must be of a kind."""
-        if not isinstance(self.stack[-1], kind):
-            message = f"a {type(self.stack[-1]).__name__} where a {kind.__name__} is needed"
-            raise TypeError(message)
+    def top(self) -> Any:
+        """The top, left there."""
         return self.stack[-1]
 
     def popped_to_mark(self) -> list[Any]:
@@ -189,7 +186,7 @@ class Machine:
 
     def extend(self, values: list[Any]) -> None:
         """Put values at the end of the list, or into the set, on top."""
-        target = self.top(object)
+        target = self.top()
         if isinstance(target, list):
             cast("list[Any]", target).extend(values)
         elif isinstance(target, set):
@@ -200,7 +197,7 @@ class Machine:
 
     def fill(self, pairs: list[Any]) -> None:
         """Put keys and values, one after the other, into the dict on top."""
-        target = self.top(object)
+        target = self.top()
         target = target.attributes if isinstance(target, Record) else target
         if not isinstance(target, dict) or len(pairs) % 2:
             message = f"{len(pairs)} keys and values for a {type(cast('object', target)).__name__}"
@@ -234,7 +231,7 @@ class Machine:
 
     def build(self, attributes: Any) -> None:
         """Give the object on top its attributes: those of a dict of tensors are of no use here."""
-        target = self.top(object)
+        target = self.top()
         if isinstance(target, Record):
             match attributes:
                 case tuple():
@@ -441,7 +438,7 @@ def _popped_to_mark(machine: Machine, _: Any) -> None:
 
 
 def _stored(machine: Machine, place: Any) -> None:
-    machine.memory[place] = machine.top(object)
+    machine.memory[place] = machine.top()
 
 
 def _stack_global(machine: Machine, _: Any) -> None:
@@ -491,7 +488,7 @@ def _recalled(machine: Machine, place: Any) -> None:
 WORDS: Mapping[str, Callable[[Machine, Any], None]] = {
     "POP": _popped,
     "POP_MARK": _popped_to_mark,
-    "DUP": lambda machine, _: machine.stack.append(machine.top(object)),
+    "DUP": lambda machine, _: machine.stack.append(machine.top()),
     "PUT": _stored, "BINPUT": _stored, "LONG_BINPUT": _stored,
     "MEMOIZE": lambda machine, _: _stored(machine, len(machine.memory)),
     "GET": _recalled, "BINGET": _recalled, "LONG_BINGET": _recalled,

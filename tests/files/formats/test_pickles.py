@@ -287,3 +287,56 @@ def test_descriptions_are_of_natural_numbers() -> None:
     for bad in ((Name("x"), 0, (3,), (1,)), (storage, 0, (3,), (1, 1))):
         with pytest.raises(TypeError):
             pickles._tensor(*bad)
+
+
+def pushed(text: str) -> bytes:
+    return b"X" + struct.pack("<I", len(text)) + text.encode()
+
+
+def storage_of(kind: bytes, count: int) -> bytes:
+    parts = (
+        pushed("storage") + b"ctorch\n" + kind + b"\n" + pushed("0") + pushed("cpu") + b"J" + struct.pack("<i", count)
+    )
+    return HEAD + b"(" + parts + b"tQ."
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (HEAD + b"K\x01K\x02.", "2 values are left where one is"),
+        (HEAD + b".", "0 values are left where one is"),
+        (HEAD + b"(.", "1 values are left where one is"),
+        (HEAD + b"(\x85.", "a mark where a value is needed"),
+        (HEAD + b"K\x01t.", "no mark where one is needed"),
+        (HEAD + b"K\x01K\x02K\x03s.", "2 keys and values for a int"),
+        (HEAD + b"}(K\x01u.", "1 keys and values for a dict"),
+        (HEAD + b"K\x01K\x02a.", "values for a int"),
+        (HEAD + b"K\x01)R.", "a call of what is no function"),
+        (HEAD + b"ccollections\nOrderedDict\nK\x01R.", "without its arguments"),
+        (storage_of(b"FloatStorage", -1), "asks for -1 numbers of torch.FloatStorage"),
+        (storage_of(b"float32", 4), "asks for 4 numbers of torch.float32"),
+    ],
+)
+def test_what_does_not_fit_together_is_said(content, said) -> None:
+    with pytest.raises(ValueError, match=said):
+        parsed(content)
+
+
+def test_a_tensor_has_a_known_dtype_and_no_class_of_its_own() -> None:
+    storage = Storage("0", "float32", 4)
+    part = (storage, 0, (3,), (1,), False, None)
+    assert pickles._tensor_of_dtype(*part, Name("torch.float64")).dtype == "float64"
+    for dtype in (Name("torch.qint8"), Name("builtins.float"), None, "torch.float32"):
+        with pytest.raises(RefusedError, match="it has a tensor of"):
+            pickles._tensor_of_dtype(*part, dtype)
+    build, kind = Name("torch._utils._rebuild_tensor_v2"), Name("torch.Tensor")
+    assert pickles._of_type(build, kind, part, None).shape == (3,)
+    for function, of, arguments in (
+        (Name("os.system"), kind, part),
+        ("torch._utils._rebuild_tensor_v2", kind, part),
+        (build, kind, [*part]),
+        (build, Name("mine.Tensor"), part),
+        (build, "torch.Tensor", part),
+    ):
+        with pytest.raises(RefusedError, match="a class of its own"):
+            pickles._of_type(function, of, arguments, None)
