@@ -2,6 +2,7 @@
 
 import argparse
 import collections
+import pickle
 import struct
 import zipfile
 from pathlib import Path
@@ -231,4 +232,35 @@ def test_an_old_file_s_storages_must_be_there(tmp_path: Path) -> None:
     for damaged in (content[:-1], content[:-24] + struct.pack("<q", 2**61) + content[-16:], content[:-24]):
         path.write_bytes(damaged)
         with pytest.raises(ValueError, match=r"numbers ends behind the file|wants 4 numbers of 0"):
+            pytorch.read(path)
+
+
+def test_an_old_file_says_what_it_is_and_which_end_its_numbers_begin_with(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    torch.save({"a": torch.ones(4)}, path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    place = content.index(b"\x88", content.index(b"little_endian"))  # the word for True
+    version = b"\x80\x02M" + struct.pack("<H", 1001) + b"."
+    assert content.count(version) == 1
+    for damaged, said in (
+        (content[:place] + b"\x89" + content[place + 1 :], "another version than 1001, or big-endian numbers"),
+        (content.replace(version, b"\x80\x02M" + struct.pack("<H", 1002) + b"."), "another version than 1001"),
+        (pickle.dumps(7, 2) + content, "its first value is not torch's"),
+        (pickle.dumps(True, 2) + content, "its first value is not torch's"),
+    ):
+        path.write_bytes(damaged)
+        with pytest.raises(ValueError, match=said):
+            pytorch.read(path)
+
+
+def test_an_archive_s_members_lie_where_its_table_says(tmp_path: Path) -> None:
+    path = tmp_path / "x.bin"
+    archive_of(path, {"a/data.pkl": GOOD, "a/data/0": bytes(24)}, zipfile.ZIP_STORED)
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\x01\x02")  # the table's last
+    (begin,) = struct.unpack_from("<I", content, entry + 42)
+    for wrong in (begin + 1, len(content) - 9):
+        struct.pack_into("<I", content, entry + 42, wrong)
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"its member 'a/data/0' is not where its table says"):
             pytorch.read(path)
