@@ -187,12 +187,12 @@ class _Reader:
         trims = [self._part("post_processor", other, {"ByteLevel"}) for other in before]
         if part["type"] == "TemplateProcessing":
             cls, sep = self._template(part)
-            said = {token: _ids_of_special(part, token) for token in (cls, sep)}
+            said = [(token, _ids_of_special(part, token)) for token in (cls, sep)]
         else:
-            said = dict(self._token_of(part, name) for name in ("cls", "sep"))
-            cls, sep = (self._token_of(part, name)[0] for name in ("cls", "sep"))
+            said = [self._token_of(part, name) for name in ("cls", "sep")]
+            cls, sep = (token for token, _ in said)
             trims.append(part)
-        for token, index in said.items():
+        for token, index in said:
             if index != ids.get(token):
                 self._refuse("post_processor", f"the id {ids.get(token)} of {token!r} as elsewhere in the file", index)
         asked = [self._truth(other, "trim_offsets") for other in trims]
@@ -220,6 +220,7 @@ class _Reader:
             self._refuse("added_tokens", "a list", stored)
         ids = set(vocab.values())
         found: dict[int, AddedToken] = {}
+        new = 0
         for at, token in enumerate(stored):
             if not _is_object(token) or type(token.get("id")) is not int or not _is_text(token.get("content")):
                 self._refuse(f"added_tokens[{at}]", "an object with id (int) and content (str)", token)
@@ -227,13 +228,13 @@ class _Reader:
                 self._refuse(f"added_tokens[{at}].id", "an id from 0 to below 2^31", token["id"])
             if token["id"] in found:
                 self._refuse(f"added_tokens[{at}].id", "each id once", token["id"])
-            new = sum(index not in ids for index in found)
             wanted = vocab.get(token["content"], len(vocab) + new)
             if token["id"] != wanted:
                 self._refuse(f"added_tokens[{at}].id", f"{wanted}, as the vocabulary or its size has it", token["id"])
             for flag in _FLAGS:
                 self._truth(token, flag)
             found[token["id"]] = AddedToken.read(token)
+            new += token["id"] not in ids
         return found
 
     def _flat(self, name: str) -> list[Any]:
