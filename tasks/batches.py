@@ -186,7 +186,9 @@ class Pandas:
 
 def _objects(column: Column, values: Values) -> Any:
     """A pandas series is made of a one-dimensional array, also of vectors."""
-    return array_of(Column(column.name, column.field, "string"), values, nullable=True) if column.depth else list(values)
+    return (
+        array_of(Column(column.name, column.field, "string"), values, nullable=True) if column.depth else list(values)
+    )
 
 
 def _dtype(column: Column, nullable: bool, version: str) -> str:

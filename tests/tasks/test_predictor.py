@@ -98,7 +98,9 @@ def test_a_bad_row_is_said_and_the_others_are_answered(novelist):
     assert found["label"][1:].tolist() == [None, None, None]
     assert np.isnan(found["score"]).tolist() == [False, True, True, True]
     assert found["error"][0] is None
-    assert [part for part, said in zip(("None", "int", "59"), found["error"][1:], strict=True) if part not in said] == []
+    assert [
+        part for part, said in zip(("None", "int", "59"), found["error"][1:], strict=True) if part not in said
+    ] == []
 
 
 @pytest.mark.parametrize("place", [1, 2, 3])

@@ -19,9 +19,12 @@ import pytest
 import ray
 import roberta
 
-TEXTS = [f"{who} was {how} to {what} him." for who in ("She", "Emma") for how in ("glad", "late") for what in ("see", "be")]
+TEXTS = [
+    f"{who} was {how} to {what} him." for who in ("She", "Emma") for how in ("glad", "late") for what in ("see", "be")
+]
 NEEDS_JAVA = pytest.mark.skipif(
-    shutil.which("java") is None, reason="Spark needs Java 17 or later, and there is no `java`: apt install openjdk-17-jre"
+    shutil.which("java") is None,
+    reason="Spark needs Java 17 or later, and there is no `java`: apt install openjdk-17-jre",
 )
 
 

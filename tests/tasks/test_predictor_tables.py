@@ -108,7 +108,10 @@ def test_every_task_s_answers_fit_the_schema(checkpoint_of, name, head, options)
         "choices": [["glad", "late"], ["seen", "a novel", "a letter"]],
     }
     if name == "multiple-choice":
-        items = [{"text": text, "choices": choices} for text, choices in zip(columns["text"], columns["choices"], strict=True)]
+        items = [
+            {"text": text, "choices": choices}
+            for text, choices in zip(columns["text"], columns["choices"], strict=True)
+        ]
     elif name == "question-answering":
         items = [{"question": "Who was glad?", "context": text} for text in TEXTS[:2]]
     else:
