@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from . import parity, plot, teaching
+    from . import parity, plot, tasks, teaching
     from .dispatch.api import (
         RobertaForCausalLM,
         RobertaForMaskedLM,
@@ -87,10 +87,10 @@ if TYPE_CHECKING:
 
     # isort: on
     from .dispatch.registry import available_backends, get_default_backend, set_default_backend, use_backend
-    from .dispatch.tasks import fill_mask
     from .dispatch.tokenizers import load_tokenizer
     from .reference.config import RobertaConfig
     from .reference.siblings import CamembertConfig, XLMRobertaConfig
+    from .tasks import fill_mask, task
     from .tokenizer import (
         CamembertTokenizer,
         CamembertTokenizerFast,
@@ -139,6 +139,8 @@ __all__ = [
     "parity",
     "plot",
     "set_default_backend",
+    "task",
+    "tasks",
     "teaching",
     "use_backend",
 ]
@@ -151,7 +153,7 @@ _HOMES = {
     **dict.fromkeys(
         ("available_backends", "get_default_backend", "set_default_backend", "use_backend"), ".dispatch.registry"
     ),
-    "fill_mask": ".dispatch.tasks",
+    **dict.fromkeys(("fill_mask", "task"), ".tasks"),
     "RobertaConfig": ".reference.config",
     "load_tokenizer": ".dispatch.tokenizers",
     **dict.fromkeys(_TOKENIZERS, ".tokenizer"),
@@ -165,7 +167,7 @@ if not TYPE_CHECKING:  # what is not there is an error to a checker, too
     def __getattr__(name: str) -> Any:
         if name in _HOMES:
             return getattr(import_module(_HOMES[name], __name__), name)
-        if name in ("parity", "plot", "teaching"):
+        if name in ("parity", "plot", "tasks", "teaching"):
             return import_module(f".{name}", __name__)
         for prefix, backend in _PREFIXES.items():
             if name.removeprefix(prefix) in _HEADS and name.startswith(prefix):

@@ -77,7 +77,7 @@ def fill_mask(
     """Guess the words that are hidden behind <mask>."""
     from rich.table import Table
 
-    from .dispatch.tasks import fill_mask as fill
+    from .tasks import fill_mask as fill
 
     fillings = fill(text, model, top=top, backend=backend)
     for number, candidates in enumerate(fillings, 1):
@@ -86,7 +86,7 @@ def fill_mask(
         table.add_column("token")
         table.add_column("sentence")
         for filling in candidates:
-            table.add_row(f"{filling.probability:.1%}", repr(filling.token), filling.sentence)
+            table.add_row(f"{filling.score:.1%}", repr(filling.token_str), filling.sequence)
         console().print(table)
 
 

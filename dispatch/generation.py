@@ -80,7 +80,8 @@ class Generating:
                 `eos_token_id`, `pad_token_id`, `seed`, `use_cache`, `return_dict_in_generate` and more, by HF's names.
                 Each row has a stream of random numbers of its own, `np.random.default_rng([seed, row, copy])`, copy
                 counting its continuations from 0, and takes one number of it at each step: whatever else is in the
-                batch, the row of this place is continued alike.
+                batch, the row of this place is continued alike. A list of seeds, one for each row, stands for
+                `seed, row`.
 
         Returns:
             (R, T + new) ids in the engine's own arrays, the prompt in front, R = B * num_return_sequences; of a prompt

@@ -610,7 +610,7 @@ def completions_table(folder: Path, prompts: Sequence[str], top: int) -> str:
     lines = [f"| prompt | top {top} |", "| --- | --- |"]
     for prompt in prompts:
         best = roberta.fill_mask(prompt, model, tokenizer, top=top)[0]
-        answers = ", ".join(f"`{answer.token.strip()}` {answer.probability:.0%}" for answer in best)
+        answers = ", ".join(f"`{answer.token_str.strip()}` {answer.score:.0%}" for answer in best)
         lines.append(f"| {prompt.replace('<mask>', '`<mask>`')} | {answers} |")
     return "\n".join(lines)
 

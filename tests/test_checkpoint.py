@@ -52,7 +52,7 @@ def test_the_card_states_the_figures_of_the_training_record():
 )  # fmt: skip
 def test_a_sensible_word_is_among_its_three_best(model_and_tokenizer, text, sensible):
     (fillings,) = roberta.fill_mask(text, *model_and_tokenizer, top=3)
-    assert sensible & {filling.token for filling in fillings}
+    assert sensible & {filling.token_str for filling in fillings}
 
 
 @pytest.mark.skipif(not CORPUS.is_dir(), reason="the novels are not beside the repository")

@@ -11,7 +11,7 @@ import warnings
 import pytest
 import roberta
 from roberta import __main__ as command
-from roberta.dispatch import tasks
+from roberta import tasks
 from roberta.parity import report, selftest
 from roberta.parity.calibrating import calibration, situations
 from roberta.parity.mistakes import mutants
@@ -201,8 +201,8 @@ def test_backends_lists_every_engine(call):
 #: What is wrong -> what was typed, and what the message must hold: what was required, what came, what to do.
 MISUSE = {
     "no mask": (["fill-mask", "no mask"], ["text", "at least one mask", "'no mask'", "Write <mask>"]),
-    "too long": (["fill-mask", "<mask> " * 99], ["text", "at most", "tokens", "Shorten"]),
-    "no candidates": (["fill-mask", "a <mask>", "--top", "0"], ["top", "required", "got 0"]),
+    "too long": (["fill-mask", "<mask> " * 99], ["fill-mask", "at most", "tokens", "cut it into parts"]),
+    "no candidates": (["fill-mask", "a <mask>", "--top", "0"], ["top_k", "required", "got 0"]),
     "misspelt engine": (["fill-mask", "<mask>", "--backend", "trch"], ["numpy", "got 'trch'", "Did you mean 'torch'?"]),
     "unknown head": (["parity", "--heads", "masked"], ["heads", "masked_lm", "got 'masked'"]),
     "no head": (["parity", "--heads", ""], ["heads", "got ''"]),

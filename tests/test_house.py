@@ -48,6 +48,7 @@ FLOORS = {
     },
     "dispatch/generating": {"reference", "dispatch"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
+    "tasks": {"files", "files/formats", "reference", "tokenizer", "dispatch", "dispatch/generating"},
     # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
     # the instrument, and its rooms: each is a subject of its own, and they know each other
     "parity": {"files", "reference", "tokenizer", "backends", "dispatch", *PARITY_ROOMS},
@@ -70,7 +71,17 @@ FLOORS = {
     },
     # each file stands for another library, and nothing else imports it
     "clients": {"dispatch"},
-    "": {"files", "reference", "tokenizer", "backends", "dispatch", "parity", "teaching", "teaching/exercises"},
+    "": {
+        "files",
+        "reference",
+        "tokenizer",
+        "backends",
+        "dispatch",
+        "tasks",
+        "parity",
+        "teaching",
+        "teaching/exercises",
+    },
 }
 FRAMEWORKS = frozenset({"torch", "tensorflow", "keras", "tf_keras", "jax", "flax", "numba"})
 #: What an engine's folder may import of these.

@@ -41,7 +41,7 @@ def test_it_prints_the_fills_that_the_task_finds():
     text = "He was the eldest <mask> of a clergyman, and she the <mask> of a lawyer."
     done = subprocess.run([sys.executable, PATH, text], capture_output=True, text=True, check=True)  # noqa: S603
     found = roberta.fill_mask(text)
-    assert done.stdout.splitlines() == [", ".join(fill.token.strip() for fill in fills) for fills in found]
+    assert done.stdout.splitlines() == [", ".join(fill.token_str.strip() for fill in fills) for fills in found]
 
 
 def test_it_is_a_hundred_lines_that_need_no_framework_and_nothing_of_the_package_but_its_words():

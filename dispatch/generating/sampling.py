@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
 from ...reference.embeddings import Integers
 from ...reference.layers import Array, softmax
-from .settings import Settings
+from .settings import Settings, fail
 
 #: What narrows a draw: scores (R, V) -> scores (R, V), with -inf for what cannot be drawn.
 Narrowing = Callable[[Array], Array]
@@ -181,17 +181,29 @@ def _kept(scores: Array, order: Integers, is_kept: Any, least: int) -> Array:
 # -- the draw ----------------------------------------------------------------------------------------------------------
 
 
-def streams(seed: int | None, row_count: int, copies: int = 1) -> list[np.random.Generator]:
+def streams(seed: Any, row_count: int, copies: int = 1) -> list[np.random.Generator]:
     """A stream of random numbers for each row and each of its continuations, `default_rng([seed, row, copy])`.
 
-    Of the first continuation that is `default_rng([seed, row])`. None is another seed each time.
+    Of the first continuation that is `default_rng([seed, row])`. None is another seed each time; a list has, for each
+    row, the numbers that come in place of the seed and the row.
+
+    Raises:
+        ValueError: a list of another length than there are rows.
 
     Example:
         >>> bool(streams(5, 2, 3)[3].random() == np.random.default_rng([5, 1]).random())
         True
+        >>> bool(streams([(5, 1)], 1)[0].random() == streams(5, 2)[1].random())
+        True
     """
-    chosen = secrets.randbits(64) if seed is None else int(seed)
-    return [np.random.default_rng([chosen, row, copy]) for row in range(row_count) for copy in range(copies)]
+    if isinstance(seed, list):
+        rows: list[list[Any]] = [list(cast("Any", np.atleast_1d(each))) for each in cast("list[Any]", seed)]
+        if len(rows) != row_count:
+            raise fail("seed", f"an integer, or a list of one for each of the {row_count} rows", f"{len(rows)} of them")
+    else:
+        chosen = secrets.randbits(64) if seed is None else int(seed)
+        rows = [[chosen, row] for row in range(row_count)]
+    return [np.random.default_rng([*row, copy]) for row in rows for copy in range(copies)]
 
 
 def drawn(scores: Array, draws: Array) -> Integers:

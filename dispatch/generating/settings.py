@@ -30,7 +30,7 @@ class Asked(TypedDict, total=False):
     typical_p: float | None
     epsilon_cutoff: float | None
     eta_cutoff: float | None
-    seed: int | None
+    seed: int | list[Any] | None
     num_beams: int | None
     num_return_sequences: int | None
     length_penalty: float | None
@@ -75,7 +75,7 @@ class Settings:
         typical_p: draw among the tokens whose surprise is nearest to the entropy, of this probability, in (0, 1].
         epsilon_cutoff: draw among tokens of at least this probability, in [0, 1); 0 for all.
         eta_cutoff: the same, and less where the entropy is high.
-        seed: of the draw; None for another draw at each call.
+        seed: of the draw; None for another draw at each call; a list: of each row's by itself.
         num_beams: K, how many continuations of a row are pursued side by side; 1 for no beam search.
         num_return_sequences: how many continuations of each row are returned.
         length_penalty: the power of the length by which a sequence's score is divided: above 0 prefers long ones.
@@ -126,7 +126,7 @@ class Settings:
     typical_p: float | None = None
     epsilon_cutoff: float | None = None
     eta_cutoff: float | None = None
-    seed: int | None = 0
+    seed: Any = 0
     num_beams: int = 1
     num_return_sequences: int = 1
     length_penalty: float = 1.0
@@ -231,7 +231,11 @@ RANGES: Mapping[str, _Range] = {
     "typical_p": (_within(0.0, 1.0, closed="]"), "a sum of probabilities in (0, 1], or None", ""),
     "epsilon_cutoff": (_within(0.0, 1.0, closed="["), "a probability in [0, 1), or None", ""),
     "eta_cutoff": (_within(0.0, 1.0, closed="["), "a probability in [0, 1), or None", ""),
-    "seed": (partial(is_at_least, 0), "an integer of at least 0, or None for another draw each time", ""),
+    "seed": (
+        lambda value: all(is_at_least(0, each) for each in np.ravel(value).tolist()),
+        "an integer of at least 0, a list of one for each row, or None for another draw each time",
+        "",
+    ),
     "length_penalty": (is_number, "a number", ""),
     "early_stopping": (lambda value: isinstance(value, bool) or value == "never", 'True, False or "never"', ""),
     "repetition_penalty": (_within(0.0, np.inf, closed=""), "a number above 0", "1.0 is no penalty"),

@@ -90,9 +90,9 @@ const text = () => find("spec-text").value;
 
 function connect() {
   form("spec-fill", () => runtime.ask("fill_mask", { text: text() }), (masks) => [
-    `The most probable word is “${masks[0][0].token.trim()}”.`,
+    `The most probable word is “${masks[0][0].token_str.trim()}”.`,
     ...masks.map((mask, i) =>
-      words(mask.map((one) => one.token), mask.map((one) => one.probability), `Mask ${i + 1}`)),
+      words(mask.map((one) => one.token_str), mask.map((one) => one.score), `Mask ${i + 1}`)),
   ]);
   form("spec-fault", () => runtime.run(find("spec-fault-name").value, text()), (run) => [
     parity(run.ratios, run.first),

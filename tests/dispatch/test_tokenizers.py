@@ -111,7 +111,7 @@ def test_masks_are_filled(model_type, tmp_path):
     config = getattr(roberta, f"{prefix}Config")(vocab_size=len(tokenizer), **sizes)
     getattr(roberta, f"{prefix}ForMaskedLM")(config, seed=1).save_pretrained(tmp_path)
     (row,) = roberta.fill_mask("il <mask> a", tmp_path, top=len(tokenizer))
-    found = {filling.token: filling.sentence for filling in row}
+    found = {filling.token_str: filling.sequence for filling in row}
     assert found[" est"] == "il est a"
     assert found["a"] == "ila a"
 

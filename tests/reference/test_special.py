@@ -105,7 +105,7 @@ tokenizer = roberta.RobertaTokenizer.from_pretrained("austen")
 (first, second) = roberta.fill_mask(sys.argv[1], model, tokenizer)
 tape = model.tape(input_ids=[tokenizer(sys.argv[1])["input_ids"]])
 np.savez(sys.argv[2], **tape)
-print(SOURCE, first[0].token, second[0].token, first[0].probability)
+print(SOURCE, first[0].token_str, second[0].token_str, first[0].score)
 """
 
 
@@ -116,8 +116,8 @@ def test_without_scipy_austen_answers_and_every_value_is_within_its_budget(tmp_p
     model = roberta.RobertaForMaskedLM.from_pretrained("austen")
     tokenizer = roberta.RobertaTokenizer.from_pretrained("austen")
     first, second = roberta.fill_mask(SENTENCE, model, tokenizer)
-    assert printed[:3] == ["math", first[0].token.strip(), second[0].token.strip()]
-    assert abs(float(printed[3]) - first[0].probability) < 1e-6
+    assert printed[:3] == ["math", first[0].token_str.strip(), second[0].token_str.strip()]
+    assert abs(float(printed[3]) - first[0].score) < 1e-6
     ids = np.array([tokenizer(SENTENCE)["input_ids"]])
     tape, found = model.tape(input_ids=ids), np.load(file)
     assert list(found) == list(tape)

@@ -146,8 +146,8 @@ def test_the_words_are_those_of_fill_mask():
     tokenizer = roberta.RobertaTokenizer.from_pretrained("austen")
     (words,) = run_fault(model, inputs, HONEST).outcome["words"]
     (fillings,) = roberta.fill_mask(SENTENCE, model, tokenizer)
-    assert words["ids"] == [filling.token_id for filling in fillings]
-    assert np.allclose(words["probabilities"], [filling.probability for filling in fillings], rtol=1e-5)
+    assert words["ids"] == [filling.token for filling in fillings]
+    assert np.allclose(words["probabilities"], [filling.score for filling in fillings], rtol=1e-5)
     assert (words["row"], words["token"]) == (0, int(np.argwhere(inputs["input_ids"] == 3999)[0, 1]))
 
 

@@ -88,7 +88,7 @@ def test_the_numbers_are_the_tapes(record: Any, model: Any, tokenizer: Any) -> N
 def test_the_words_are_those_of_fill_mask(record: Any) -> None:
     best = record["passes"][0]["answer"]["words"][0]["best"]
     for (word, _, share), filling in zip(best, roberta.fill_mask(TEXT)[0], strict=True):
-        assert (word, share) == (filling.token, pytest.approx(filling.probability, rel=1e-3))
+        assert (word, share) == (filling.token_str, pytest.approx(filling.score, rel=1e-3))
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import roberta
-from roberta.dispatch.tasks import fill_mask
 from roberta.reference.layers import softmax
+from roberta.tasks import fill_mask
 
 TEXT = "She was <mask> to see him, and he <mask> to see her."
 
@@ -29,17 +29,17 @@ def test_the_numbers_are_the_model_s(model, tokenizer):
     logits = model(input_ids=inputs["input_ids"], positions=[(0, place) for place in places]).numpy()["logits"]
     probabilities = softmax(logits.astype(np.float64))
     for row, fillings in zip(probabilities, fill_mask(TEXT, model, tokenizer, top=len(tokenizer)), strict=True):
-        assert [filling.probability for filling in fillings] == sorted(row, reverse=True)
-        assert [row[filling.token_id] for filling in fillings] == [filling.probability for filling in fillings]
-        assert sorted(filling.token_id for filling in fillings) == list(range(len(tokenizer)))
+        assert [filling.score for filling in fillings] == sorted(row, reverse=True)
+        assert [row[filling.token] for filling in fillings] == [filling.score for filling in fillings]
+        assert sorted(filling.token for filling in fillings) == list(range(len(tokenizer)))
 
 
 def test_each_mask_has_its_list_and_keeps_the_others(model, tokenizer):
     first, second = fill_mask(TEXT, model, tokenizer, top=3)
     assert len(first) == len(second) == 3
-    assert all(f.sentence == f"She was{f.token} to see him, and he <mask> to see her." for f in first)
-    assert all(f.sentence == f"She was <mask> to see him, and he{f.token} to see her." for f in second)
-    assert all(filling.token == tokenizer.decode([filling.token_id]) for filling in (*first, *second))
+    assert all(f.sequence == f"She was{f.token_str} to see him, and he <mask> to see her." for f in first)
+    assert all(f.sequence == f"She was <mask> to see him, and he{f.token_str} to see her." for f in second)
+    assert all(filling.token_str == tokenizer.decode([filling.token]) for filling in (*first, *second))
 
 
 def test_a_folder_serves_as_well_as_objects(model, tokenizer, tmp_path):
@@ -66,22 +66,22 @@ def test_ids_that_spell_nothing_are_no_candidates(make_config, make_model, token
     config = make_config(vocab_size=len(tokenizer) + 11, max_position_embeddings=61)
     model = make_model("masked_lm", config, backend)
     (fillings,) = fill_mask("She <mask>", model, tokenizer, top=len(tokenizer))
-    assert max(filling.token_id for filling in fillings) == len(tokenizer) - 1
+    assert max(filling.token for filling in fillings) == len(tokenizer) - 1
 
 
 def test_the_default_is_the_shipped_checkpoint():
     (fillings,) = fill_mask(
         "It is a truth universally acknowledged, that a single <mask> in possession of a good fortune"
     )
-    assert fillings[0].token.startswith(" ")
+    assert fillings[0].token_str.startswith(" ")
 
 
 @pytest.mark.parametrize(
     ("changes", "error", "parts"),
     [
         ({"text": "She was glad."}, ValueError, ["text", "at least one mask", "'She was glad.'", "Write <mask>"]),
-        ({"text": "<mask>" * 99}, ValueError, ["text", "at most 59 tokens", "got 101", "Shorten"]),
-        ({"text": ["<mask>"]}, TypeError, ["text", "str", "list", "once for each"]),
+        ({"text": "<mask>" * 99}, ValueError, ["fill-mask", "at most 59 tokens", "got 101", "cut it into parts"]),
+        ({"text": ["<mask>"]}, TypeError, ["text", "str", "list", "roberta.task"]),
         ({"top": 0}, ValueError, ["top", "[1, 277]", "got 0"]),
         ({"top": 278}, ValueError, ["top", "[1, 277]", "got 278"]),
         ({"tokenizer": None}, TypeError, ["tokenizer", "required", "None", "pass its own"]),
@@ -106,5 +106,5 @@ def test_a_checkpoint_without_this_head_is_an_error(make_config, make_model, tok
     config = make_config(vocab_size=len(tokenizer), max_position_embeddings=61)
     make_model("token_classification", config, backend).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"lacks 5 parameters .*lm_head"):
+    with pytest.raises(ValueError, match=r"RobertaForMaskedLM, got .*lacks lm_head.* and 2 more.*has whole: .*TokenClassification"):
         fill_mask(TEXT, tmp_path, backend=backend)
