@@ -2,10 +2,10 @@ r"""Embed and label many sentences with Spark, so that each is in the output onc
 
     python examples/bulk_spark.py novels/*.txt --out out --label-model my-classifier --count 100000 --workers 2
 
-Each part of the rows is one job that writes `out/part=7`. Spark's committer moves a task's file into place when the task
-has ended well, once, and writes `_SUCCESS` when all have: a Python worker that dies costs its task a second try, and a
-run that dies is started again, and computes the parts that have no `_SUCCESS` yet. Parts trade the time of starting a
-job against what a dead run loses; Spark reads the folder as one table.
+Each part of the rows is one job that writes `out/part=7`. Spark's committer moves a task's file into place when the
+task has ended well, once, and writes `_SUCCESS` when all have: a Python worker that dies costs its task a second try,
+and a run that dies is started again, and computes the parts that have no `_SUCCESS` yet. Parts trade the time of
+starting a job against what a dead run loses; Spark reads the folder as one table.
 """
 
 from __future__ import annotations

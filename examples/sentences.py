@@ -14,7 +14,7 @@ SENTENCE_END = re.compile(r"""(?<=[.!?])["')]*\s+(?=["'(]*[A-Z])""")
 
 
 def numbered(files: Iterable[Path], count: int) -> pa.Table:
-    """A table of `row` (0, 1, …) and `text`: the first `count` sentences, from the start again where there are fewer."""
+    """A table of `row` (0, 1, …) and `text`: the first `count` sentences, begun again where there are fewer."""
     found = [sentence for file in files for sentence in sentences_of(file.read_text(encoding="utf-8"))]
     if not found:
         message = f"required text files with sentences in them, got {', '.join(map(str, files))}"

@@ -55,6 +55,13 @@ class Waiting(NamedTuple):
     since: float
 
 
+class Failure(NamedTuple):
+    """In place of an answer: the error, and which place of its batch the input had, as the message may name it."""
+
+    error: Exception
+    place: int
+
+
 class QueueFullError(Exception):
     """There is no room for a request; its argument says in how many seconds there may be."""
 
@@ -132,9 +139,9 @@ class Batcher:
             answers = [error] * len(batch)
         spent = (time.monotonic() - begun) / len(batch)
         self.seconds_per_input = spent if not self.seconds_per_input else 0.9 * self.seconds_per_input + 0.1 * spent
-        for one, answer in zip(batch, answers, strict=True):
+        for place, (one, answer) in enumerate(zip(batch, answers, strict=True)):
             if not one.answer.done():
-                one.answer.set_result(answer)
+                one.answer.set_result(Failure(answer, place) if isinstance(answer, Exception) else answer)
 
 
 # -- requests ------------------------------------------------------------------------------------------------------
@@ -167,9 +174,8 @@ async def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
     try:
         found = json.loads(body)
     except ValueError as error:
-        raise RefusedError(
-            400, f"body: required JSON, such as {{'inputs': 'a text'}}, got what is none: {error}"
-        ) from error
+        message = f"body: required JSON, such as {{'inputs': 'a text'}}, got what is none: {error}"
+        raise RefusedError(400, message) from error
     if not isinstance(found, dict) or "inputs" not in found:
         raise RefusedError(422, f"body: required an object with 'inputs', got {_shortened(found)}")
     if unknown := sorted(set(found) - {"inputs", "parameters"}):
@@ -183,22 +189,23 @@ def inputs_of(body: Mapping[str, Any], limits: Limits) -> tuple[list[Any], bool]
     are_several = isinstance(given, list)
     inputs = given if are_several else [given]
     if len(inputs) > limits.inputs:
-        raise RefusedError(
-            413, f"inputs: required at most {limits.inputs} in a request, got {len(inputs)}; send them in parts"
-        )
+        message = f"inputs: required at most {limits.inputs} in a request, got {len(inputs)}; send them in parts"
+        raise RefusedError(413, message)
     return inputs, are_several
 
 
 def answer_of(answers: Sequence[Any], are_several: bool) -> Any:
     """The records as JSON has them, or the errors of the inputs that have none."""
-    failed = {place: answer for place, answer in enumerate(answers) if isinstance(answer, Exception)}
-    unforeseen = [error for error in failed.values() if not isinstance(error, ValueError | TypeError)]
+    failed = {index: answer for index, answer in enumerate(answers) if isinstance(answer, Failure)}
+    unforeseen = [failure.error for failure in failed.values() if not isinstance(failure.error, ValueError | TypeError)]
     if unforeseen:
         log.error("a batch failed", exc_info=unforeseen[0])
         raise RefusedError(500, "the server failed on this input; its log says more")
     if failed:
-        errors = [{"index": place, "message": str(error)} for place, error in failed.items()]
-        raise RefusedError(422, f"inputs[{errors[0]['index']}]: {errors[0]['message']}", errors=errors)
+        # in the batch, which others' inputs are in, this one may have had another place
+        messages = {i: str(error).replace(f"inputs[{place}]", f"inputs[{i}]") for i, (error, place) in failed.items()}
+        errors = [{"index": index, "message": message} for index, message in messages.items()]
+        raise RefusedError(422, errors[0]["message"], errors=errors)
     found = [as_json(answer) for answer in answers]
     return found if are_several else found[0]
 
@@ -285,22 +292,26 @@ class Server:
         self.batcher.thread.shutdown()
 
     async def warm_up(self) -> None:
+        """Load each task and ask it once, since a first call may compile; the first that fails is what /ready says."""
         for name, task in self.tasks.items():
             given, parameters = WARM_UP.get(name, ("She was glad.", {}))
             (answer,) = await asyncio.gather(*self.batcher.submit(task.replace(**parameters).attempt, [given]))
-            if isinstance(answer, Exception):
-                self.state = f"{name}: {answer}"
-                log.error("%s cannot be served", name, exc_info=answer)
+            if isinstance(answer, Failure):
+                self.state = str(answer.error)
+                log.error("%s cannot be served", name, exc_info=answer.error)
                 return
         self.state = "ready"
 
     async def health(self, _: Request) -> Response:
+        """The process lives."""
         return JSONResponse({"status": "alive"})
 
     async def ready(self, _: Request) -> Response:
+        """Whether requests are taken, and why not."""
         return JSONResponse({"status": self.state}, 200 if self.state == "ready" else 503)
 
     async def measured(self, _: Request) -> Response:
+        """What there is to watch, as Prometheus reads it."""
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     async def predict(self, request: Request) -> Response:
@@ -319,6 +330,7 @@ class Server:
         return JSONResponse(body, status, headers)
 
     async def answers(self, name: str, request: Request) -> Any:
+        """What the body of a good answer is; errors are raised."""
         if name not in self.tasks:
             raise RefusedError(404, f"task: required one of {', '.join(self.tasks)}, got {name!r}")
         if self.state != "ready":
@@ -336,8 +348,8 @@ class Server:
     def attempt_of(self, name: str, parameters: Any) -> Attempt:
         """The same callable for the same parameters: its inputs share batches."""
         if not isinstance(parameters, dict) or "batch_size" in parameters:
-            message = f"parameters: required an object of the task's options, without batch_size, got {_shortened(parameters)}"
-            raise RefusedError(422, message)
+            required = "required an object of the task's options, without batch_size"
+            raise RefusedError(422, f"parameters: {required}, got {_shortened(parameters)}")
         key = json.dumps([name, parameters], sort_keys=True)
         if key not in self.attempts:
             try:
@@ -365,10 +377,8 @@ def main(
 ) -> None:
     """Serve tasks until SIGTERM or SIGINT; what is queued then is still answered."""
     models = dict(text.partition("=")[::2] for text in tasks)
-    made = {
-        name: roberta.task(name, model or None, backend=backend, batch_size=batch_size)
-        for name, model in models.items()
-    }
+    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
+    made = {name: roberta.task(name, model or None, **settings) for name, model in models.items()}
     server = Server(made, Limits(seconds=seconds), batch_size=batch_size, wait=wait_ms / 1000, limit=queue)
     uvicorn.run(server.application, host=host, port=port, log_level="info", access_log=False, server_header=False)
 

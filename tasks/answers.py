@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from ..dispatch import checkpoint
 from ..reference.config import RobertaConfig
@@ -83,7 +83,7 @@ class Column:
 
     def _of(self, answer: Any) -> Any:
         if isinstance(answer, list):
-            return [self._of(one) for one in answer]
+            return [self._of(one) for one in cast("list[Any]", answer)]
         value = answer[self.field]
         return list(value) if self.depth - self.records > (1 if self.size else 0) else value
 
@@ -91,34 +91,43 @@ class Column:
 # -- what each task answers ----------------------------------------------------------------------------------------
 
 
-class Answers(NamedTuple):
-    """What a task with its options answers: the record, how many lists are around it, and what is no news in it."""
-
-    record: Callable[[Any], type[Record]]
-    lists: Callable[[Any], int] = lambda task: 0
-    left_out: tuple[str, ...] = ()
+#: Record -> fields that say nothing new: they are the input.
+LEFT_OUT: Mapping[type[Record], tuple[str, ...]] = {ZeroShot: ("sequence",)}
 
 
-#: Task -> its answers.
-ANSWERS: Mapping[type[Task], Answers] = {
-    TextClassification: Answers(lambda task: Classification, lambda task: int(task.top_k != 1)),
-    ZeroShotClassification: Answers(lambda task: ZeroShot, left_out=("sequence",)),
-    TokenClassification: Answers(
-        lambda task: TokenEntity if task.aggregation_strategy == "none" else EntityGroup, lambda task: 1
-    ),
-    QuestionAnswering: Answers(lambda task: ExtractedAnswer, lambda task: int(task.top_k != 1)),
-    MultipleChoice: Answers(lambda task: Choice),
-    FillMask: Answers(lambda task: Filling, lambda task: 2),
-    TextGeneration: Answers(
-        lambda task: GeneratedText, lambda task: int(task.settings.get("num_return_sequences", 1) > 1)
-    ),
-    FeatureExtraction: Answers(lambda task: Features if task.pooling is None else Embedding),
-}
-#: Task -> the parts of one input, each a column of its own; others take a text.
-PARTS: Mapping[type[Task], tuple[str, ...]] = {
-    QuestionAnswering: ("question", "context"),
-    MultipleChoice: ("text", "choices"),
-}
+def record_of(task: Task) -> tuple[type[Record], int]:
+    """The record that a task with its options answers with, and how many lists are around it.
+
+    Raises:
+        TypeError: a task that is none of the eight.
+    """
+    match task:
+        case TextClassification():
+            return Classification, int(task.top_k != 1)
+        case ZeroShotClassification():
+            return ZeroShot, 0
+        case TokenClassification():
+            return (TokenEntity if task.aggregation_strategy == "none" else EntityGroup), 1
+        case QuestionAnswering():
+            return ExtractedAnswer, int(task.top_k != 1)
+        case MultipleChoice():
+            return Choice, 0
+        case FillMask():
+            return Filling, 2  # of each mask a list; a text may have several
+        case TextGeneration():
+            return GeneratedText, int(task.settings.get("num_return_sequences", 1) > 1)
+        case FeatureExtraction():
+            return (Features if task.pooling is None else Embedding), 0
+        case _:
+            message = f"task: required what roberta.task gives, got {type(task).__name__}"
+            raise TypeError(message)
+
+
+def parts_of(task: Task) -> tuple[str, ...]:
+    """The parts of one input, each a column of its own; none where it is a text."""
+    if isinstance(task, QuestionAnswering):
+        return ("question", "context")
+    return ("text", "choices") if isinstance(task, MultipleChoice) else ()
 
 
 def columns_of(task: Task, prefix: str = "") -> tuple[Column, ...]:
@@ -133,13 +142,12 @@ def columns_of(task: Task, prefix: str = "") -> tuple[Column, ...]:
         >>> [column.ddl for column in columns_of(task("fill-mask", "austen"))][:2]
         ['score array<array<double>>', 'token array<array<bigint>>']
     """
-    record, lists, left_out = ANSWERS[type(task)]
-    kind, around = record(task), lists(task)
-    hints = get_type_hints(kind)
+    record, around = record_of(task)
+    hints = get_type_hints(record)
     return tuple(
         Column(prefix + name, name, *_field(task, name, hints[name], around))
-        for name in (each.name for each in fields(kind))  # pyright: ignore[reportArgumentType]  # a dataclass, always
-        if name not in left_out
+        for name in (each.name for each in fields(record))  # pyright: ignore[reportArgumentType]  # a dataclass, always
+        if name not in LEFT_OUT.get(record, ())
     )
 
 

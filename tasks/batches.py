@@ -1,6 +1,6 @@
 """Batches of tables as four libraries have them: a column read as a list of values, and columns of answers added.
 
-A kind is chosen by what the batch is, and nothing is imported to look: whoever holds an Arrow table has imported pyarrow.
+A kind is chosen by what the batch is, and nothing is imported to look: who holds an Arrow table has imported pyarrow.
 """
 
 from __future__ import annotations

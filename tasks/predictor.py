@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
-from .answers import ANSWERS, PARTS, Column, columns_of
+from .answers import Column, columns_of, parts_of, record_of
 from .batches import kind_of
 from .task import Task
 
@@ -50,16 +50,14 @@ class Predictor:
     errors: Literal["raise", "column"] = "raise"
 
     def __post_init__(self) -> None:
-        if type(self.task) not in ANSWERS:
-            message = f"task: required what roberta.task gives, got {type(self.task).__name__}"
-            raise TypeError(message)
+        record_of(self.task)
         if self.errors not in ("raise", "column"):
             message = f"errors: required 'raise' or 'column', got {self.errors!r}"
             raise ValueError(message)
         if not all(isinstance(name, str) for name in self._wanted):  # pyright: ignore[reportUnnecessaryIsInstance]
             message = f"column: required a name, or a mapping of parts of an input to names, got {self.column!r}"
             raise TypeError(message)
-        parts = PARTS.get(type(self.task))
+        parts = parts_of(self.task)
         if parts and isinstance(self.column, str):
             example = {part: part for part in parts}
             message = f"column: required a mapping, since {self.task.name} takes {' and '.join(parts)}, got "
@@ -68,7 +66,7 @@ class Predictor:
     @property
     def _source(self) -> str | Mapping[str, str]:
         """`column`, where it is None that of the task."""
-        parts = PARTS.get(type(self.task))
+        parts = parts_of(self.task)
         default = {part: part for part in parts} if parts else "text"
         return default if self.column is None else self.column
 
@@ -135,7 +133,7 @@ class Predictor:
             ValueError: one has the name of an answer's; or what the task raises of a row.
         """
         if isinstance(batch, Iterator):
-            return map(self, batch)
+            return map(self, cast("Iterator[Any]", batch))
         kind = kind_of(batch)
         names = kind.columns(batch)
         if names is not None:

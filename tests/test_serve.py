@@ -1,4 +1,4 @@
-"""`examples/serve.py`: batches form, limits hold, and who is accepted is answered, also when the server is told to stop."""
+"""`examples/serve.py`: batches form, limits hold, and who is accepted is answered, also when the server stops."""
 
 from __future__ import annotations
 
@@ -140,7 +140,8 @@ def test_requests_that_come_together_are_computed_together():
 
 def test_a_full_batch_does_not_wait_and_a_lonely_input_waits_no_longer_than_told():
     async def run():
-        async with served(open_echo(), batch_size=2, wait=60.0) as client:
+        async with served(open_echo(), batch_size=2) as client:
+            client.server.batcher.wait = 60.0
             answers = await asyncio.wait_for(asyncio.gather(ask(client, "a"), ask(client, "b")), 10)
             assert [answer.json()["said"] for answer in answers] == ["a", "b"]
         async with served(open_echo(), batch_size=2, wait=0.01) as client:

@@ -171,6 +171,7 @@ def test_the_budget_of_a_function_is_that_of_its_value():
     assert np.array_equal(itself.limit, run.budgets()["logits"].limit)
     doubled = run.budget_of(lambda outputs: 2.0 * outputs["logits"])
     assert np.allclose(doubled.sigma, 2.0 * itself.sigma)
+
     # what is added to all logits of a token alike, softmax does not see: errors cancel, where limits could not
     def shifted(outputs):
         return outputs["logits"] - outputs["logits"][..., :1]

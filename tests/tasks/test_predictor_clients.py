@@ -28,7 +28,7 @@ NEEDS_JAVA = pytest.mark.skipif(
 )
 
 
-#: What these libraries warn about is their own: pandas 3 is new to Spark, and Ray Data reads options that it has deprecated.
+#: What these libraries warn about is their own: pandas 3 is new to Spark, and Ray Data reads what it has deprecated.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:PySpark does not yet fully support pandas:FutureWarning"),
     pytest.mark.filterwarnings("ignore:`use_\\w+` is deprecated:DeprecationWarning"),
