@@ -90,7 +90,7 @@ if TYPE_CHECKING:
     from .dispatch.tokenizers import load_tokenizer
     from .reference.config import RobertaConfig
     from .reference.siblings import CamembertConfig, XLMRobertaConfig
-    from .tasks import fill_mask, task
+    from .tasks import Predictor, fill_mask, task
     from .tokenizer import (
         CamembertTokenizer,
         CamembertTokenizerFast,
@@ -112,6 +112,7 @@ __all__ = [
     "CamembertModel",
     "CamembertTokenizer",
     "CamembertTokenizerFast",
+    "Predictor",
     "RobertaConfig",
     "RobertaForCausalLM",
     "RobertaForMaskedLM",
@@ -153,7 +154,7 @@ _HOMES = {
     **dict.fromkeys(
         ("available_backends", "get_default_backend", "set_default_backend", "use_backend"), ".dispatch.registry"
     ),
-    **dict.fromkeys(("fill_mask", "task"), ".tasks"),
+    **dict.fromkeys(("Predictor", "fill_mask", "task"), ".tasks"),
     "RobertaConfig": ".reference.config",
     "load_tokenizer": ".dispatch.tokenizers",
     **dict.fromkeys(_TOKENIZERS, ".tokenizer"),

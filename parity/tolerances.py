@@ -10,7 +10,7 @@ Nothing here is tuned by hand. docs/budgets.md derives it on a page.
 from __future__ import annotations
 
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -97,6 +97,27 @@ class Run:
     def tap_budgets(self, rate: float = FALSE_ALARM_RATE) -> dict[str, Budget]:
         """The budgets of the taps."""
         return {name: self._budget(t, self.tap_spreads[name], rate) for name, t in self.taps.items()}
+
+    def budget_of(
+        self, function: Callable[[Mapping[str, Array]], Array], call: int = -1, rate: float = FALSE_ALARM_RATE
+    ) -> Budget:
+        """The budget of what is made of one call's outputs, such as a probability, or a vector of a text.
+
+        The errors of each draw go through the function, and add up or cancel there as they would.
+
+        Args:
+            function: the outputs by name -> an array. It computes in float64; roundings of its own are not counted.
+            call: which call.
+            rate: of false alarms.
+        """
+        outputs, spreads = self.outputs[call], self.spreads[call]
+        truth = np.asarray(function(outputs))
+        drawn = [
+            function({name: value + spreads[name].errors[k] for name, value in outputs.items()}) - truth
+            for k in range(len(next(iter(spreads.values())).errors))
+        ]
+        errors = np.stack(drawn).astype(np.float32)
+        return self._budget(truth, Spread(errors, pool(errors, truth)), rate)
 
     def _budget(self, truth: Array, spread: Spread, rate: float) -> Budget:
         overflows = self.largest > self.precision.largest or not np.isfinite(spread.errors).all()

@@ -6,6 +6,7 @@ To be read in this order:
 2. one file for each: ``text_classification``, ``zero_shot_classification``, ``token_classification``,
    ``question_answering``, ``multiple_choice``, ``filling``, ``text_generation``, ``feature_extraction``
 3. ``choosing``: from a name to a class
+4. ``predictor``: a task as a function from batches to batches, on ``answers`` (its columns) and ``batches`` (whose)
 
 Above the engine everything is NumPy, in float64.
 """
@@ -14,6 +15,7 @@ from .choosing import TASKS, task
 from .feature_extraction import Embedding, FeatureExtraction, Features
 from .filling import Filling, FillMask, fill_mask
 from .multiple_choice import Choice, MultipleChoice
+from .predictor import Predictor
 from .question_answering import ExtractedAnswer, QuestionAnswering
 from .records import Record
 from .task import Task
@@ -37,6 +39,7 @@ __all__ = [
     "GeneratedText",
     "Memory",
     "MultipleChoice",
+    "Predictor",
     "QuestionAnswering",
     "Record",
     "Task",

@@ -51,6 +51,17 @@ PEERS = {
     "torchinfo": '"roberta[clients]"',
     "h5py": '"roberta[formats]"',
     "msgpack": '"roberta[formats]"',
+    "pyarrow": '"roberta[bulk]"',
+    "pandas": '"roberta[bulk]"',
+    "ray": '"roberta[bulk]"',
+    "pyspark": '"roberta[bulk]"',
+    "dask": '"roberta[bulk]"',
+    "datasets": '"roberta[bulk]"',
+    "psutil": '"roberta[test]"',
+    "httpx": '"roberta[test]"',
+    "starlette": '"roberta[serve]"',
+    "uvicorn": '"roberta[serve]"',
+    "prometheus_client": '"roberta[serve]"',
 }
 
 
@@ -86,6 +97,17 @@ NEEDS = {
     "torchinfo": "torchinfo",
     "h5py": "h5py",
     "msgpack": "msgpack",
+    "pyarrow": "pyarrow",
+    "pandas": "pandas",
+    "ray": "ray",
+    "pyspark": "pyspark",
+    "dask": "dask",
+    "datasets": "datasets",
+    "psutil": "psutil",
+    "httpx": "httpx",
+    "starlette": "starlette",
+    "uvicorn": "uvicorn",
+    "prometheus_client": "prometheus_client",
 }
 #: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
 MARKED = {

@@ -162,3 +162,18 @@ def test_flat_outputs_names_every_array_of_a_cache():
     model = roberta.RobertaForCausalLM(small_config(is_decoder=True), backend="numpy")
     names = set(flat_outputs(model(input_ids=[[5, 6]])))
     assert names == {"logits", *(f"past_key_values.{layer}.{part}" for layer in range(2) for part in range(2))}
+
+
+def test_the_budget_of_a_function_is_that_of_its_value():
+    model, inputs = oracle()
+    run = noisy_runs(model, [inputs], "float32")
+    itself = run.budget_of(lambda outputs: outputs["logits"])
+    assert np.array_equal(itself.limit, run.budgets()["logits"].limit)
+    doubled = run.budget_of(lambda outputs: 2.0 * outputs["logits"])
+    assert np.allclose(doubled.sigma, 2.0 * itself.sigma)
+
+    # what is added to all logits of a token alike, softmax does not see: errors cancel, where limits could not
+    def shifted(outputs):
+        return outputs["logits"] - outputs["logits"][..., :1]
+
+    assert (run.budget_of(shifted).sigma[..., 0] == 0).all()
