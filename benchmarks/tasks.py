@@ -76,9 +76,8 @@ def main(
             continue
         inputs = [make(line) for line in lines]
         with tempfile.TemporaryDirectory() as folder:
-            config = roberta.RobertaConfig(len(tokenizer), num_hidden_layers=layers, id2label=NAMES)
-            if face == "QuestionAnswering":
-                config = config.replace(id2label=None, num_labels=2)
+            labels = {} if face == "QuestionAnswering" else {"id2label": NAMES}
+            config = roberta.RobertaConfig(len(tokenizer), num_hidden_layers=layers, **labels)
             prefix = "Roberta" if face == "Model" else "RobertaFor"
             getattr(roberta, prefix + face)(config, backend="numpy").save_pretrained(folder)
             tokenizer.save_pretrained(folder)
