@@ -20,7 +20,8 @@ NOTEBOOKS = ("docs", "examples", "notebooks")
 ROOMS = {
     "reference": "The specification: every function of the forward pass, and the tables it reads.",
     "tokenizer": "Text to ids and back.",
-    "dispatch": "Models, checkpoints and tasks, on whatever engine.",
+    "dispatch": "Models and checkpoints, on whatever engine.",
+    "tasks": "Texts in, answers out: eight tasks, a file of any length, and what runs them on many machines.",
     "parity": "The instrument: budgets, comparisons, audits.",
     "teaching": "Mistakes, exercises and pages, all of them run by the spec.",
 }

@@ -27,6 +27,7 @@ TEXTS = [
     "Mr. Knightley was a sensible man about seven or eight-and-thirty.",
     "No.",
     "She said: “Café naïve 😀”, and he\twent  away…\nTo Highbury!",
+    "“Oh!” cried he.",
 ]
 CONTEXT = (
     " ".join(TEXTS[:2]) + " " + "He lived about a mile from Highbury, was a frequent visitor, and always welcome. " * 3
