@@ -18,7 +18,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from ....files.atomic import write_atomically
 from ....files.generations import FULL
@@ -174,9 +174,8 @@ def _plan(folder: Path) -> dict[str, Any] | None:
 
 def _sources(plan: Mapping[str, Any]) -> list[Source]:
     found: list[dict[str, Any]] = plan["sources"]
-    for source in found:
-        source["stamp"] = tuple(source["stamp"])
-    return [Source(**source) for source in found]
+    stamps = [tuple(source["stamp"]) for source in found]
+    return [Source(**{**source, "stamp": cast("Any", stamp)}) for source, stamp in zip(found, stamps, strict=True)]
 
 
 def _finished(job: Job, options: Mapping[str, Any]) -> ShardIndex | None:
