@@ -10,16 +10,11 @@ from roberta.tokenizer.data.shards.readers import Reading, read_documents
 from roberta.tokenizer.data.shards.sentences import CUTS
 from roberta.tokenizer.data.shards.sources import find_sources, parts_of
 
-pa = pytest.importorskip("pyarrow", reason="the extra `data`")
-pq = pytest.importorskip("pyarrow.parquet", reason="the extra `data`")
-zstandard = pytest.importorskip("zstandard", reason="the extra `data`")
-
 COMPRESS = {
     "": bytes,
     ".gz": gzip.compress,
     ".bz2": bz2.compress,
     ".xz": lzma.compress,
-    ".zst": zstandard.ZstdCompressor().compress,
 }
 TEXT = "First.\r\nIt goes on.\n\n \nÄnother\n\n\n\nthird\nline\n"
 
@@ -96,15 +91,6 @@ def test_json_lines_are_read_wherever_they_are_cut(write, suffix, size):
     assert texts(read([path], size=size)) == READ
 
 
-@pytest.mark.parametrize("size", [1, 13, 10**6])
-@pytest.mark.parametrize("lists", [False, True])
-def test_parquet_is_read_wherever_it_is_cut(tmp_path, size, lists):
-    values = [[str(n)] if lists else str(n) for n in range(101)]
-    pq.write_table(pa.table({"other": list(range(101)), "body": values}), tmp_path / "a.parquet", row_group_size=17)
-    found = read([tmp_path / "a.parquet"], Reading(column="body"), size)
-    assert [(offset, sentences) for _, offset, sentences in found] == [(n, [str(n)]) for n in range(101)]
-
-
 # -- sentences ---------------------------------------------------------------------------------------------------------
 
 
@@ -164,32 +150,6 @@ def test_bytes_that_are_no_text_are_named_by_their_line(write, documents):
     (bad,) = [one for one in found if one.problem]
     assert bad.problem == "expected UTF-8, got the byte 0xe9"
     assert bad.where(sources) == f"{path}, line 4"
-
-
-def test_a_row_of_parquet_without_a_text_is_named(tmp_path):
-    pq.write_table(pa.table({"text": ["a", None, "c"]}), tmp_path / "a.parquet")
-    sources = find_sources([tmp_path / "a.parquet"], None)
-    found = list(read_documents(sources, parts_of(sources, 10**9)[0], Reading()))
-    assert found[1].where(sources) == f"{tmp_path / 'a.parquet'}, row 2"
-    assert "got NoneType" in found[1].problem
-
-
-@pytest.mark.parametrize(
-    ("table", "message"),
-    [
-        ({"body": ["a"]}, "expected a column 'text', got body; name the column"),
-        ({"text": [5]}, "expected texts or lists of texts in the column 'text', got int64"),
-    ],
-)
-def test_a_column_of_something_else_is_refused(tmp_path, table, message):
-    pq.write_table(pa.table(table), tmp_path / "a.parquet")
-    with pytest.raises(ValueError, match=message):
-        read([tmp_path / "a.parquet"])
-
-
-def test_what_is_no_parquet_is_refused(write):
-    with pytest.raises(ValueError, match=r"a\.parquet: expected a file of Parquet"):
-        read([write("a.parquet", b"no")])
 
 
 @pytest.mark.parametrize("suffix", [suffix for suffix in COMPRESS if suffix])
