@@ -298,9 +298,9 @@ def _write_shard(job: Job, tokenizer: Any, number: int) -> None:
     problems: list[dict[str, str]] = []
     for batch in _batches(job, number, problems):
         texts = [text for document in batch for text in document.sentences]
-        ids = iter([encoded.ids for encoded in tokenizer.engine.encode(texts, True)])
-        for document in batch:
-            builder.add([next(ids) for _ in document.sentences], (document.file, document.offset))
+        ids = [encoded.ids for encoded in tokenizer.engine.encode(texts, True)]
+        counts = [len(document.sentences) for document in batch]
+        builder.add_all(ids, counts, [(document.file, document.offset) for document in batch])
     record = builder.write(job.folder / shard_name(number))
     note = {"record": asdict(record), "problems": problems}
     write_atomically(job.note(number), json.dumps(note).encode())
