@@ -364,6 +364,12 @@ def test_a_folder_with_other_files_is_refused(corpus, fast, tmp_path):
         work(corpus, tmp_path / "letter", fast)
 
 
+def test_a_folder_inside_the_input_is_refused(corpus, fast):
+    with pytest.raises(ValueError, match="expected a folder outside the input, got one in"):
+        work(corpus, corpus / "tokens", fast)
+    assert not (corpus / "tokens").exists()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
