@@ -231,8 +231,8 @@ def _require_apart(paths: Iterable[str], folder: Path) -> None:
     for path in map(Path, paths):
         if path.is_dir() and folder.resolve().is_relative_to(path.resolve()):
             raise ValueError(
-                f"{folder}: expected a folder outside the input, got one in {path}: shards would be read as texts; give "
-                "another folder"
+                f"{folder}: expected a folder outside the input, got one in {path}: shards would be read as texts; "
+                "give another folder"
             )
 
 
