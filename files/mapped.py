@@ -14,10 +14,11 @@ import numpy as np
 DTYPES = {
     "F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16",
     "I64": "int64", "I32": "int32", "I16": "int16", "I8": "int8", "U8": "uint8", "BOOL": "bool",
+    "U16": "uint16", "U32": "uint32",
 }  # fmt: skip
 
 
-def mapped_tensors(path: Path) -> dict[str, Any]:
+def mapped_tensors(path: Path, *, writable: bool = True) -> dict[str, Any]:
     """The tensors of a file: name -> array in the dtype of the file.
 
     The arrays are private: who writes into one writes into a copy of that page, never into the file. The file may be
@@ -25,6 +26,7 @@ def mapped_tensors(path: Path) -> dict[str, Any]:
 
     Args:
         path: the file.
+        writable: whether the arrays may be written into; if not, the system need not set memory aside for copies.
 
     Raises:
         safetensors.SafetensorError: a damaged file, or one of another format.
@@ -44,7 +46,7 @@ def mapped_tensors(path: Path) -> dict[str, Any]:
         header: dict[str, Any] = json.loads(file.read(start - 8))
         if os.name == "nt":
             return {name: library.get_tensor(name) for name in library.keys()}  # noqa: SIM118  # no mapping
-        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY if writable else mmap.ACCESS_READ)
         return {
             name: found if (found := _tensor(pages, start, header[name])) is not None else library.get_tensor(name)
             for name in library.keys()  # noqa: SIM118  # no mapping

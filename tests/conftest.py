@@ -51,7 +51,6 @@ PEERS = {
     "torchinfo": '"roberta[clients]"',
     "h5py": '"roberta[formats]"',
     "msgpack": '"roberta[formats]"',
-    "pyarrow": '"roberta[bulk]"',
     "pandas": '"roberta[bulk]"',
     "ray": '"roberta[bulk]"',
     "pyspark": '"roberta[bulk]"',
@@ -62,6 +61,8 @@ PEERS = {
     "starlette": '"roberta[serve]"',
     "uvicorn": '"roberta[serve]"',
     "prometheus_client": '"roberta[serve]"',
+    "pyarrow": '"roberta[data]"',
+    "zstandard": '"roberta[data]"',
 }
 
 
@@ -108,6 +109,7 @@ NEEDS = {
     "starlette": "starlette",
     "uvicorn": "uvicorn",
     "prometheus_client": "prometheus_client",
+    "zstandard": "zstandard",
 }
 #: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
 MARKED = {

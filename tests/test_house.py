@@ -29,6 +29,7 @@ FLOORS = {
     "reference": {"files"},
     "tokenizer": {"files"},
     "tokenizer/data": {"files", "tokenizer"},
+    "tokenizer/data/shards": {"files", "tokenizer", "tokenizer/data"},
     "tokenizer/unigram": {"files", "tokenizer"},
     "backends/arrays": {"reference"},
     "backends/numpy": {"reference", "backends/arrays"},
