@@ -152,8 +152,10 @@ class QuestionAnswering(Task):
             start, end = softmax(np.where(is_open, logits, -np.inf))  # T, T
             none = min(none, float(start[0] * end[0]))
             is_open[0] = False
+            offsets, words = row.offsets, _word_spans(row) if self.align_to_words else {}
             for s, e, score in self._spans(start, end, is_open):
-                _add(answers, self._placed(item["context"], row, s, e, score))
+                first, last = words.get(s, offsets[s])[0], words.get(e, offsets[e])[1]
+                _add(answers, ExtractedAnswer(item["context"][first:last], score, first, last))
         if self.handle_impossible_answer:
             answers.append(ExtractedAnswer("", none, 0, 0))
         best = sorted(answers, key=lambda each: -each.score)[: self.top_k]
@@ -176,15 +178,16 @@ class QuestionAnswering(Task):
         pairs = [(*divmod(int(at), len(places)), float(flat[at])) for at in order if flat[at] >= 0]
         return [(int(places[s]), int(places[e]), score) for s, e, score in pairs]
 
-    def _placed(self, context: str, row: Row, s: int, e: int, score: float) -> ExtractedAnswer:
-        """A span of tokens as a part of the context."""
-        offsets = row.offsets
-        start, end = offsets[s][0], offsets[e][1]
-        if self.align_to_words:
-            words = row.word_ids
-            spans = [row.word_to_chars(words[at], 1) for at in (s, e)]  # pyright: ignore[reportArgumentType]
-            start, end = (spans[0] or offsets[s])[0], (spans[1] or offsets[e])[1]
-        return ExtractedAnswer(context[start:end], score, start, end)
+
+def _word_spans(row: Row) -> dict[int, tuple[int, int]]:
+    """Place of a token of the context -> where its word begins and ends there."""
+    spans: dict[Any, tuple[int, int]] = {}
+    places: dict[int, Any] = {}
+    for at, (sequence, word, (start, end)) in enumerate(zip(row.sequence_ids, row.word_ids, row.offsets, strict=True)):
+        if sequence == 1 and word is not None:
+            places[at] = word
+            spans[word] = (spans[word][0] if word in spans else start, end)
+    return {at: spans[word] for at, word in places.items()}
 
 
 def _add(answers: list[ExtractedAnswer], one: ExtractedAnswer) -> None:

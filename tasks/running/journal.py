@@ -87,7 +87,7 @@ class Journal:
         for name, added in (("part", answers), ("errors", errors)):
             if added:
                 _written(self._files[name], b"".join(_line(each) for each in added))
-        state = State(rows, *(self._files[name].tell() for name in ("part", "errors")), self.state.failed + len(errors))
+        state = State(rows, self._files["part"].tell(), self._files["errors"].tell(), self.state.failed + len(errors))
         _written(self._journal, _line(vars(state)))
         self.state = state
 

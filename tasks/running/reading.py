@@ -174,15 +174,16 @@ def _parquet(stream: BinaryIO) -> Any:
         ValueError: no Parquet.
     """
     try:
-        import pyarrow
+        import pyarrow as pa
         from pyarrow import parquet
     except ModuleNotFoundError as error:
         message = 'Parquet files are read and written by pyarrow, which is missing: pip install "roberta[data]"'
         raise ModuleNotFoundError(message) from error
-    library: Any = parquet
+    reader: Any = parquet
+    invalid: type[Exception] = getattr(pa, "ArrowInvalid")  # noqa: B009  # which has no types
     try:
-        return library.ParquetFile(stream if stream.seekable() else io.BytesIO(stream.read()))
-    except pyarrow.ArrowInvalid as error:
+        return reader.ParquetFile(stream if stream.seekable() else io.BytesIO(stream.read()))
+    except invalid as error:
         message = f"Parquet: required a whole file, got one that pyarrow refuses: {error}"
         raise ValueError(message) from error
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, cast
 
 import numpy as np
 
+from ...reference.layers import Array
 from ..answers import Column, columns_of, parts_of
 from ..records import plain
 from ..task import LOOKAHEAD, Task
@@ -172,9 +173,10 @@ def _item(row: InputRow, parts: Mapping[str, str]) -> Any:
     if list(parts) == [TEXT]:
         return fields.get(parts[TEXT])
     found = {part: fields.get(name) for part, name in parts.items()}
-    if isinstance(found.get("choices"), str):  # of CSV, where a list is written as JSON
+    choices = found.get("choices")
+    if isinstance(choices, str):  # of CSV, where a list is written as JSON
         with suppress(json.JSONDecodeError):
-            found["choices"] = json.loads(found["choices"])
+            found["choices"] = json.loads(choices)
     return found
 
 
@@ -186,8 +188,10 @@ def _output(row: InputRow, answer: Any, columns: tuple[Column, ...]) -> dict[str
 
 def _short(value: Any) -> Any:
     """A value as JSON has it; numbers of float32 in the nine digits that they need."""
-    if isinstance(value, np.ndarray) and value.dtype == np.float32:
-        return [_short(each) for each in value] if value.ndim > 1 else [float(f"{number:.9g}") for number in value]
+    if isinstance(value, np.ndarray):
+        array = cast("Array", value)
+        if array.dtype == np.float32:
+            return [_short(each) for each in array] if array.ndim > 1 else [float(f"{number:.9g}") for number in array]
     return plain(value)
 
 
@@ -204,7 +208,7 @@ def _identity(source: Path) -> Any:
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[BinaryIO]:
+def _opened(source: Path) -> Generator[BinaryIO]:
     if source == STDIN:
         yield sys.stdin.buffer
     else:

@@ -78,12 +78,13 @@ def _as_parquet(part: Path, out: Path, columns: Sequence[Column]) -> None:
     from pyarrow import parquet
 
     pa: Any = pyarrow
+    library: Any = parquet
     given = _given(part, columns)
     kinds = {name: _KINDS.get(kinds.pop(), "string") if len(kinds) == 1 else "string" for name, kinds in given.items()}
     fields = [pa.field(name, getattr(pa, kind)()) for name, kind in kinds.items()]
     schema = pa.schema([*fields, *(pa.field(column.name, column.arrow) for column in columns)])
     rows = _rows(part)
-    with parquet.ParquetWriter(out, schema) as writer:
+    with library.ParquetWriter(out, schema) as writer:
         while some := list(islice(rows, GROUP)):
             arrays = [
                 [_text(row.get(name)) if kind == "string" else row.get(name) for row in some]
@@ -131,5 +132,4 @@ def _text(value: Any) -> str | None:
 
 def _cell(value: Any) -> Any:
     """A value in CSV: lists as JSON."""
-    is_nested = isinstance(value, list | dict | bool)
-    return json.dumps(cast("Any", value), ensure_ascii=False) if is_nested else value
+    return json.dumps(cast("Any", value), ensure_ascii=False) if isinstance(value, list | dict | bool) else value
