@@ -189,6 +189,14 @@ def test_another_tokenizer_is_refused(folder, tiny):
         TokenShards(folder, grown)
 
 
+def test_another_tokenizer_of_the_same_size_is_refused(tmp_path):
+    one, other = (RobertaTokenizer.train([text], vocab_size=263) for text in ("low lower lowest", "tip tips tip"))
+    assert len(one) == len(other)
+    write([[[5]]], tmp_path / "tokens", one)
+    with pytest.raises(ValueError, match="tokenizer: expected the one that made the shards"):
+        TokenShards(tmp_path / "tokens", other)
+
+
 def test_a_tokenizer_is_known_again_after_it_was_saved(folder, tiny, tmp_path):
     tiny.save_pretrained(tmp_path)
     TokenShards(folder, RobertaTokenizer.from_pretrained(tmp_path))

@@ -86,6 +86,21 @@ def test_rows_are_packed_once(shards, monkeypatch):
     assert packed_again[5]["input_ids"].tolist() == first[5]["input_ids"].tolist()
 
 
+def test_rows_of_other_shards_are_never_taken_for_these(tiny, tmp_path):
+    found = []
+    for documents in ([[[5, 6]], [[7]]], [[[5, 6, 7]]]):
+        for path in tmp_path.glob("shard-*"):
+            path.unlink()
+        kept = [path.rename(tmp_path.parent / path.name) for path in tmp_path.glob("rows-*")]
+        (tmp_path / "index.json").unlink(missing_ok=True)
+        write_token_shards(documents, tmp_path, tiny)
+        for path in kept:
+            path.rename(tmp_path / path.name)
+        rows = PackedRows(TokenShards(tmp_path), 9)
+        found.append([rows[at]["input_ids"].tolist() for at in range(len(rows))])
+    assert found == [[[0, 5, 6, 2, 7, 2]], [[0, 5, 6, 7, 2]]]
+
+
 def test_a_folder_that_cannot_be_written_into_will_do(shards, monkeypatch):
     wanted = PackedRows(shards, 37)
 
@@ -221,11 +236,13 @@ def test_all_ranks_together_take_every_row_of_every_epoch_once(shards, kind, wor
 
 @pytest.mark.parametrize("kind", ["rows", "tokens"])
 def test_ranks_have_as_many_batches_and_leave_out_what_is_too_little_for_all(shards, kind):
-    make = kinds(line_of(shards))[kind]
-    shares = [list(make(rank=rank, world=3)) for rank in range(3)]
+    line = line_of(shards)
+    shares = [list(kinds(line)[kind](rank=rank, world=3)) for rank in range(3)]
     assert len({len(share) for share in shares}) == 1
     taken = sorted(chain.from_iterable(chain.from_iterable(shares)))
     assert taken == list(range(len(taken)))
+    assert len(taken) < len(line)
+    assert kind == "tokens" or len(taken) == len(line) // 12 * 12
 
 
 @pytest.mark.parametrize("kind", ["rows", "tokens"])

@@ -335,6 +335,15 @@ def test_an_input_that_changed_since_is_refused(corpus, fast, tmp_path):
         TokenShards(out)
 
 
+def test_shards_that_nobody_noted_are_made_again_or_removed(corpus, whole, fast, tmp_path):
+    begin_and_stop(corpus, tmp_path / "tokens", fast)
+    (tmp_path / "tokens" / "unfinished" / "00001.json").unlink()
+    (tmp_path / "tokens" / "shard-00001.safetensors").write_bytes(b"half")
+    (tmp_path / "tokens" / "shard-00099.safetensors").write_bytes(b"of another plan")
+    work(corpus, tmp_path / "tokens", fast)
+    assert contents(tmp_path / "tokens") == contents(whole)
+
+
 def begin_and_stop(corpus, out, tokenizer):
     class Stop(Exception):  # noqa: N818
         pass
