@@ -106,5 +106,7 @@ def test_a_checkpoint_without_this_head_is_an_error(make_config, make_model, tok
     config = make_config(vocab_size=len(tokenizer), max_position_embeddings=61)
     make_model("token_classification", config, backend).save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match=r"RobertaForMaskedLM, got .*lacks lm_head.* and 2 more.*has whole: .*TokenClassification"):
+    with pytest.raises(
+        ValueError, match=r"RobertaForMaskedLM, got .*lacks lm_head.* and 2 more.*has whole: .*TokenClassification"
+    ):
         fill_mask(TEXT, tmp_path, backend=backend)

@@ -43,8 +43,8 @@ def label(novelist):
 @pytest.fixture
 def expected(label, score_limits):
     """Text -> label, score, and how far a float32 run in other batches may be from it."""
-    limits, answers = score_limits(TEXTS), label.task(TEXTS)
-    return {text: (answer["label"], answer["score"], limits[text]) for text, answer in zip(TEXTS, answers, strict=True)}
+    answers = zip(TEXTS, label.task(TEXTS), score_limits(TEXTS), strict=True)
+    return {text: (answer["label"], answer["score"], limit) for text, answer, limit in answers}
 
 
 def require_agreement(table, expected):
