@@ -2,13 +2,14 @@
 
     python benchmarks/serve.py [--rates 20,50,100] [--seconds 10] [--layers 0]
 
-A classifier (the shipped checkpoint's body, or roberta-base's sizes with so many `--layers`; seeded weights) is served by
-`examples/serve.py` in a process of its own. Requests have one sentence each.
+A classifier (the shipped checkpoint's body, or roberta-base's sizes with so many `--layers`; seeded weights) is served
+by `examples/serve.py` in a process of its own. Requests have one sentence each.
 
 1. Latency: requests come at random moments (Poisson), whether or not earlier ones were answered; the clock of each runs
    from when it should have been sent, so that a slow server cannot hide by slowing its clients.
 2. Throughput: so many clients ask without pause, of a server that batches and of one that does not, in turns.
-3. Overload: more requests than it can answer, on a short queue. Each is answered, by 200 or 503: the sum is what was sent.
+3. Overload: more requests than it can answer, on a short queue. Each is answered, by 200 or 503; the sum is what was
+   sent.
 
 The client takes processor time beside the server's, which a server of its own machine would not lose.
 """
