@@ -19,6 +19,7 @@ from .audit_command import audit
 from .exercise_command import exercise
 from .explain_command import explain
 from .files_command import convert, inspect
+from .run_command import run
 from .terminal import console, progress
 
 if TYPE_CHECKING:
@@ -216,6 +217,7 @@ app.command()(explain)
 app.command()(exercise)
 app.command()(inspect)
 app.command()(convert)
+app.command()(run)
 
 
 @app.command()

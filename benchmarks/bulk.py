@@ -43,7 +43,7 @@ CANDIDATES = {
     "pipeline": "transformers' pipelines, rows in their order",
     "pipeline, sorted": "the same, rows sorted by length",
 }
-SAMPLE = 48
+SAMPLE = 8
 
 # -- in the children -----------------------------------------------------------------------------------------------
 

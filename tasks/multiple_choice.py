@@ -11,7 +11,7 @@ import numpy as np
 from ..reference.layers import softmax
 from ..tokenizer.rows import Row
 from .records import Record
-from .task import Task, padded, text_of
+from .task import Task, padded, text_of, wrong
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ class MultipleChoice(Task):
 
     def _require(self, item: Any, where: str) -> tuple[str, list[str]]:
         if not isinstance(item, Mapping):
-            super()._require(None, where)
+            raise wrong(self, where, item)
         given = cast("Mapping[Any, Any]", item)
         text, choices = text_of(self, given, "text", where), given.get("choices")
         if not isinstance(choices, list | tuple) or not choices or not all(isinstance(one, str) for one in choices):  # pyright: ignore[reportUnknownVariableType]

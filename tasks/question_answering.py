@@ -11,7 +11,7 @@ import numpy as np
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
 from .records import Record
-from .task import Task, is_count, require, text_of
+from .task import Task, is_count, require, text_of, wrong
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ class QuestionAnswering(Task):
 
     def _require(self, item: Any, where: str) -> dict[str, str]:
         if not isinstance(item, Mapping):
-            super()._require(None, where)
+            raise wrong(self, where, item)
         given = cast("Mapping[Any, Any]", item)
         checked = {name: text_of(self, given, name, where) for name in ("question", "context")}
         for name, text in checked.items():

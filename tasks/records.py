@@ -54,7 +54,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Record):
         return value.to_dict()
     if isinstance(value, np.ndarray | np.generic):
-        return value.tolist()
+        return cast("Any", value).tolist()
     if isinstance(value, dict):
         return {name: plain(each) for name, each in cast("dict[Any, Any]", value).items()}
     if isinstance(value, list | tuple):

@@ -98,7 +98,7 @@ class Task(ABC):
         if isinstance(inputs, list | tuple):
             return list(asked._stream(cast("list[Any]", inputs), LOOKAHEAD * asked.batch_size))
         if not isinstance(inputs, Iterable):
-            raise _wrong(asked, "inputs", inputs)
+            raise wrong(asked, "inputs", inputs)
         return asked._stream(cast("Iterable[Any]", inputs), asked.batch_size)
 
     def attempt(self, inputs: Sequence[Any], **options: Any) -> list[Any]:
@@ -169,7 +169,7 @@ class Task(ABC):
     def _require(self, item: Any, where: str) -> Any:
         """The input, checked."""
         if not isinstance(item, str):
-            raise _wrong(self, where, item)
+            raise wrong(self, where, item)
         return item
 
     @abstractmethod
@@ -342,5 +342,6 @@ def text_of(task: Task, item: Mapping[Any, Any], name: str, where: str) -> str:
     return value
 
 
-def _wrong(task: Task, where: str, got: Any) -> TypeError:
+def wrong(task: Task, where: str, got: Any) -> TypeError:
+    """What to raise for an input of another type."""
     return TypeError(f"{task.name}: {where}: required {task.takes}, got {type(got).__name__} {got!r:.60}")

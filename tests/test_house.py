@@ -49,6 +49,7 @@ FLOORS = {
     "dispatch/generating": {"reference", "dispatch"},
     "dispatch/natives": {"reference", "backends", "dispatch"},
     "tasks": {"files", "files/formats", "reference", "tokenizer", "dispatch", "dispatch/generating"},
+    "tasks/running": {"files", "tasks"},
     # what a candidate is, `parity/candidates.py` says; how each kind is asked, the adapters
     # the instrument, and its rooms: each is a subject of its own, and they know each other
     "parity": {"files", "reference", "tokenizer", "backends", "dispatch", *PARITY_ROOMS},

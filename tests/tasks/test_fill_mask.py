@@ -26,7 +26,7 @@ def test_the_numbers_are_the_model_s(model, tokenizer):
     inputs = tokenizer(TEXT, return_tensors="np")
     places = np.flatnonzero(inputs["input_ids"][0] == tokenizer.mask_token_id)
     # Of the same call, as there: of another size, a product may be rounded otherwise.
-    logits = model(input_ids=inputs["input_ids"], positions=[(0, place) for place in places]).numpy()["logits"]
+    logits = model(**inputs, positions=[(0, place) for place in places]).numpy()["logits"]
     probabilities = softmax(logits.astype(np.float64))
     for row, fillings in zip(probabilities, fill_mask(TEXT, model, tokenizer, top=len(tokenizer)), strict=True):
         assert [filling.score for filling in fillings] == sorted(row, reverse=True)
