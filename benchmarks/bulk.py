@@ -2,6 +2,7 @@
 
     python benchmarks/bulk.py novels/*.txt [--rows 100000] [--workers 2] [--rounds 3] [--threads 1]
     python benchmarks/bulk.py novels/*.txt --memory --processes 1,2,4
+    python benchmarks/bulk.py novels/*.txt --host
 
 Each row gets the mean vector of the shipped checkpoint and a label of a classifier of the same size (seeded weights,
 saved first). The candidates take turns, round after round, each in a process of its own that is told how many threads a
@@ -270,6 +271,40 @@ def show_memory(counts: list[int], backends: list[str], folder: Path) -> None:
     Console().print(shown)
 
 
+# -- in this process: the host's share -----------------------------------------------------------------------------
+
+
+def show_host(table: Any, model: str, batch_size: int) -> None:
+    """Microseconds of a core that a row costs, in the model and beside it."""
+    import roberta
+    import torch
+    from roberta.tasks import Task
+
+    torch.set_num_threads(1)
+    spent, asked = 0.0, Task._asked
+
+    def timed(task: Task, inputs: Any) -> Any:
+        nonlocal spent
+        begun = time.process_time()
+        answer = asked(task, inputs)
+        spent += time.process_time() - begun
+        return answer
+
+    Task._asked = timed
+    how: dict[str, Any] = {"backend": "torch", "batch_size": batch_size, "truncation": True}
+    embed = roberta.Predictor(roberta.task("feature-extraction", model, pooling="mean", normalize=True, **how))
+    embed(table.slice(0, 64))
+    spent, begun = 0.0, time.process_time()
+    embed(table)
+    total = time.process_time() - begun
+    texts, begun = table["text"].to_pylist(), time.process_time()
+    ids = embed.task.weights.tokenizer(texts, truncation=True, max_length=128)["input_ids"]
+    tokenizing, tokens = time.process_time() - begun, sum(map(len, ids)) / len(texts)
+    parts = {"model": spent, "beside it": total - spent, "tokenizing alone": tokenizing}
+    said = ", ".join(f"{name} {1e6 * seconds / len(texts):.0f} us" for name, seconds in parts.items())
+    print(f"{len(texts)} rows of {tokens:.1f} tokens: {said} a row")
+
+
 # -- the command ---------------------------------------------------------------------------------------------------
 
 
@@ -284,6 +319,7 @@ def main(
     backend: Annotated[str, typer.Option(help="The engine.")] = "torch",
     only: Annotated[str, typer.Option(help="Candidates, with semicolons between them.")] = ";".join(CANDIDATES),
     memory: Annotated[bool, typer.Option(help="Measure memory instead.")] = False,
+    host: Annotated[bool, typer.Option(help="Measure what a row costs beside the model instead.")] = False,
     processes: Annotated[str, typer.Option(help="How many, for memory.")] = "1,2,4",
     engines: Annotated[str, typer.Option(help="Whose, for memory.")] = "numpy,numba,torch",
 ) -> None:
@@ -302,6 +338,9 @@ def main(
         table = numbered(files, rows)
         pq.write_table(table, folder / "input.parquet")
         model = str(checkpoint.locate("austen"))
+        if host:
+            show_host(table, model, batch_size)
+            return
         write_classifier(folder / "classifier", model)
         job = {"files": [str(file) for file in files], "input": str(folder / "input.parquet"), "model": model}
         job |= {"label_model": str(folder / "classifier"), "count": rows, "part_size": part_size}

@@ -118,23 +118,31 @@ def mean_batch(url: str) -> tuple[float, float]:
     return rows, count
 
 
-async def at_rate(url: str, rate: float, seconds: float, seed: int = 0) -> tuple[list[float], Counter[int]]:
-    """Requests at random moments: seconds of each that was answered by 200, and how many of each status."""
+async def at_rate(
+    url: str, rate: float, seconds: float, seed: int = 0
+) -> tuple[list[float], Counter[int], list[float]]:
+    """Requests at random moments.
+
+    Returns:
+        Seconds of each that was answered by 200, how many of each status, and how late the client itself was with each.
+    """
     moments = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, int(rate * seconds)))
     took: list[float] = []
+    late: list[float] = []
     statuses: Counter[int] = Counter()
     async with client_of(url) as client:
         begun = time.perf_counter()
 
         async def one(number: int, moment: float) -> None:
             await asyncio.sleep(begun + moment - time.perf_counter())
+            late.append(time.perf_counter() - begun - moment)
             status = await ask(client, number)
             statuses[status] += 1
             if status == 200:
                 took.append(time.perf_counter() - begun - moment)
 
         await asyncio.gather(*(one(number, moment) for number, moment in enumerate(moments)))
-    return took, statuses
+    return took, statuses, late
 
 
 async def without_pause(url: str, clients: int, seconds: float) -> float:
@@ -171,7 +179,7 @@ def latency(folder: Path, threads: int, rates: list[float], seconds: float) -> T
         asyncio.run(at_rate(url, rates[0], 2))
         for rate in rates:
             before = mean_batch(url)
-            took, statuses = asyncio.run(at_rate(url, rate, seconds))
+            took, statuses, _ = asyncio.run(at_rate(url, rate, seconds))
             rows, batches = (b - a for a, b in zip(before, mean_batch(url), strict=True))
             percentiles = [f"{1000 * np.quantile(took, q):.0f}" for q in (0.5, 0.95, 0.99)]
             sent = str(sum(statuses.values()))
@@ -199,14 +207,23 @@ def batching(folder: Path, threads: int, clients: int, seconds: float, rounds: i
 
 def overload(folder: Path, threads: int, rate: float, seconds: float, queue: int) -> Table:
     """Each request is answered, by 200 or by 503."""
-    shown = table(f"overload, a queue of {queue}", "requests/s", "sent", "200", "503", "others", "p99 of 200, ms")
+    shown = table(
+        f"overload, a queue of {queue}",
+        "requests/s",
+        "sent",
+        "200",
+        "503",
+        "others",
+        "p99 of 200, ms",
+        "p99 sent late, ms",
+    )
     with server(folder, threads, queue=queue) as url:
-        took, statuses = asyncio.run(at_rate(url, rate, seconds))
+        took, statuses, late = asyncio.run(at_rate(url, rate, seconds))
     sent, others = int(rate * seconds), sum(statuses.values()) - statuses[200] - statuses[503]
     if statuses[200] + statuses[503] + others != sent:
         raise SystemExit(f"{sent} were sent, and {dict(statuses)} answered")
-    p99 = f"{1000 * np.quantile(took, 0.99):.0f}"
-    shown.add_row(f"{rate:g}", str(sent), str(statuses[200]), str(statuses[503]), str(others), p99)
+    p99 = [f"{1000 * np.quantile(times, 0.99):.0f}" for times in (took, late)]
+    shown.add_row(f"{rate:g}", str(sent), str(statuses[200]), str(statuses[503]), str(others), *p99)
     return shown
 
 
