@@ -56,7 +56,7 @@ def main(
     print(f"{len(parts) - len(todo)} of {len(parts)} parts are there already", flush=True)
     if not todo:
         return
-    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
+    settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "truncation": True}
     embed = roberta.Predictor(roberta.task("feature-extraction", model, pooling="mean", normalize=True, **settings))
     label = roberta.Predictor(roberta.task("text-classification", label_model, **settings))
     embedded = f"row bigint, text string, {embed.ddl()}"

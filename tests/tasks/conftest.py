@@ -49,9 +49,31 @@ def score_limits(novelist):
 
     def limits(texts):
         model = roberta.RobertaForSequenceClassification.from_pretrained(novelist, backend="numpy", dtype="float64")
-        inputs = roberta.load_tokenizer(novelist)(texts, padding=True, return_tensors="np")
-        run = noisy_runs(model, [dict(inputs)], "float32")
-        budget = run.budget_of(lambda outputs: softmax(outputs["logits"]).max(-1))
-        return dict(zip(texts, np.sqrt(2.0) * budget.limit, strict=True))
+        run = noisy_runs(model, [dict(encoded(novelist, texts))], "float32")
+        return np.sqrt(2.0) * run.budget_of(lambda outputs: softmax(outputs["logits"]).max(-1)).limit  # B
 
     return limits
+
+
+@pytest.fixture(scope="session")
+def vector_limits(novelist):
+    """Texts -> the same of each number of their normalised mean vectors."""
+
+    def limits(texts):
+        model = roberta.RobertaModel.from_pretrained(
+            novelist, backend="numpy", dtype="float64", add_pooling_layer=False
+        )
+        inputs = encoded(novelist, texts)
+        mask = inputs["attention_mask"][:, :, None]  # B T 1
+
+        def vectors(outputs):
+            mean = (outputs["last_hidden_state"] * mask).sum(1) / mask.sum(1)  # B D
+            return mean / np.linalg.norm(mean, axis=-1, keepdims=True)
+
+        return np.sqrt(2.0) * noisy_runs(model, [dict(inputs)], "float32").budget_of(vectors).limit  # B D
+
+    return limits
+
+
+def encoded(folder, texts):
+    return roberta.load_tokenizer(folder)(texts, padding=True, return_tensors="np")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import shutil
 import sys
+from pathlib import Path
 
 import dask
 import dask.dataframe
@@ -43,8 +45,8 @@ def label(novelist):
 @pytest.fixture
 def expected(label, score_limits):
     """Text -> label, score, and how far a float32 run in other batches may be from it."""
-    limits, answers = score_limits(TEXTS), label.task(TEXTS)
-    return {text: (answer["label"], answer["score"], limits[text]) for text, answer in zip(TEXTS, answers, strict=True)}
+    answers = zip(TEXTS, label.task(TEXTS), score_limits(TEXTS), strict=True)
+    return {text: (answer["label"], answer["score"], limit) for text, answer, limit in answers}
 
 
 def require_agreement(table, expected):
@@ -69,6 +71,7 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("batch_format", ["numpy", "pyarrow", "pandas"])
 def test_ray_data(cluster, label, expected, batch_format):
     rows = ray.data.from_arrow(pa.table({"text": TEXTS})).repartition(2)
@@ -76,6 +79,7 @@ def test_ray_data(cluster, label, expected, batch_format):
     require_agreement(pd.DataFrame(answered.take_all()), expected)
 
 
+@pytest.mark.slow
 def test_ray_data_with_actors(cluster, label, expected):
     rows = ray.data.from_arrow(pa.table({"text": TEXTS}))
     pool = ray.data.ActorPoolStrategy(size=1)
@@ -112,18 +116,21 @@ def sentences(spark):
     return spark.createDataFrame([(text,) for text in TEXTS], "text string").repartition(2)
 
 
+@pytest.mark.slow
 @NEEDS_JAVA
 def test_spark_map_in_pandas(sentences, label, expected):
     answered = sentences.mapInPandas(label, f"text string, {label.ddl()}")
     require_agreement(answered.toArrow().to_pydict(), expected)
 
 
+@pytest.mark.slow
 @NEEDS_JAVA
 def test_spark_map_in_arrow(sentences, label, expected):
     answered = sentences.mapInArrow(label, f"text string, {label.ddl()}")
     require_agreement(answered.toArrow().to_pydict(), expected)
 
 
+@pytest.mark.slow
 @NEEDS_JAVA
 def test_spark_pandas_udf(sentences, label, expected):
     def answers(text: pd.Series) -> pd.DataFrame:
@@ -136,6 +143,7 @@ def test_spark_pandas_udf(sentences, label, expected):
     require_agreement(flat.toArrow().to_pydict(), expected)
 
 
+@pytest.mark.slow
 @NEEDS_JAVA
 def test_spark_writes_vectors_and_nulls(spark, tmp_path):
     embed = roberta.Predictor(
@@ -190,3 +198,37 @@ def test_datasets_with_vectors():
     embed = roberta.Predictor(roberta.task("feature-extraction", "austen", pooling="mean", backend="numpy"))
     rows = datasets.Dataset.from_dict({"text": TEXTS}).map(embed, batched=True)
     assert np.shape(rows["vector"][:]) == (len(TEXTS), 256)
+
+
+# -- the page ------------------------------------------------------------------------------------------------------
+
+PAGE = Path(roberta.__file__).parent / "docs" / "scale.md"
+RECIPES = dict(
+    re.findall(r"^### ([\w ]+)\n\n```py\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+)
+CLIENTS = [
+    pytest.param("Ray Data", "cluster", marks=pytest.mark.slow, id="ray"),
+    pytest.param("Spark", "spark", marks=[pytest.mark.slow, NEEDS_JAVA], id="spark"),
+    pytest.param("Dask", None, id="dask"),
+    pytest.param("datasets", None, id="datasets"),
+]
+
+
+def test_the_page_has_a_recipe_for_each():
+    assert list(RECIPES) == [client.values[0] for client in CLIENTS]
+
+
+@pytest.mark.parametrize(("client", "fixture"), CLIENTS)
+def test_the_page_s_recipe(client, fixture, request, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("sentences.txt").write_text("\n".join(TEXTS) + "\n", encoding="utf-8")
+    names = {"embed": roberta.Predictor(roberta.task("feature-extraction", "austen", pooling="mean", backend="numpy"))}
+    if fixture is not None:
+        names[fixture] = request.getfixturevalue(fixture)
+    recipe = RECIPES[client].replace('"sentences.txt"', f'"{tmp_path}/sentences.txt"')
+    recipe = re.sub(r'"(vectors[.\w]*)"', rf'"{tmp_path}/\1"', recipe)  # Spark's and Ray's folders are not ours
+    exec(recipe, names)  # noqa: S102  # our own page
+    (written,) = tmp_path.glob("vectors*")
+    found = pq.read_table(written).to_pydict()
+    assert sorted(found["text"]) == sorted(TEXTS)
+    assert {len(vector) for vector in found["vector"]} == {256}
