@@ -122,7 +122,7 @@ def _given(part: Path, columns: Sequence[Column]) -> dict[str, set[type]]:
             if name not in answers:
                 kinds = found.setdefault(name, set())
                 if value is not None:
-                    kinds.add(cast("type", type(value)))
+                    kinds.add(type(cast("Any", value)))
     return found
 
 
