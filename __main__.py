@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from . import __version__
 from .audit_command import audit
+from .corpus_command import tokenize_corpus
 from .exercise_command import exercise
 from .explain_command import explain
 from .files_command import convert, inspect
@@ -216,6 +217,7 @@ app.command()(explain)
 app.command()(exercise)
 app.command()(inspect)
 app.command()(convert)
+app.command()(tokenize_corpus)
 
 
 @app.command()
