@@ -165,7 +165,7 @@ def changed(name: str, ctx: typer.Context) -> Recipe:
 def read_run(shards: Path, run: Path) -> tuple[Recipe, ShardCorpus]:
     """What a run was made with, from its folder."""
     about = state.read_about(run)
-    recipe = Recipe(**{field.name: about[field.name] for field in fields(Recipe)})
+    recipe = state.recipe_of(about)
     line = about["corpus"]
     tokenizer = roberta.load_tokenizer(run)
     corpus = ShardCorpus(shards, tokenizer, line["length"], line["seed"], line["mask_probability"])

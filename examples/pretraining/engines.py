@@ -48,16 +48,18 @@ def new_engine(
         from .with_flax import FlaxEngine
 
         return FlaxEngine(recipe, config, layout, precision)
+    from roberta.backends import tensorflow as _  # before TensorFlow, which it tells what to be quiet about
+
     from .with_tensorflow import TensorFlowEngine
 
     return TensorFlowEngine(recipe, config, layout, precision)
 
 
 def _torch(recipe: Recipe, config: Any, devices: int, rows_at_once: int | None, way: str, precision: str) -> Engine:
-    from .with_torch import TorchEngine, start
-
     if devices != 1:
         message = f"devices: expected 1, as each process of PyTorch has one, got {devices}; start `torchrun "
         raise ValueError(f"{message}--nproc-per-node {devices}` instead of `python`")
+    from .with_torch import TorchEngine, start
+
     rank, world, device = start()
     return TorchEngine(recipe, config, Layout.of(recipe.batch, rank, world, 1, rows_at_once), device, way, precision)

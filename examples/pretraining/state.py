@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -119,6 +119,12 @@ def read_about(folder: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError) as error:
         message = f"{folder / RUN}: expected what a run says of itself, got {error}; give the folder of a run"
         raise ValueError(message) from error
+
+
+def recipe_of(about: Mapping[str, Any]) -> Recipe:
+    """The settings of a run, from what it says of itself."""
+    given = {one.name: about[one.name] for one in fields(Recipe)}
+    return Recipe(**{**given, "betas": tuple(given["betas"])})  # JSON has lists only
 
 
 def read_losses(folder: Path) -> list[float]:
