@@ -48,7 +48,7 @@ def new_engine(
         from .with_flax import FlaxEngine
 
         return FlaxEngine(recipe, config, layout, precision)
-    from roberta.backends import tensorflow as _  # before TensorFlow, which it tells what to be quiet about
+    from roberta.backends import tensorflow  # noqa: F401  # before TensorFlow, which it tells what to be quiet about
 
     from .with_tensorflow import TensorFlowEngine
 
