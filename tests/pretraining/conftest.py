@@ -133,7 +133,10 @@ def adamw(recipe: Recipe, corpus: ShardCorpus) -> Callable[[loop.Engine], None]:
         start = engine.moments()
         zero = {name: np.zeros_like(array) for name, array in start.weights.items()}
         second = {name: rng.uniform(1e-6, 1e-5, array.shape).astype(np.float32) for name, array in zero.items()}
-        engine.load(state.Moments(start.weights, zero, second), step)
+        given = state.Moments(start.weights, zero, second)
+        engine.load(given, step)
+        for arrays, wanted in zip(engine.moments(), given, strict=True):  # whichever engine wrote them
+            assert all(np.array_equal(arrays[name], wanted[name]) for name in wanted)
         list(loop.learn(recipe, corpus, engine, range(step, step + 1)))
         after, (b1, b2), rate, t = engine.moments(), recipe.betas, recipe.rate(step), step + 1
         room = 32 * 2.0**-24  # some twenty roundings, each of at most u, of numbers no larger than those below

@@ -285,6 +285,12 @@ def test_plan_prints_what_it_would_cost(shards: Path) -> None:
     assert "the paper's own day" in said("plan", "--shards", shards)
 
 
+def test_the_page_shows_what_plan_prints() -> None:
+    page = (Path(roberta.__file__).parent / "docs" / "pretraining.md").read_text(encoding="utf-8")
+    shown = page.partition("pretrain_shards.py plan --devices 8 --rows-at-once 16\n")[2].partition("\n\n")[0]
+    assert " ".join(shown.split()) == said("plan", "--devices", 8, "--rows-at-once", 16)
+
+
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
