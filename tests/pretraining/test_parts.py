@@ -169,15 +169,15 @@ def test_only_the_first_process_writes(recipe: Any, corpus: Any, walk: Any, tmp_
     assert not (tmp_path / "run").exists()
 
 
-def test_the_state_of_another_run_is_refused(recipe: Any, corpus: Any, walk: Any, tmp_path: Path) -> None:
+def test_the_state_of_another_run_is_refused(recipe: Any, corpus: Any, walk: Any, runs: Any, tmp_path: Path) -> None:
     loop.train(recipe, corpus, walk(), tmp_path, 1, last=1)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = runs.files(tmp_path)
     with pytest.raises(ValueError, match=r"has the state of a run with batch = 12, not 24; give another folder"):
         loop.train(replace(recipe, batch=24), corpus, walk(), tmp_path, 1)
     other = ShardCorpus(corpus.rows.rows.shards.folder, corpus.tokenizer, length=17, seed=1)
     with pytest.raises(ValueError, match=r"corpus = .*'seed': 0"):
         loop.train(recipe, other, walk(), tmp_path, 1)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert runs.files(tmp_path) == before
 
 
 def test_a_folder_of_something_else_is_refused(recipe: Any, corpus: Any, walk: Any, tmp_path: Path) -> None:
@@ -189,10 +189,10 @@ def test_a_folder_of_something_else_is_refused(recipe: Any, corpus: Any, walk: A
 
 
 def test_a_full_disk_leaves_the_state_that_was_there(
-    recipe: Any, corpus: Any, walk: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Any, corpus: Any, walk: Any, runs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop.train(recipe, corpus, walk(), tmp_path, 1, last=1)
-    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    before = runs.files(tmp_path)
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
@@ -200,7 +200,7 @@ def test_a_full_disk_leaves_the_state_that_was_there(
     monkeypatch.setattr(state.np, "save", full)
     with pytest.raises(OSError, match=r"nothing was saved .* what was there is as it was; make room"):
         loop.train(recipe, corpus, walk(), tmp_path, 1)
-    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    assert runs.files(tmp_path) == before
 
 
 # -- budgets -----------------------------------------------------------------------------------------------------------

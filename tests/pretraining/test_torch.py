@@ -163,7 +163,7 @@ def train_here(corpus: Any, folder: Path, last: int | None = None) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(corpus: Any, runs: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+def uninterrupted(corpus: Any, runs: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     folder = tmp_path_factory.mktemp("uninterrupted") / "run"
     train_here(corpus, folder)
     return runs.files(folder)
