@@ -106,7 +106,7 @@ class Runs:
         return replicas.named(state.read_losses(folder), state.read_moments(folder))
 
     def files(self, folder: Path) -> dict[str, str]:
-        """What is in a run's folder: name -> SHA-256; of two megabytes pytest would look for the difference for hours."""
+        """What is in a run's folder: name -> SHA-256. Of megabytes, pytest would seek differences for hours."""
         return {path.name: sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
 
     def extents(self, found: Mapping[str, Any], budgets: Mapping[str, Budget]) -> dict[str, float]:
