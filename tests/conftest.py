@@ -51,6 +51,8 @@ PEERS = {
     "torchinfo": '"roberta[clients]"',
     "h5py": '"roberta[formats]"',
     "msgpack": '"roberta[formats]"',
+    "pyarrow": '"roberta[data]"',
+    "zstandard": '"roberta[data]"',
 }
 
 
@@ -86,6 +88,8 @@ NEEDS = {
     "torchinfo": "torchinfo",
     "h5py": "h5py",
     "msgpack": "msgpack",
+    "pyarrow": "pyarrow",
+    "zstandard": "zstandard",
 }
 #: Marker -> what a test needs that has it. The peer's PyTorch classes are the ones that the others are loaded from.
 MARKED = {

@@ -6,8 +6,12 @@ It takes a tokenizer as it is called, and nothing of how that works. To be read 
 2. ``streams``: what can be interrupted: packed rows, shuffled items, batches of indices
 3. ``packing``: the four ways in which sentences become rows
 4. ``masking``: tokens are hidden, to be guessed
-5. ``collators``: examples become a batch, with each head's labels
-6. ``questions``: those of question answering, from characters to tokens and back
+5. ``counters``: random numbers that depend on their place alone
+6. ``row_masking``: the same as masking, but by the number of a row
+7. ``collators``: examples become a batch, with each head's labels
+8. ``questions``: those of question answering, from characters to tokens and back
+
+In a room of its own, ``shards``: a corpus that does not fit into memory.
 """
 
 from .collators import (
@@ -28,6 +32,7 @@ from .packing import (
     stack_rows,
 )
 from .questions import Answer, QuestionAnsweringCollator, Window, best_answer, chars_to_tokens, tokens_to_chars
+from .row_masking import RowMasker
 from .streams import BatchSampler, Packing, ShuffledStream
 
 __all__ = [
@@ -42,6 +47,7 @@ __all__ = [
     "Packing",
     "PairRow",
     "QuestionAnsweringCollator",
+    "RowMasker",
     "SequenceClassificationCollator",
     "ShuffledStream",
     "TokenClassificationCollator",

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 from ..encoding import BatchEncoding
 from .corpus import as_integers, as_rows, as_texts, column, optional_column, require_room, text_column
 from .masking import IGNORED, DynamicMasker, starts_by_word_ids
+from .row_masking import RowMasker
 
 __all__ = [
     "CausalLMCollator",
@@ -123,7 +124,8 @@ class MaskedLMCollator(Collator):
 
     An example is a text, or a row of ids with its special tokens, as packing gives it; or a mapping with ``text`` or
     ``input_ids``, and, where it has them, ``attention_mask`` and ``special_tokens_mask``: what that marks is never
-    masked.
+    masked. Where mappings have a ``row``, the number of the text in the corpus, masks depend on that, the seed and the
+    epoch alone, which an example may say as ``epoch``: see `RowMasker`.
 
     Args:
         seed: of the masks; which is drawn when, `DynamicMasker` says, in the worker processes of a data loader too.
@@ -149,6 +151,9 @@ class MaskedLMCollator(Collator):
     probability: float = 0.15
     whole_words: bool | str = False
     _masker: DynamicMasker = field(init=False, repr=False, compare=False)
+    _row_maskers: dict[int, RowMasker] = field(
+        default_factory=dict[int, RowMasker], init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         if self.whole_words not in (False, "spelling", "word_ids"):
@@ -165,10 +170,11 @@ class MaskedLMCollator(Collator):
         Args:
             examples: a list of at least one.
             epoch: how often the examples were seen before, from 0; None, with ``index``: the masker counts.
-            index: which batch of the epoch, from 0. The same seed, epoch and index give the same mask.
+            index: which batch of the epoch, from 0. The same seed, epoch and index give the same mask. With ``row`` in
+                the examples it is not used.
 
         Raises:
-            ValueError: only one of ``epoch`` and ``index``.
+            ValueError: only one of ``epoch`` and ``index``, without ``row`` in the examples.
         """
         return self._collate(_listed(examples), epoch, index).convert_to_tensors(self.return_tensors)
 
@@ -177,8 +183,25 @@ class MaskedLMCollator(Collator):
         marks = {"special_tokens_mask": batch.pop("special_tokens_mask", None)}
         if self.whole_words == "word_ids":
             marks["word_starts"] = starts_by_word_ids([batch.word_ids(row) for row in range(len(examples))])
-        batch["input_ids"], batch["labels"] = self._masker(batch["input_ids"], epoch=epoch, index=index, **marks)
+        if (rows := _numbers_of(examples, "row")) is None:
+            masked = self._masker(batch["input_ids"], epoch=epoch, index=index, **marks)
+        else:
+            epochs = _numbers_of(examples, "epoch")
+            masked = self._row_masker()(batch["input_ids"], rows, (epoch or 0) if epochs is None else epochs, **marks)
+        batch["input_ids"], batch["labels"] = masked
         return batch
+
+    def _row_masker(self) -> RowMasker:
+        """Make it once for each size of the vocabulary, which may grow."""
+        size, is_spelled = len(self.tokenizer), self.whole_words == "spelling"
+        if size not in self._row_maskers:
+            made = RowMasker.of(self.tokenizer, self.seed, self.probability, whole_words=is_spelled)
+            self._row_maskers[size] = made
+        return self._row_maskers[size]
+
+
+def _numbers_of(examples: list[Any], name: str) -> list[Any] | None:
+    return optional_column(examples, name) if all(isinstance(example, Mapping) for example in examples) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -188,7 +188,7 @@ def _numbers(name: str, numbers: ArrayLike, count: int) -> NDArray[np.uint64]:
     is_whole = array.dtype.kind in "iu" and array.shape in ((), (count,))
     if not is_whole or (array.size and array.min() < 0) or (name == "epochs" and array.size and array.max() >= 2**32):
         raise ValueError(
-            f"{name}: expected a whole number from 0 for each of {count} rows, got {array!r}; pass what the rows of "
-            "`ShuffledRows` say of themselves"
+            f"{name}: expected a whole number from 0 for each of {count} rows, got {array.dtype} of shape "
+            f"{array.shape}, from {array.min(initial=0)}; pass what the rows of `ShuffledRows` say of themselves"
         )
     return np.broadcast_to(array.astype(np.uint64), (count,))

@@ -157,7 +157,8 @@ class PlaceBatches:
                 not count: its workers may hold more.
 
         Returns:
-            The place at which it goes on, with any number of ranks.
+            The place at which it goes on, with any number of ranks. It is the same on all of them; behind a smaller
+            last batch, ask rank 0.
         """
         if not 0 <= batches <= len(self._ends):
             raise ValueError(f"batches: expected 0 to {len(self._ends)}, which were handed out, got {batches}")

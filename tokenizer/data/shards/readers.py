@@ -180,10 +180,9 @@ def _record(file: int, offset: int, line: bytes, reading: Reading) -> ReadDocume
         record: Any = json.loads(line)
     except (ValueError, RecursionError) as error:  # of which UnicodeDecodeError is one
         return _unreadable(file, offset, f"expected a JSON object in UTF-8, got {shortened(line)} ({error})")
-    kind: Any = type(record)
-    fields = cast("dict[str, Any]", record) if kind is dict else None
+    fields = cast("dict[str, Any] | None", record if isinstance(record, dict) else None)
     if fields is None or reading.column not in fields:
-        found = kind.__name__ if fields is None else shortened(list(fields))
+        found = shortened(line) if fields is None else shortened(list(fields))
         return _unreadable(file, offset, f"expected an object with {reading.column!r}, got {found}")
     return _value(file, offset, fields[reading.column], reading)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import suppress
 from hashlib import file_digest
 from itertools import accumulate, pairwise
 from pathlib import Path
@@ -122,7 +123,8 @@ class TokenShards:
             if len(self._open) > MOST_OPEN:
                 self._open.popitem(last=False)  # whoever still has its arrays keeps them
         elif len(self.index.shards) > MOST_OPEN:
-            self._open.move_to_end(number)
+            with suppress(KeyError):  # another thread let it go
+                self._open.move_to_end(number)
         return found
 
     def verify(self) -> None:

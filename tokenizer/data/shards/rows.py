@@ -188,6 +188,8 @@ def _write(path: Path, arrays: dict[str, NDArray[Any]]) -> None:
     os.close(handle)
     try:
         numpy.save_file(arrays, beside)  # in pieces: the table of a large corpus has a gigabyte
+        with Path(beside).open("rb") as file:
+            os.fsync(file.fileno())
         Path(beside).chmod(0o644)
         Path(beside).replace(path)
     except BaseException:

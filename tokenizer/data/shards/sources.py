@@ -171,6 +171,8 @@ def opened_parquet(path: Path) -> Any:
 def _length(path: Path) -> int:
     """How long a compressed file is, decompressed: read through, which also shows whether it is whole."""
     try:
+        if path.suffix == ".zst":
+            return _zstandard_length(path)
         with _opened(path) as stream:
             return sum(map(len, iter(lambda: stream.read(2**20), b"")))
     except (OSError, EOFError, ValueError, *_zstandard_errors(path)) as error:
@@ -206,6 +208,21 @@ def _zstandard(path: Path) -> IO[bytes]:
 
     stream = _zstandard_library(path).ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
     return cast("IO[bytes]", BufferedReader(stream, 2**20))
+
+
+def _zstandard_length(path: Path) -> int:
+    """Frame by frame: the stream that is read from ends in silence where a file was cut."""
+    length, frame = 0, None
+    with path.open("rb") as file:
+        while content := file.read(2**20):
+            while content:
+                frame = frame or _zstandard_library(path).ZstdDecompressor().decompressobj()
+                length += len(frame.decompress(content))
+                content, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
+    if frame is not None:
+        message = "the last frame is cut"
+        raise EOFError(message)
+    return length
 
 
 def _zstandard_library(path: Path) -> Any:
