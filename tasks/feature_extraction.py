@@ -65,6 +65,7 @@ class FeatureExtraction(Task):
         pooling: None for a vector of each token; "first" or "mean" for one of the text.
         normalize: whether a text's vector is given the length 1, so that products are cosines.
         truncation: whether a text that is too long is cut; otherwise it is an error.
+        max_length: of a row, tokens at most, special ones included; None for what the model takes.
 
     Source: HF `FeatureExtractionPipeline` @ 4.57.6, whose lists are [T][D] in a list of one; the mean over all
     tokens is that of Reimers and Gurevych (2019), section 3.
@@ -81,6 +82,7 @@ class FeatureExtraction(Task):
     pooling: Literal["first", "mean"] | None = None
     normalize: bool = False
     truncation: bool = False
+    max_length: int | None = None
 
     name: ClassVar[str] = "feature-extraction"
     head: ClassVar[str] = "model"

@@ -50,6 +50,7 @@ class FillMask(Task):
         targets: the tokens to choose among, texts; None for the whole vocabulary. A text that is no token stands for
             the first token of it, with a warning: " glad" and "glad" are two tokens.
         truncation: whether a text that is too long is cut, its masks perhaps with it; otherwise it is an error.
+        max_length: of a row, tokens at most, special ones included; None for what the model takes.
 
     Source: Liu et al. (2019), section 2.2; HF `FillMaskPipeline` @ 4.57.6, which of several masks shows the texts with
     `<s>` and `</s>`.
@@ -65,6 +66,7 @@ class FillMask(Task):
     top_k: int = 5
     targets: str | Sequence[str] | None = None
     truncation: bool = False
+    max_length: int | None = None
 
     name: ClassVar[str] = "fill-mask"
     head: ClassVar[str] = "masked_lm"

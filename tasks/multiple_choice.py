@@ -45,6 +45,7 @@ class MultipleChoice(Task):
 
     Args:
         truncation: whether a pair that is too long is cut; otherwise it is an error.
+        max_length: of a row, tokens at most, special ones included; None for what the model takes.
 
     Source: the pairs are those of HF's documentation of `RobertaForMultipleChoice`; transformers has no such pipeline.
 
@@ -58,6 +59,7 @@ class MultipleChoice(Task):
     """
 
     truncation: bool = False
+    max_length: int | None = None
 
     name: ClassVar[str] = "multiple-choice"
     head: ClassVar[str] = "multiple_choice"

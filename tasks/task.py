@@ -188,9 +188,18 @@ class Task(ABC):
 
     @property
     def limit(self) -> int:
-        """The most tokens of a row that the model has positions for, special tokens included."""
-        own = getattr(self.weights.tokenizer, "model_max_length", None)
-        return min(self.weights.model.config.usable_length, own or self.weights.model.config.usable_length)
+        """The most tokens of a row: what the model has positions for, or the `max_length` that is asked for.
+
+        Raises:
+            ValueError: more is asked for.
+        """
+        usable = self.weights.model.config.usable_length
+        asked = getattr(self, "max_length", None)
+        if asked is not None:
+            required = f"None, or an integer from 3 to {usable}, which the model has positions for"
+            require(self, "max_length", required, is_count(asked) and 3 <= asked <= usable)
+            return asked
+        return min(usable, getattr(self.weights.tokenizer, "model_max_length", None) or usable)
 
     def _forward(self, rows: list[Row], **more: Any) -> dict[str, Array]:
         """What the model says of rows, padded on the right: names -> arrays in float64."""

@@ -57,6 +57,7 @@ class TextClassification(Task):
         top_k: 1 for the best label, a record; more, or None for all: a list of records, the best first.
         function_to_apply: "softmax", "sigmoid" or "none", in place of what the config's `problem_type` says.
         truncation: whether a text that is too long is cut; otherwise it is an error.
+        max_length: of a row, tokens at most, special ones included; None for what the model takes.
 
     Source: HF `TextClassificationPipeline` @ 4.57.6, which computes the scores in float32.
 
@@ -75,6 +76,7 @@ class TextClassification(Task):
     top_k: int | None = 1
     function_to_apply: Literal["softmax", "sigmoid", "none"] | None = None
     truncation: bool = False
+    max_length: int | None = None
 
     name: ClassVar[str] = "text-classification"
     head: ClassVar[str] = "sequence_classification"

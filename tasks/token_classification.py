@@ -93,6 +93,7 @@ class TokenClassification(Task):
         stride: of a long text, how many tokens two windows share; where entities of two windows overlap, the longer
             one is kept, of equals the one with the larger score. None: a text that is too long is an error.
         truncation: whether a text that is too long is cut.
+        max_length: of a row, tokens at most, special ones included; None for what the model takes.
         is_split_into_words: whether an input is a list of words.
         delimiter: what joins the words to the text that `start` and `end` are of.
 
@@ -111,6 +112,7 @@ class TokenClassification(Task):
     ignore_labels: Sequence[str] = ("O",)
     stride: int | None = None
     truncation: bool = False
+    max_length: int | None = None
     is_split_into_words: bool = False
     delimiter: str = " "
 

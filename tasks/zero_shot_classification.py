@@ -46,6 +46,7 @@ class ZeroShotClassification(Task):
         hypothesis_template: a text with {} where the label goes.
         multi_label: whether several labels may fit.
         truncation: whether a text that is too long is cut (a hypothesis never is); otherwise it is an error.
+        max_length: of a row, tokens at most, special ones included; None for what the model takes.
 
     Raises:
         ValueError: the checkpoint has no label that begins with "entail", so it is no model of inference.
@@ -68,6 +69,7 @@ class ZeroShotClassification(Task):
     hypothesis_template: str = "This example is {}."
     multi_label: bool = False
     truncation: bool = False
+    max_length: int | None = None
 
     name: ClassVar[str] = "zero-shot-classification"
     head: ClassVar[str] = "sequence_classification"

@@ -383,3 +383,34 @@ def test_standard_input(tmp_path: Path) -> None:
     )
     assert found.stderr == f"{out}: 2 of 2 rows answered\n"
     assert out.read_text(encoding="utf-8").startswith("line,text,vector\n1,She was.,")
+
+
+def test_a_window_shows_how_far_it_is(source: Path, tmp_path: Path) -> None:
+    pty = pytest.importorskip("pty", reason="windows of text are POSIX's")
+    arguments = [
+        "fill-mask",
+        str(source),
+        "--out",
+        str(tmp_path / "out.jsonl"),
+        "--backend",
+        "numpy",
+        "--batch-size",
+        "1",
+    ]
+    above, below = pty.openpty()
+    process = subprocess.Popen(  # noqa: S603  # our own
+        [sys.executable, "-m", "roberta", "run", *arguments], stderr=below, env={**os.environ, "COLUMNS": "120"}
+    )
+    os.close(below)
+    said = b""
+    try:
+        while block := os.read(above, 4096):
+            said += block
+    except OSError:  # the window is closed at the other end
+        pass
+    process.wait()
+    os.close(above)
+    shown = said.decode()
+    assert " rows, " in shown
+    assert " a second" in shown
+    assert "8 of 9 rows answered" in shown

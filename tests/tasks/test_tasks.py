@@ -160,6 +160,13 @@ def test_a_bad_input_spoils_no_other(make: Any, name: str) -> None:
         ("text-classification", {"function_to_apply": "tanh"}, ValueError, "one of softmax, sigmoid, none, got 'tanh'"),
         ("text-classification", {"topk": 2}, TypeError, "got 'topk'; did you mean 'top_k'"),
         ("text-classification", {"batch_size": True}, ValueError, "batch_size: required an integer of at least 1"),
+        (
+            "text-classification",
+            {"max_length": 60},
+            ValueError,
+            "max_length: required None, or an integer from 3 to 59",
+        ),
+        ("text-classification", {"max_length": 2}, ValueError, "max_length: required None, .*got 2"),
         ("zero-shot-classification", {"hypothesis_template": "x"}, ValueError, "with {} once, .*got 'x'"),
         ("zero-shot-classification", {"candidate_labels": []}, ValueError, "candidate_labels: required at least one"),
         ("zero-shot-classification", {"candidate_labels": [3]}, ValueError, r"candidate_labels: required texts.*\[3\]"),

@@ -138,6 +138,11 @@ def test_text_classification_cuts_where_it_is_told_to(pair: Any) -> None:
     ours, theirs = pair("text-classification", num_labels=3)
     long = " ".join(TEXTS * 9)
     require_same(ours([long], truncation=True), theirs([long], truncation=True, max_length=128))
+    short = {"truncation": True, "max_length": 9}
+    require_same(ours(TEXTS, **short), theirs(TEXTS, **short))
+    require_same(ours([TEXTS[2]], max_length=9), theirs([TEXTS[2]]))
+    with pytest.raises(ValueError, match=r"required at most 9 tokens, .*in inputs\[0\].*truncation=True"):
+        ours(TEXTS, max_length=9)
     with pytest.raises(ValueError, match=r"required at most 128 tokens, .*in inputs\[1\].*truncation=True"):
         ours([TEXTS[0], long])
 
