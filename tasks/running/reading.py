@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -81,6 +82,17 @@ def size_of(path: Path, form: str) -> int | None:
     if not path.is_file():
         return None
     return _parquet(path.open("rb")).metadata.num_rows if form == "parquet" else path.stat().st_size
+
+
+def require_pyarrow() -> None:
+    """What reads and writes Parquet must be there.
+
+    Raises:
+        ModuleNotFoundError: it is missing; says what to type.
+    """
+    if find_spec("pyarrow") is None:
+        message = 'Parquet files are read and written by pyarrow, which is missing: pip install "roberta[data]"'
+        raise ModuleNotFoundError(message)
 
 
 # -- one for each format -----------------------------------------------------------------------------------------------
@@ -173,12 +185,10 @@ def _parquet(stream: BinaryIO) -> Any:
         ModuleNotFoundError: pyarrow is missing; says what to type.
         ValueError: no Parquet.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        message = 'Parquet files are read and written by pyarrow, which is missing: pip install "roberta[data]"'
-        raise ModuleNotFoundError(message) from error
+    require_pyarrow()
+    import pyarrow as pa
+    from pyarrow import parquet
+
     reader: Any = parquet
     invalid: type[Exception] = getattr(pa, "ArrowInvalid")  # noqa: B009  # which has no types
     try:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..answers import Column
+from .reading import require_pyarrow
 
 #: So many rows become one group of a Parquet file.
 GROUP = 8192
@@ -44,11 +45,15 @@ def writer_of(out: Path) -> Callable[[Path, Path, Sequence[Column]], None]:
 
     Raises:
         ValueError: an unknown suffix.
+        ModuleNotFoundError: of Parquet, pyarrow is missing; says what to type.
     """
-    if out.suffix.lower() not in _WRITERS:
+    writer = _WRITERS.get(out.suffix.lower())
+    if writer is None:
         message = f"--out: required a name that ends in {', '.join(_WRITERS)}, got {out.name!r}"
         raise ValueError(message)
-    return _WRITERS[out.suffix.lower()]
+    if writer is _as_parquet:
+        require_pyarrow()  # before all is computed
+    return writer
 
 
 # -- one for each format -----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta import __main__ as command
-from roberta.tasks.running import journal
+from roberta.tasks.running import journal, reading
 from roberta.tasks.running import run as running
 from roberta.tasks.running.reading import read_rows
 from roberta.tasks.running.run import run
@@ -325,6 +325,16 @@ def test_inputs_of_several_parts(tmp_path: Path, make_config: Any, make_model: A
     with pytest.raises(ValueError, match="--column: multiple-choice takes text and choices, got 'body'"):
         run(choose, source, out, column={"body": "text"}, is_new=True)
     assert run(choose, source, out, column={"text": "body"}, is_new=True).failed == 1
+
+
+def test_parquet_needs_pyarrow_before_all_is_computed(
+    embed: Any, source: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr(reading, "find_spec", lambda _: None)
+    for given, out in ((source, "out.parquet"), (tmp_path / "in.parquet", "out.jsonl")):
+        given.touch()
+        with pytest.raises(ModuleNotFoundError, match=r'pyarrow, which is missing: pip install "roberta\[data\]"'):
+            run(embed, given, tmp_path / out)
 
 
 # -- the command -------------------------------------------------------------------------------------------------------
