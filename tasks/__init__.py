@@ -2,7 +2,7 @@
 
 To be read in this order:
 
-1. ``task``: what all tasks are; ``weights``: the model that a process has of them; ``records``: what answers are
+1. ``calling``: what all tasks are; ``weights``: the model that a process has of them; ``records``: what answers are
 2. one file for each: ``text_classification``, ``zero_shot_classification``, ``token_classification``,
    ``question_answering``, ``multiple_choice``, ``filling``, ``text_generation``, ``feature_extraction``
 3. ``choosing``: from a name to a class
@@ -11,6 +11,7 @@ To be read in this order:
 Above the engine everything is NumPy, in float64.
 """
 
+from .calling import Task
 from .choosing import TASKS, task
 from .feature_extraction import Embedding, FeatureExtraction, Features
 from .filling import Filling, FillMask, fill_mask
@@ -18,7 +19,6 @@ from .multiple_choice import Choice, MultipleChoice
 from .predictor import Predictor
 from .question_answering import ExtractedAnswer, QuestionAnswering
 from .records import Record
-from .task import Task
 from .text_classification import Classification, TextClassification
 from .text_generation import GeneratedText, TextGeneration
 from .token_classification import EntityGroup, TokenClassification, TokenEntity

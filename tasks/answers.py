@@ -9,12 +9,12 @@ from typing import Any, cast, get_type_hints
 
 from ..dispatch import checkpoint
 from ..reference.config import RobertaConfig
+from .calling import Task
 from .feature_extraction import Embedding, FeatureExtraction, Features
 from .filling import Filling, FillMask
 from .multiple_choice import Choice, MultipleChoice
 from .question_answering import ExtractedAnswer, QuestionAnswering
 from .records import Record
-from .task import Task
 from .text_classification import Classification, TextClassification
 from .text_generation import GeneratedText, TextGeneration
 from .token_classification import EntityGroup, TokenClassification, TokenEntity
@@ -95,7 +95,7 @@ class Column:
 LEFT_OUT: Mapping[type[Record], tuple[str, ...]] = {ZeroShot: ("sequence",)}
 
 
-def record_of(task: Task) -> tuple[type[Record], int]:
+def record_of(task: Task[Any]) -> tuple[type[Record], int]:
     """The record that a task with its options answers with, and how many lists are around it.
 
     Raises:
@@ -123,14 +123,14 @@ def record_of(task: Task) -> tuple[type[Record], int]:
             raise TypeError(message)
 
 
-def parts_of(task: Task) -> tuple[str, ...]:
+def parts_of(task: Task[Any]) -> tuple[str, ...]:
     """The parts of one input, each a column of its own; none where it is a text."""
     if isinstance(task, QuestionAnswering):
         return ("question", "context")
     return ("text", "choices") if isinstance(task, MultipleChoice) else ()
 
 
-def columns_of(task: Task, prefix: str = "") -> tuple[Column, ...]:
+def columns_of(task: Task[Any], prefix: str = "") -> tuple[Column, ...]:
     """The columns that a task's answers fill: the fields of its record, in its order. No weights are read.
 
     Args:
@@ -151,7 +151,7 @@ def columns_of(task: Task, prefix: str = "") -> tuple[Column, ...]:
     )
 
 
-def _field(task: Task, name: str, hint: Any, around: int) -> tuple[str, int, int | None, int]:
+def _field(task: Task[Any], name: str, hint: Any, around: int) -> tuple[str, int, int | None, int]:
     """Kind, depth, size and lists of records of one field."""
     if name in ("vector", "vectors"):
         return "float32", around + (1 if name == "vector" else 2), _config(task).hidden_size, around
@@ -159,7 +159,7 @@ def _field(task: Task, name: str, hint: Any, around: int) -> tuple[str, int, int
     return kind, around + inner, None, around
 
 
-def _config(task: Task) -> Any:
+def _config(task: Task[Any]) -> Any:
     """The configuration of a task's model: of a checkpoint, from its config.json."""
     source = task.weights.source
     if isinstance(source, str | Path):

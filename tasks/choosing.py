@@ -6,18 +6,18 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal, overload
 
+from .calling import Task
 from .feature_extraction import FeatureExtraction
 from .filling import FillMask
 from .multiple_choice import MultipleChoice
 from .question_answering import QuestionAnswering
-from .task import Task
 from .text_classification import TextClassification
 from .text_generation import TextGeneration, parted
 from .token_classification import TokenClassification
 from .zero_shot_classification import ZeroShotClassification
 
 #: Name -> class, in the order of the documentation.
-TASKS: Mapping[str, type[Task]] = {
+TASKS: Mapping[str, type[Task[Any]]] = {
     each.name: each
     for each in (
         TextClassification,
@@ -51,8 +51,8 @@ def task(name: Literal["text-generation"], model: Any = None, tokenizer: Any = N
 @overload
 def task(name: Literal["feature-extraction"], model: Any = None, tokenizer: Any = None, **options: Any) -> FeatureExtraction: ...  # noqa: E501  # fmt: skip
 @overload
-def task(name: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Task: ...
-def task(name: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Task:
+def task(name: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Task[Any]: ...
+def task(name: str, model: Any = None, tokenizer: Any = None, **options: Any) -> Task[Any]:
     """A task by its name; the classes say what each takes, gives and may be asked.
 
     Args:

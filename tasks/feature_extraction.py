@@ -9,8 +9,8 @@ import numpy as np
 
 from ..reference.layers import Array
 from ..tokenizer.rows import Row
+from .calling import Task, require
 from .records import Record
-from .task import Task, require
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,7 @@ class Embedding(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class FeatureExtraction(Task):
+class FeatureExtraction(Task[Any]):
     """Vectors of a text, from any checkpoint: heads are not looked at.
 
     Equation: x = body(text), (T, D). Pooled x_0, the vector of <s>; or the mean over the T tokens, special ones

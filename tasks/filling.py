@@ -12,8 +12,8 @@ import numpy as np
 from ..reference.embeddings import Integers
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
+from .calling import Task, is_count, require
 from .records import Record
-from .task import Task, is_count, require
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Filling(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class FillMask(Task):
+class FillMask(Task[list[Any]]):
     """The most probable tokens at each mask of a text.
 
     Equation: softmax(logits at the mask), each mask by itself, given all other tokens.

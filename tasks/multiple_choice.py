@@ -10,8 +10,8 @@ import numpy as np
 
 from ..reference.layers import softmax
 from ..tokenizer.rows import Row
+from .calling import Task, padded, text_of, wrong
 from .records import Record
-from .task import Task, padded, text_of, wrong
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Choice(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class MultipleChoice(Task):
+class MultipleChoice(Task[Choice]):
     """Which of several choices goes with a text.
 
     Equation: softmax over the C choices of the logit of each pair (text, choice).

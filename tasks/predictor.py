@@ -8,7 +8,7 @@ from typing import Any, Literal, cast
 
 from .answers import Column, columns_of, parts_of, record_of
 from .batches import kind_of
-from .task import Task
+from .calling import Task
 
 #: The column that says what was wrong with a row, where errors are wanted as a column.
 ERROR = "error"
@@ -44,7 +44,7 @@ class Predictor:
         'vector array<float>'
     """
 
-    task: Task
+    task: Task[Any]
     column: str | Mapping[str, str] | None = None
     prefix: str = ""
     errors: Literal["raise", "column"] = "raise"

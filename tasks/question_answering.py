@@ -10,8 +10,8 @@ import numpy as np
 
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
+from .calling import Task, is_count, require, text_of, wrong
 from .records import Record
-from .task import Task, is_count, require, text_of, wrong
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class ExtractedAnswer(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class QuestionAnswering(Task):
+class QuestionAnswering(Task[Any]):
     """Where in a context the answer to a question stands.
 
     Equation: p_start and p_end are softmax over the tokens of the context, and <s>, of one window; the score of a span

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
+from .calling import Task, is_count, require, text_of
 from .records import Record
-from .task import Task, is_count, require, text_of
 
 
 def logistic(x: Array) -> Array:
@@ -45,7 +45,7 @@ class Classification(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TextClassification(Task):
+class TextClassification(Task[Any]):
     """Which label fits a text, or a pair of texts.
 
     Equation: softmax(logits) over the L labels; of several labels at once, and of a single one, the logistic function

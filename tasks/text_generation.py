@@ -13,8 +13,8 @@ import numpy as np
 from ..dispatch.generating.settings import Asked
 from ..reference.outputs import to_numpy
 from ..tokenizer.rows import Row
+from .calling import Task, padded
 from .records import Record
-from .task import Task, padded
 
 #: What a decoder writes where the last token is only a part of a character.
 PARTIAL = "\ufffd"
@@ -35,7 +35,7 @@ class GeneratedText(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TextGeneration(Task):
+class TextGeneration(Task[Any]):
     """How a text goes on, by a causal language model.
 
     An input is a str, the prompt. It begins with <s>, and does not end with </s>, behind which nothing would follow.

@@ -10,8 +10,8 @@ import numpy as np
 
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
+from .calling import Task, require
 from .records import Record
-from .task import Task, require
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
 
@@ -77,7 +77,7 @@ class _Part:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TokenClassification(Task):
+class TokenClassification(Task[list[Any]]):
     """Which label each token of a text has, or each word, or each name of several words.
 
     Equation: p = softmax(logits) of each token, its label the largest. With an aggregation neighbours of one label are

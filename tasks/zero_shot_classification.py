@@ -10,8 +10,8 @@ import numpy as np
 
 from ..reference.layers import softmax
 from ..tokenizer.rows import Row
+from .calling import Task, require
 from .records import Record
-from .task import Task, require
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class ZeroShot(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class ZeroShotClassification(Task):
+class ZeroShotClassification(Task[ZeroShot]):
     """Which of any labels fits a text, by a model of natural-language inference.
 
     Equation: each label becomes the hypothesis of a pair, the text is its premise, and e is the logit of "entailment".

@@ -15,8 +15,8 @@ import numpy as np
 
 from ...reference.layers import Array
 from ..answers import Column, columns_of, parts_of
+from ..calling import LOOKAHEAD, Task
 from ..records import plain
-from ..task import LOOKAHEAD, Task
 from . import journal, writing
 from .journal import Journal
 from .reading import TEXT, InputRow, format_of, read_rows
@@ -43,7 +43,7 @@ class Summary:
 
 
 def run(
-    task: Task,
+    task: Task[Any],
     source: Path,
     out: Path,
     *,
@@ -113,7 +113,7 @@ def run(
 
 
 def _answer_all(
-    task: Task,
+    task: Task[Any],
     rows: Iterator[InputRow],
     done: Journal,
     columns: tuple[Column, ...],
@@ -136,7 +136,7 @@ def _answer_all(
         tell(done.state.rows, batch[-1].end)
 
 
-def _parts(task: Task, column: str | Mapping[str, str] | None) -> dict[str, str]:
+def _parts(task: Task[Any], column: str | Mapping[str, str] | None) -> dict[str, str]:
     """Part of an input -> the column that holds it; of a text the part is "text".
 
     Raises:

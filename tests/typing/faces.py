@@ -80,6 +80,15 @@ reveal_type(Mine.from_pretrained("austen"))  # reveals: Mine
 reveal_type(Wider(config, 3))  # reveals: Wider
 RobertaForMaskedLM.from_pretrained("austen", torch_dtype="float64", revision="main")
 
+# -- tasks -------------------------------------------------------------------------------------------------------------
+
+choose = roberta.task("multiple-choice", "folder")
+reveal_type(choose)  # reveals: MultipleChoice
+reveal_type(choose({"text": "She was", "choices": ["glad"]}))  # reveals: Choice
+reveal_type(choose([{"text": "She was", "choices": ["glad"]}]))  # reveals: list[Choice]
+reveal_type(roberta.task("zero-shot-classification", "folder")("She was").labels)  # reveals: tuple[str, ...]
+reveal_type(roberta.fill_mask("a <mask>")[0][0].score)  # reveals: float
+
 # -- what is misspelt --------------------------------------------------------------------------------------------------
 
 RobertaForMaskedLM(config, sed=3)  # error
@@ -98,3 +107,4 @@ on_torch(ids).logit  # error
 on_torch.save_pretained("folder")  # error
 roberta.TorchRobertaForMaskedLM(config, sed=3)  # error
 roberta.RobertaForMaskedLn  # error
+roberta.tasks.TextClassification("folder", top=3)  # error

@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields, replace
 from itertools import islice
-from typing import Any, ClassVar, Self, cast
+from typing import Any, ClassVar, Generic, Self, TypeVar, cast, overload
 
 import numpy as np
 
@@ -21,6 +21,8 @@ from ..reference.outputs import to_numpy
 from ..tokenizer.rows import Row
 from .weights import Memory, Weights
 
+#: What answers one input.
+R = TypeVar("R")
 #: Of a list, so many batches are encoded together and sorted by length: rows of a batch are then about equally long.
 LOOKAHEAD = 16
 #: What no call can change: other weights are another task.
@@ -28,7 +30,7 @@ FIXED = ("model", "tokenizer", "backend", "device", "dtype")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Task(ABC):
+class Task(ABC, Generic[R]):
     """What answers: callable with one input, a list, or a stream of them.
 
     Args:
@@ -74,6 +76,15 @@ class Task(ABC):
         object.__setattr__(self, "weights", Weights(self.name, self.head, source, self.tokenizer, *how))
 
     # -- the call ------------------------------------------------------------------------------------------------------
+
+    @overload
+    def __call__(self, inputs: str | Mapping[str, Any], **options: Any) -> R: ...
+
+    @overload
+    def __call__(self, inputs: list[Any] | tuple[Any, ...], **options: Any) -> list[R]: ...
+
+    @overload
+    def __call__(self, inputs: Iterable[Any], **options: Any) -> Any: ...
 
     def __call__(self, inputs: Any, **options: Any) -> Any:
         """Answer.
@@ -321,7 +332,7 @@ def padded(rows: Sequence[Sequence[int]], pad: int, *, is_left: bool = False) ->
     return ids, mask
 
 
-def require(task: Task, option: str, required: str, is_met: bool) -> None:
+def require(task: Task[Any], option: str, required: str, is_met: bool) -> None:
     """Refuse an option that is out of its range.
 
     Raises:
@@ -337,7 +348,7 @@ def is_count(value: Any) -> bool:
     return isinstance(value, int | np.integer) and not isinstance(value, bool) and bool(value >= 1)
 
 
-def text_of(task: Task, item: Mapping[Any, Any], name: str, where: str) -> str:
+def text_of(task: Task[Any], item: Mapping[Any, Any], name: str, where: str) -> str:
     """A text that an input has by name.
 
     Raises:
@@ -351,6 +362,6 @@ def text_of(task: Task, item: Mapping[Any, Any], name: str, where: str) -> str:
     return value
 
 
-def wrong(task: Task, where: str, got: Any) -> TypeError:
+def wrong(task: Task[Any], where: str, got: Any) -> TypeError:
     """What to raise for an input of another type."""
     return TypeError(f"{task.name}: {where}: required {task.takes}, got {type(got).__name__} {got!r:.60}")
