@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
+
+from ...files import compressed
+from ...files.compressed import COMPRESSIONS
 
 #: Suffix -> format.
 SUFFIXES: Mapping[str, str] = {
@@ -48,17 +51,18 @@ def format_of(path: Path, asked: str | None = None) -> str:
         ValueError: no such format.
 
     Example:
-        >>> format_of(Path("novels.jsonl")), format_of(Path("notes")), format_of(Path("-"), "csv")
+        >>> format_of(Path("novels.jsonl.gz")), format_of(Path("notes")), format_of(Path("-"), "csv")
         ('jsonl', 'text', 'csv')
     """
     known = sorted(set(SUFFIXES.values()))
     if asked is not None and asked not in known:
         message = f"format: required one of {', '.join(known)}, got {asked!r}"
         raise ValueError(message)
-    return asked or SUFFIXES.get(path.suffix.lower(), "text")
+    name = path.with_suffix("") if path.suffix in COMPRESSIONS else path
+    return asked or SUFFIXES.get(name.suffix.lower(), "text")
 
 
-def read_rows(stream: BinaryIO, form: str) -> Iterator[InputRow]:
+def read_rows(stream: IO[bytes], form: str) -> Iterator[InputRow]:
     r"""The rows of a file.
 
     Args:
@@ -78,9 +82,15 @@ def read_rows(stream: BinaryIO, form: str) -> Iterator[InputRow]:
 
 
 def size_of(path: Path, form: str) -> int | None:
-    """How far `InputRow.end` goes: bytes, or rows of Parquet; None of a stream."""
+    """How far `InputRow.end` goes: bytes, decompressed, or rows of Parquet; None of a stream.
+
+    Raises:
+        ValueError: a damaged file.
+    """
     if not path.is_file():
         return None
+    if path.suffix in COMPRESSIONS and form != "parquet":
+        return compressed.length(path)
     return _parquet(path.open("rb")).metadata.num_rows if form == "parquet" else path.stat().st_size
 
 
@@ -98,7 +108,7 @@ def require_pyarrow() -> None:
 # -- one for each format -----------------------------------------------------------------------------------------------
 
 
-def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, str | None, str]]:
+def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, str | None, str]]:
     """Of each line its number, the bytes read with it, its text, and what is wrong."""
     end = 0
     for number, raw in enumerate(stream, 1):
@@ -111,12 +121,12 @@ def _lines(stream: BinaryIO) -> Iterator[tuple[int, int, str | None, str]]:
             yield number, end, text, ""
 
 
-def _read_text(stream: BinaryIO) -> Iterator[InputRow]:
+def _read_text(stream: IO[bytes]) -> Iterator[InputRow]:
     for number, end, text, problem in _lines(stream):
         yield InputRow(number, None if text is None else {TEXT: text}, problem, end)
 
 
-def _read_jsonl(stream: BinaryIO) -> Iterator[InputRow]:
+def _read_jsonl(stream: IO[bytes]) -> Iterator[InputRow]:
     for number, end, text, problem in _lines(stream):
         if text is None or not text.strip():
             yield InputRow(number, None, problem or "an empty line, where a JSON object is required", end)
@@ -133,7 +143,7 @@ def _read_jsonl(stream: BinaryIO) -> Iterator[InputRow]:
             yield InputRow(number, None, f"required a JSON object or a string, got {type(value).__name__}", end)
 
 
-def _read_csv(stream: BinaryIO, delimiter: str = ",") -> Iterator[InputRow]:
+def _read_csv(stream: IO[bytes], delimiter: str = ",") -> Iterator[InputRow]:
     read = [0, 0, 0]  # lines and bytes that the reader has taken, and the first line of the row
     broken: list[str] = []
 
@@ -166,11 +176,11 @@ def _read_csv(stream: BinaryIO, delimiter: str = ",") -> Iterator[InputRow]:
             yield InputRow(line, dict(zip(header, cells, strict=True)), "", read[1])
 
 
-def _read_tsv(stream: BinaryIO) -> Iterator[InputRow]:
+def _read_tsv(stream: IO[bytes]) -> Iterator[InputRow]:
     return _read_csv(stream, "\t")
 
 
-def _read_parquet(stream: BinaryIO) -> Iterator[InputRow]:
+def _read_parquet(stream: IO[bytes]) -> Iterator[InputRow]:
     number = 0
     for batch in _parquet(stream).iter_batches(batch_size=256):
         for fields in batch.to_pylist():
@@ -178,7 +188,7 @@ def _read_parquet(stream: BinaryIO) -> Iterator[InputRow]:
             yield InputRow(number, fields, "", number)
 
 
-def _parquet(stream: BinaryIO) -> Any:
+def _parquet(stream: IO[bytes]) -> Any:
     """The file, opened by pyarrow.
 
     Raises:
@@ -198,7 +208,7 @@ def _parquet(stream: BinaryIO) -> Any:
         raise ValueError(message) from error
 
 
-_READERS: Mapping[str, Callable[[BinaryIO], Iterator[InputRow]]] = {
+_READERS: Mapping[str, Callable[[IO[bytes]], Iterator[InputRow]]] = {
     "text": _read_text,
     "jsonl": _read_jsonl,
     "csv": _read_csv,

@@ -9,10 +9,12 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import IO, Any, cast
 
 import numpy as np
 
+from ...files import compressed
+from ...files.compressed import COMPRESSIONS
 from ...reference.layers import Array
 from ..answers import Column, columns_of, parts_of
 from ..calling import LOOKAHEAD, Task
@@ -61,7 +63,7 @@ def run(
 
     Args:
         task: what answers.
-        source: the file; `-` for standard input.
+        source: the file, compressed or not; `-` for standard input.
         out: the output: .jsonl, .csv, .tsv or .parquet. It has the line of each row, the columns of the input, and
             those of the answers.
         column: which column holds the text; or of inputs with several parts, part -> column; None for `text`, or for
@@ -208,9 +210,11 @@ def _identity(source: Path) -> Any:
 
 
 @contextmanager
-def _opened(source: Path) -> Generator[BinaryIO]:
+def _opened(source: Path) -> Generator[IO[bytes]]:
     if source == STDIN:
         yield sys.stdin.buffer
     else:
-        with source.open("rb") as stream:
+        if source.suffix in COMPRESSIONS:
+            compressed.length(source)  # a damaged file is told before anything is computed
+        with compressed.refusing_damage(source), compressed.opened(source) as stream:
             yield stream

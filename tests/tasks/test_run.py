@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
 import json
+import lzma
 import os
 import signal
 import subprocess
@@ -90,6 +93,20 @@ def test_json_lines() -> None:
         (4, "required a JSON object or a string, got list"),
     ]
     assert [said.partition(":")[0] for _, said in read(content, "jsonl")[4:]] == ["no JSON", "no JSON"]
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
+def test_compressed_files(embed: Any, tmp_path: Path, suffix: str) -> None:
+    source, out = tmp_path / f"in.csv{suffix}", tmp_path / "out.jsonl"
+    with {".gz": gzip, ".bz2": bz2, ".xz": lzma}[suffix].open(source, "wb") as file:
+        file.write(b"text\nShe was.\nHe was.\n")
+    assert run(embed, source, out).rows == 2
+    assert [row["text"] for row in rows_of(out)] == ["She was.", "He was."]
+    content = source.read_bytes()
+    for broken in (content[: len(content) // 2], content[:-9] + bytes(9)):
+        source.write_bytes(broken)
+        with pytest.raises(ValueError, match=f"expected a file that {suffix[1:]} can decompress, got a damaged one"):
+            run(embed, source, out, is_new=True)
 
 
 def test_parquet(tmp_path: Path) -> None:

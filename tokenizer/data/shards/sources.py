@@ -9,12 +9,15 @@ i-th of n rows of a file of size s is taken to begin at i s / n.)
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple
 
-__all__ = ["COMPRESSIONS", "FORMATS", "Source", "Span", "find_sources", "parts_of"]
+from ....files import compressed
+from ....files.compressed import COMPRESSIONS
+
+__all__ = ["FORMATS", "Source", "Span", "find_sources", "parts_of"]
 
 FORMATS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
 """Suffix -> format; every other is text."""
@@ -40,7 +43,7 @@ class Source:
 
     def open(self) -> IO[bytes]:
         """Open it, to be read decompressed from its beginning."""
-        return _opened(Path(self.path))
+        return compressed.opened(Path(self.path))
 
 
 class Span(NamedTuple):
@@ -139,7 +142,9 @@ def _source(path: Path, format: str, before: Source | None) -> Source:
         return before
     if format == "parquet":
         return Source(str(path), format, *_parquet_size(path), stamp)
-    return Source(str(path), format, status.st_size if path.suffix not in COMPRESSIONS else _length(path), 0, stamp)
+    return Source(
+        str(path), format, status.st_size if path.suffix not in COMPRESSIONS else compressed.length(path), 0, stamp
+    )
 
 
 def _parquet_size(path: Path) -> tuple[int, int]:
@@ -166,97 +171,6 @@ def opened_parquet(path: Path) -> Any:
         return parquet.ParquetFile(path)
     except (OSError, ValueError) as error:  # of which pyarrow's own errors are
         raise ValueError(f"{path}: expected a file of Parquet, got one that cannot be read ({error})") from error
-
-
-def _length(path: Path) -> int:
-    """How long a compressed file is, decompressed: read through, which also shows whether it is whole."""
-    try:
-        if path.suffix == ".zst":
-            return _zstandard_length(path)
-        with _opened(path) as stream:
-            return sum(map(len, iter(lambda: stream.read(2**20), b"")))
-    except (OSError, EOFError, ValueError, *_zstandard_errors(path)) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        message = f"{path}: expected a file that {path.suffix[1:]} can decompress, got a damaged one ({error})"
-        raise ValueError(f"{message}; copy it again, or leave it out") from error
-
-
-# -- compression -------------------------------------------------------------------------------------------------------
-
-
-def _gzip(path: Path) -> IO[bytes]:
-    import gzip
-
-    return cast("IO[bytes]", gzip.open(path, "rb"))
-
-
-def _bzip2(path: Path) -> IO[bytes]:
-    import bz2
-
-    return bz2.open(path, "rb")
-
-
-def _xz(path: Path) -> IO[bytes]:
-    import lzma
-
-    return lzma.open(path, "rb")
-
-
-def _zstandard(path: Path) -> IO[bytes]:
-    from io import BufferedReader
-
-    stream = _zstandard_library(path).ZstdDecompressor().stream_reader(path.open("rb"), read_across_frames=True)
-    return cast("IO[bytes]", BufferedReader(stream, 2**20))
-
-
-def _zstandard_length(path: Path) -> int:
-    """Frame by frame: the stream that is read from ends in silence where a file was cut."""
-    length, frame = 0, None
-    with path.open("rb") as file:
-        while content := file.read(2**20):
-            while content:
-                frame = frame or _zstandard_library(path).ZstdDecompressor().decompressobj()
-                length += len(frame.decompress(content))
-                content, frame = (frame.unused_data, None) if frame.eof else (b"", frame)
-    if frame is not None:
-        message = "the last frame is cut"
-        raise EOFError(message)
-    return length
-
-
-def _zstandard_library(path: Path) -> Any:
-    try:
-        import zstandard
-    except ImportError as error:
-        raise ImportError(f'{path}: .zst needs zstandard ({error}); pip install "roberta[data]"') from error
-    return zstandard
-
-
-def _zstandard_errors(path: Path) -> tuple[type[Exception], ...]:
-    if path.suffix == ".xz":
-        import lzma
-
-        return (lzma.LZMAError,)
-    if path.suffix == ".gz":
-        import zlib
-
-        return (zlib.error,)
-    return (_zstandard_library(path).ZstdError,) if path.suffix == ".zst" else ()
-
-
-COMPRESSIONS: dict[str, Callable[[Path], IO[bytes]]] = {
-    ".gz": _gzip,
-    ".bz2": _bzip2,
-    ".xz": _xz,
-    ".zst": _zstandard,
-}
-"""Suffix -> what opens such a file."""
-
-
-def _opened(path: Path) -> IO[bytes]:
-    opener = COMPRESSIONS.get(path.suffix)
-    return path.open("rb", buffering=2**20) if opener is None else opener(path)
 
 
 def skip(stream: IO[bytes], count: int) -> None:
