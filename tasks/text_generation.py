@@ -6,18 +6,20 @@ import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from queue import Queue
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
 from ..dispatch.generating.settings import Asked
 from ..reference.outputs import to_numpy
 from ..tokenizer.rows import Row
-from .calling import Task, padded
+from .calling import Task, padded, require
 from .records import Record
 
 #: What a decoder writes where the last token is only a part of a character.
 PARTIAL = "\ufffd"
+#: More tokens than any prompt has.
+ANY = 2**62
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,9 @@ class TextGeneration(Task[Any]):
 
     Args:
         return_full_text: whether the prompt is part of what is returned.
+        prefix: goes in front of each prompt, and is no part of what is returned.
+        handle_long_generation: None: a prompt that leaves no room for what is asked for is an error; "hole": its
+            beginning is left out, as far as is needed.
         settings: of `generate`, by name: `max_new_tokens`, `do_sample`, `temperature`, `top_k`, `top_p`, `num_beams`,
             `num_return_sequences`, `repetition_penalty`, `no_repeat_ngram_size`, `min_new_tokens`, `stop_strings`,
             `seed` and more; see `Settings` of dispatch/generating/settings.py. `roberta.task` and the call take them
@@ -68,6 +73,8 @@ class TextGeneration(Task[Any]):
     """
 
     return_full_text: bool = True
+    prefix: str = ""
+    handle_long_generation: Literal["hole"] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     name: ClassVar[str] = "text-generation"
@@ -75,10 +82,17 @@ class TextGeneration(Task[Any]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        required = "None, or 'hole'"
+        require(self, "handle_long_generation", required, self.handle_long_generation in (None, "hole"))
         unknown = [name for name in self.settings if name not in Asked.__annotations__]
         if unknown:
             message = f"{self.name}: settings: expected settings of generate, got {unknown[0]!r}"
             raise TypeError(message)
+
+    @property
+    def limit(self) -> int:
+        """The most tokens of a prompt; where its beginning may be left out, any number."""
+        return super().limit if self.handle_long_generation is None else ANY
 
     def stream(self, prompt: str, **options: Any) -> Iterator[str]:
         """Write on, and give each piece of text as it comes; joined they are what was added to the prompt.
@@ -112,7 +126,7 @@ class TextGeneration(Task[Any]):
         return {**own, "settings": {**self.settings, **own.get("settings", {}), **settings}}
 
     def _encode(self, items: list[Any]) -> list[list[Row]]:
-        return self._rows_of(items)
+        return self._rows_of([self.prefix + item for item in items])
 
     def _compute(self, rows: list[Row], places: list[int]) -> list[Any]:
         return self._generated(rows, places)
@@ -120,7 +134,7 @@ class TextGeneration(Task[Any]):
     def _generated(self, rows: list[Row], places: list[int], **more: Any) -> list[Any]:
         """Of each prompt the ids (R, T + new) of its continuations, without padding before them."""
         asked, model = dict(self.settings), self.weights.model
-        prompts = [_prompt(row, self.weights.tokenizer) for row in rows]
+        prompts = [self._fitted(_prompt(row, self.weights.tokenizer)) for row in rows]
         ids, mask = padded(prompts, self.weights.tokenizer.pad_token_id, is_left=True)  # B T
         if (seed := asked.get("seed", 0)) is not None:
             asked["seed"] = [(seed, place) for place in places]
@@ -130,9 +144,20 @@ class TextGeneration(Task[Any]):
         begins = [ids.shape[1] - len(prompt) for prompt in prompts]
         return [found[b * copies : (b + 1) * copies, begin:] for b, begin in enumerate(begins)]
 
+    def _fitted(self, prompt: list[int]) -> list[int]:
+        """The prompt, or as much of its end as leaves room for what is to be added."""
+        if self.handle_long_generation is None:
+            return prompt
+        usable, asked = self.weights.model.config.usable_length, self.settings
+        most = asked.get("max_new_tokens") or max(0, (asked.get("max_length") or len(prompt) + 20) - len(prompt))
+        required = f"fewer new tokens than the {usable} that the model has positions for"
+        require(self, "handle_long_generation", f"{required} ({most} are asked for)", most < usable)
+        return prompt[-(usable - most) :]
+
     def _answer(self, item: Any, rows: list[Row], said: list[Any]) -> GeneratedText | list[GeneratedText]:
         tokenizer = self.weights.tokenizer
-        taken = len(tokenizer.decode(_prompt(rows[0], tokenizer), skip_special_tokens=True))
+        prompt = self._fitted(_prompt(rows[0], tokenizer))
+        taken = len(tokenizer.decode(prompt, skip_special_tokens=True))
         before = item if self.return_full_text else ""
         texts = [tokenizer.decode(ids.tolist(), skip_special_tokens=True) for ids in said[0]]
         found = [GeneratedText(before + text[taken:]) for text in texts]

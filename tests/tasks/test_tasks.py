@@ -299,6 +299,29 @@ def test_generation_is_that_of_generate(make: Any, tokenizer: Any) -> None:
     assert several[0][0] == task(TEXTS[0], num_beams=3)
 
 
+def test_a_long_prompt_loses_its_beginning_where_it_may(make: Any, tokenizer: Any) -> None:
+    task = make("text-generation", "numpy", do_sample=False, top_p=None)
+    long = " ".join(TEXTS * 4)
+    with pytest.raises(ValueError, match=r"required at most 59 tokens.*got .* in inputs\[0\]"):
+        task(long)
+    end = tokenizer.encode(long)[:-1][-55:]
+    new = task.weights.model.generate([end], max_new_tokens=4)[0, 55:].tolist()
+    found = task(long, handle_long_generation="hole")
+    assert (
+        found.generated_text
+        == long
+        + tokenizer.decode([*end, *new], skip_special_tokens=True)[
+            len(tokenizer.decode(end, skip_special_tokens=True)) :
+        ]
+    )
+    assert task(TEXTS[0], handle_long_generation="hole") == task(TEXTS[0])
+    with pytest.raises(ValueError, match="fewer new tokens than the 59"):
+        task(long, handle_long_generation="hole", max_new_tokens=59)
+    with_prefix = task(TEXTS[0], prefix="Yes. ", return_full_text=False)
+    assert with_prefix == task("Yes. " + TEXTS[0], return_full_text=False)
+    assert task(TEXTS[0], prefix="Yes. ").generated_text.startswith(TEXTS[0])
+
+
 def test_a_draw_is_by_the_place_in_the_call(make: Any) -> None:
     task = make("text-generation", "numpy", max_new_tokens=9, top_p=None)
     same = task([TEXTS[0]] * 5, batch_size=2)
