@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import chain, pairwise
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 import numpy as np
 import roberta
@@ -51,11 +51,16 @@ SPEAKER = re.compile(r"\b(?:said|cried|replied|answered|exclaimed|added) (s?he|(
 TITLES = frozenset({"Mr.", "Mrs.", "Miss", "Lady", "Sir", "Captain", "Colonel", "Admiral", "Dr."})
 
 
-class Novels(NamedTuple):
-    """The chapters of each novel: to learn from, and to be measured on."""
+@dataclass(frozen=True)
+class Novels:
+    """The chapters of each novel: to learn from, and to be measured on; and what the novels' files are called."""
 
     training: list[list[Chapter]]
     held_out: list[list[Chapter]]
+    names: Sequence[str] = ()
+
+    def __iter__(self) -> Iterator[list[list[Chapter]]]:
+        yield from (self.training, self.held_out)
 
 
 def read_novels(folder: Path) -> Novels:
@@ -64,7 +69,7 @@ def read_novels(folder: Path) -> Novels:
     if not files:
         message = f"--corpus: expected a folder with the novels as *.txt, found none in {folder}"
         raise typer.BadParameter(message)
-    novels, count = Novels([[] for _ in files], [[] for _ in files]), 0
+    novels, count = Novels([[] for _ in files], [[] for _ in files], [file.stem for file in files]), 0
     for index, file in enumerate(files):
         for chapter in HEADING.split(file.read_text(encoding="utf-8"))[1:]:
             count += 1
@@ -147,7 +152,7 @@ def classification(novels: Novels, tokenizer: Any, length: int, seed: int) -> Ta
     collator = data.SequenceClassificationCollator(tokenizer=tokenizer, max_length=length, padding="max_length")
     return Task(
         roberta.RobertaForSequenceClassification, training, held_out, lambda examples, *_: collator(examples),
-        "accuracy", accuracy, ("always the commonest novel", baseline), {"num_labels": len(novels.training)},
+        "accuracy", accuracy, ("always the commonest novel", baseline), {"id2label": dict(enumerate(novels.names))},
     )  # fmt: skip
 
 
@@ -173,6 +178,10 @@ def four_choices(chapters: Sequence[Sequence[str]], rng: np.random.Generator) ->
             yield {"text": " ".join(sentences[at - 2 : at]), "choices": choices, "label": label}
 
 
+#: Of words: outside of names, and in them.
+TAGS = {0: "O", 1: "B-NAME", 2: "I-NAME"}
+
+
 def tagging(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
     """Which words are names? 1 begins a name, 2 goes on with it. Baseline: every capitalised word is one."""
     names = names_in([text.split() for chapter in chain(*novels.training) for text in sentences_of(chapter)])
@@ -183,7 +192,7 @@ def tagging(novels: Novels, tokenizer: Any, length: int, seed: int) -> Task:
     collator = data.TokenClassificationCollator(tokenizer=tokenizer, max_length=length, padding="max_length")
     return Task(
         roberta.RobertaForTokenClassification, training, held_out, lambda examples, *_: collator(examples),
-        "F1 of words in names", tag_f1, ("every capitalised word is a name", baseline), {"num_labels": 3},
+        "F1 of words in names", tag_f1, ("every capitalised word is a name", baseline), {"id2label": TAGS},
     )  # fmt: skip
 
 

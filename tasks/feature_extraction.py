@@ -67,7 +67,7 @@ class FeatureExtraction(Task[Any]):
         truncation: whether a text that is too long is cut; otherwise it is an error.
         max_length: of a row, tokens at most, special ones included; None for what the model takes.
 
-    Source: HF `FeatureExtractionPipeline` @ 4.57.6, whose lists are [T][D] in a list of one; the mean over all
+    Source: HF `FeatureExtractionPipeline` @ 4.57.6, whose lists (T, D) are in a list of one; the mean over all
     tokens is that of Reimers and Gurevych (2019), section 3.
 
     Example:
