@@ -253,6 +253,37 @@ def test_question_answering(pair: Any, asked: Any) -> None:
     assert ours(pairs, **asked) == own
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept:DeprecationWarning")
+def test_no_answer_is_the_least_likely_of_all_windows(pair: Any) -> None:
+    ours, theirs = pair("question-answering")
+    asked = {"question": "Who was clever?", "context": CONTEXT, "max_seq_len": 40, "doc_stride": 11, "top_k": 2000}
+    found, expected = (task(**asked, handle_impossible_answer=True) for task in (ours, theirs))
+    own, their = (max(one["score"] for one in answers if not one["answer"]) for answers in (found, expected))
+    assert 0 < own == pytest.approx(their, rel=64 * U)
+
+
+# -- multiple choice, for which there is no pipeline -------------------------------------------------------------------
+
+
+def test_multiple_choice(make_config: Any, make_model: Any, tokenizer: Any, tmp_path: Any) -> None:
+    config = make_config(vocab_size=len(tokenizer), max_position_embeddings=131)
+    model = make_model("multiple_choice", config, "numpy").to_backend("numpy", dtype="float64")
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    peer = transformers.RobertaForMultipleChoice.from_pretrained(tmp_path, dtype=torch.float64).eval()
+    fast = transformers.RobertaTokenizerFast.from_pretrained(tmp_path)
+    ours = roberta.task("multiple-choice", tmp_path, backend="numpy", dtype="float64")
+    choices = [[" She was glad.", " No!", " It rained all day."], [" He was not."]]
+    found = ours([{"text": text, "choices": of_text} for text, of_text in zip(TEXTS, choices, strict=False)])
+    for text, of_text, one in zip(TEXTS, choices, found, strict=False):
+        inputs = fast([text] * len(of_text), of_text, return_tensors="pt", padding=True)
+        with torch.no_grad():
+            scores = peer(**{name: value[None] for name, value in inputs.items()}).logits.softmax(-1)[0].tolist()
+        require_same(list(one.scores), scores)
+        best = int(np.argmax(scores))
+        require_same(one.to_dict(), {"choice": of_text[best], "index": best, "score": scores[best], "scores": scores})
+
+
 # -- filling masks -----------------------------------------------------------------------------------------------------
 
 MASKED = ["She was <mask> to see him.", "He was the eldest<mask>.", "<mask> dear Emma, you are 😀"]
