@@ -155,7 +155,8 @@ class QuestionAnswering(Task[Any]):
             offsets, words = row.offsets, _word_spans(row) if self.align_to_words else {}
             for s, e, score in self._spans(start, end, is_open):
                 first, last = words.get(s, offsets[s])[0], words.get(e, offsets[e])[1]
-                _add(answers, ExtractedAnswer(item["context"][first:last], score, first, last))
+                if last > first:  # white space at the end of a context is a token, and no answer
+                    _add(answers, ExtractedAnswer(item["context"][first:last], score, first, last))
         if self.handle_impossible_answer:
             answers.append(ExtractedAnswer("", none, 0, 0))
         best = sorted(answers, key=lambda each: -each.score)[: self.top_k]

@@ -258,8 +258,10 @@ def test_no_answer_is_the_least_likely_of_all_windows(pair: Any) -> None:
     ours, theirs = pair("question-answering")
     asked = {"question": "Who was clever?", "context": CONTEXT, "max_seq_len": 40, "doc_stride": 11, "top_k": 2000}
     found, expected = (task(**asked, handle_impossible_answer=True) for task in (ours, theirs))
-    own, their = (max(one["score"] for one in answers if not one["answer"]) for answers in (found, expected))
-    assert 0 < own == pytest.approx(their, rel=64 * U)
+    (own,) = [one.score for one in found if not one.answer]
+    theirs_empty = [one["score"] for one in expected if not one["answer"]]  # white space is an answer there, too
+    assert len(theirs_empty) == 2
+    assert min(theirs_empty) == pytest.approx(own, rel=64 * U)
 
 
 # -- multiple choice, for which there is no pipeline -------------------------------------------------------------------
