@@ -10,6 +10,7 @@ starting a job against what a dead run loses; Spark reads the folder as one tabl
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -27,11 +28,11 @@ def spark_session(workers: int) -> SparkSession:
         "spark.ui.enabled": "false",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.host": "127.0.0.1",
-        "spark.pyspark.python": sys.executable,
         "spark.executorEnv.OMP_NUM_THREADS": "1",  # a task has one core
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.maxRecordsPerBatch": "2000",
     }
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # a worker is otherwise whatever `python3` there is
     builder: Any = SparkSession.builder.master(f"local[{workers}, 4]").appName("bulk")
     for name, value in settings.items():
         builder = builder.config(name, value)
