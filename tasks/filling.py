@@ -170,11 +170,9 @@ def fill_mask(
 
 def _id_of(target: str, tokenizer: Any) -> int:
     """The id of a token by its text, or of the first token of the text."""
-    unknown = tokenizer.unk_token_id
-    for spelling in (target, target.replace(" ", "Ġ", 1) if target.startswith(" ") else target):
-        found = tokenizer.convert_tokens_to_ids(spelling)
-        if found is not None and (found != unknown or spelling == tokenizer.unk_token):
-            return int(found)
+    found = tokenizer.convert_tokens_to_ids(target)
+    if found is not None and (found != tokenizer.unk_token_id or target == tokenizer.unk_token):
+        return int(found)
     ids = tokenizer(target, add_special_tokens=False, verbose=False)["input_ids"]
     if not ids:
         message = f"fill-mask: targets: required texts with at least one token, got {target!r}"

@@ -102,7 +102,7 @@ class Journal:
     def _resumed(self, identity: Mapping[str, Any]) -> State:
         """Where an earlier run stood; a new journal says what the run is."""
         self._journal.seek(0)
-        whole = [line for line in self._journal.read().split(b"\n")[:-1]]  # noqa: C416  # what follows the last is torn
+        whole = self._journal.read().split(b"\n")[:-1]  # what follows the last line's end is torn
         self._journal.truncate(sum(len(line) + 1 for line in whole))
         own = {"version": VERSION, **identity}
         if not whole:
