@@ -94,6 +94,12 @@ async def served(task, **settings):
         task.gate.set()
 
 
+def run_alone(main):
+    """In a thread of its own: Playwright leaves a running loop in the thread in which tests of pages had a browser."""
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, main()).result()
+
+
 async def until(condition):
     """Give other coroutines their turn until it holds."""
     async with asyncio.timeout(10):
@@ -121,7 +127,7 @@ def test_one_input_and_a_list():
             assert (await ask(client, ["one", "two"])).json() == [{"said": "one"}, {"said": "two"}]
             assert (await ask(client, [])).json() == []
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_requests_that_come_together_are_computed_together():
@@ -137,7 +143,7 @@ def test_requests_that_come_together_are_computed_together():
             assert [answer.json()["said"] for answer in answers] == ["first", *"abcd"]
             assert task.batches == [["first"], ["a", "b", "c"], ["d"]]
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_a_full_batch_does_not_wait_and_a_lonely_input_waits_no_longer_than_told():
@@ -149,7 +155,7 @@ def test_a_full_batch_does_not_wait_and_a_lonely_input_waits_no_longer_than_told
         async with served(open_echo(), batch_size=2, wait=0.01) as client:
             assert (await asyncio.wait_for(ask(client, "a"), 10)).json() == {"said": "a"}
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_inputs_with_other_parameters_do_not_share_a_batch_and_keep_their_turn():
@@ -165,7 +171,7 @@ def test_inputs_with_other_parameters_do_not_share_a_batch_and_keep_their_turn()
             assert [answer.json()["said"] for answer in await asyncio.gather(*waiting)] == ["first", *"aBcD"]
             assert task.batches == [["first"], ["a", "c"], ["b", "d"]]
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_a_bad_input_does_not_spoil_its_batch_and_is_named_by_its_place_in_its_request():
@@ -182,7 +188,7 @@ def test_a_bad_input_does_not_spoil_its_batch_and_is_named_by_its_place_in_its_r
             assert refused.json() == {"error": message, "errors": [{"index": 1, "message": message}]}
             assert task.batches == [["a", "b", "c", 5]]
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_an_unforeseen_error_is_told_without_its_words_and_the_server_goes_on(caplog):
@@ -193,7 +199,7 @@ def test_an_unforeseen_error_is_told_without_its_words_and_the_server_goes_on(ca
             assert "secret" in caplog.text
             assert (await ask(client, "a")).status_code == 200
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 # -- limits --------------------------------------------------------------------------------------------------------
@@ -220,7 +226,7 @@ def test_refusals(content, status, parts):
             assert answer.status_code == status
             assert [part for part in parts if part not in answer.json()["error"]] == []
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_an_unknown_task_is_404_and_the_others_are_named():
@@ -229,7 +235,7 @@ def test_an_unknown_task_is_404_and_the_others_are_named():
             answer = await client.post("/v1/reply", json={"inputs": "a"})
             assert (answer.status_code, "one of echo, got 'reply'" in answer.json()["error"]) == (404, True)
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_a_full_queue_is_503_and_whoever_was_accepted_is_answered():
@@ -247,7 +253,7 @@ def test_a_full_queue_is_503_and_whoever_was_accepted_is_answered():
             assert all(int(answer.headers["Retry-After"]) >= 1 for answer in answers if answer.status_code == 503)
             assert answers[1].json() == [{"said": "0a"}, {"said": "0b"}]
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_who_waits_too_long_is_told_and_is_not_computed():
@@ -263,7 +269,7 @@ def test_who_waits_too_long_is_told_and_is_not_computed():
             assert (await ask(client, "next")).status_code == 200
             assert task.batches == [["first"], ["next"]]
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 # -- health --------------------------------------------------------------------------------------------------------
@@ -283,7 +289,7 @@ def test_ready_only_when_the_model_has_answered():
             assert states == [200, 503, 503]
             assert (await client.get("/ready")).status_code == 200
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_a_checkpoint_without_the_head_is_never_ready_and_says_why():
@@ -295,7 +301,7 @@ def test_a_checkpoint_without_the_head_is_never_ready_and_says_why():
             answer = await client.get("/ready")
             assert (answer.status_code, "RobertaForMaskedLM" in answer.json()["status"]) == (503, True)
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 def test_metrics_count_what_was_answered():
@@ -314,7 +320,7 @@ def test_metrics_count_what_was_answered():
         assert samples["batch_rows_sum",] == 4  # the warm-up's is one of them
         assert samples["queue_rows",] == 0
 
-    asyncio.run(run())
+    run_alone(run)
 
 
 # -- a process -----------------------------------------------------------------------------------------------------
