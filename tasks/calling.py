@@ -21,7 +21,7 @@ from ..reference.outputs import to_numpy
 from ..tokenizer.rows import Row
 from .weights import Memory, Weights
 
-#: What answers one input.
+#: What answers one input; `| Any` beside a record where an option may ask for a list of them.
 R = TypeVar("R")
 #: Of a list, so many batches are encoded together and sorted by length: rows of a batch are then about equally long.
 LOOKAHEAD = 16

@@ -53,7 +53,7 @@ class Embedding(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class FeatureExtraction(Task[Any]):
+class FeatureExtraction(Task[Features | Embedding | Any]):
     """Vectors of a text, from any checkpoint: heads are not looked at.
 
     Equation: x = body(text), (T, D). Pooled x_0, the vector of <s>; or the mean over the T tokens, special ones

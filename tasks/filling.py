@@ -37,7 +37,7 @@ class Filling(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class FillMask(Task[list[Any]]):
+class FillMask(Task[list[Filling | Any]]):
     """The most probable tokens at each mask of a text.
 
     Equation: softmax(logits at the mask), each mask by itself, given all other tokens.

@@ -35,7 +35,7 @@ class ExtractedAnswer(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class QuestionAnswering(Task[Any]):
+class QuestionAnswering(Task[ExtractedAnswer | Any]):
     """Where in a context the answer to a question stands.
 
     Equation: p_start and p_end are softmax over the tokens of the context, and <s>, of one window; the score of a span

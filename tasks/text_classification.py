@@ -45,7 +45,7 @@ class Classification(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TextClassification(Task[Any]):
+class TextClassification(Task[Classification | Any]):
     """Which label fits a text, or a pair of texts.
 
     Equation: softmax(logits) over the L labels; of several labels at once, and of a single one, the logistic function

@@ -37,7 +37,7 @@ class GeneratedText(Record):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TextGeneration(Task[Any]):
+class TextGeneration(Task[GeneratedText | Any]):
     """How a text goes on, by a causal language model.
 
     An input is a str, the prompt. It begins with <s>, and does not end with </s>, behind which nothing would follow.

@@ -77,7 +77,7 @@ class _Part:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class TokenClassification(Task[list[Any]]):
+class TokenClassification(Task[list[TokenEntity | EntityGroup | Any]]):
     """Which label each token of a text has, or each word, or each name of several words.
 
     Equation: p = softmax(logits) of each token, its label the largest. With an aggregation neighbours of one label are

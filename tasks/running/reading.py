@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, cast
 
-from ...files import compressed
+from ...files import compressed, parquet
 from ...files.compressed import COMPRESSIONS
 
 #: Suffix -> format.
@@ -91,18 +89,7 @@ def size_of(path: Path, form: str) -> int | None:
         return None
     if path.suffix in COMPRESSIONS and form != "parquet":
         return compressed.length(path)
-    return _parquet(path.open("rb")).metadata.num_rows if form == "parquet" else path.stat().st_size
-
-
-def require_pyarrow() -> None:
-    """What reads and writes Parquet must be there.
-
-    Raises:
-        ModuleNotFoundError: it is missing; says what to type.
-    """
-    if find_spec("pyarrow") is None:
-        message = 'Parquet files are read and written by pyarrow, which is missing: pip install "roberta[data]"'
-        raise ModuleNotFoundError(message)
+    return parquet.opened(path).metadata.num_rows if form == "parquet" else path.stat().st_size
 
 
 # -- one for each format -----------------------------------------------------------------------------------------------
@@ -182,30 +169,10 @@ def _read_tsv(stream: IO[bytes]) -> Iterator[InputRow]:
 
 def _read_parquet(stream: IO[bytes]) -> Iterator[InputRow]:
     number = 0
-    for batch in _parquet(stream).iter_batches(batch_size=256):
+    for batch in parquet.opened(stream).iter_batches(batch_size=256):
         for fields in batch.to_pylist():
             number += 1
             yield InputRow(number, fields, "", number)
-
-
-def _parquet(stream: IO[bytes]) -> Any:
-    """The file, opened by pyarrow.
-
-    Raises:
-        ModuleNotFoundError: pyarrow is missing; says what to type.
-        ValueError: no Parquet.
-    """
-    require_pyarrow()
-    import pyarrow as pa
-    from pyarrow import parquet
-
-    reader: Any = parquet
-    invalid: type[Exception] = getattr(pa, "ArrowInvalid")  # noqa: B009  # which has no types
-    try:
-        return reader.ParquetFile(stream if stream.seekable() else io.BytesIO(stream.read()))
-    except invalid as error:
-        message = f"Parquet: required a whole file, got one that pyarrow refuses: {error}"
-        raise ValueError(message) from error
 
 
 _READERS: Mapping[str, Callable[[IO[bytes]], Iterator[InputRow]]] = {

@@ -10,8 +10,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
+from ...files import parquet
 from ..answers import Column
-from .reading import require_pyarrow
 
 #: So many rows become one group of a Parquet file.
 GROUP = 8192
@@ -52,7 +52,7 @@ def writer_of(out: Path) -> Callable[[Path, Path, Sequence[Column]], None]:
         message = f"--out: required a name that ends in {', '.join(_WRITERS)}, got {out.name!r}"
         raise ValueError(message)
     if writer is _as_parquet:
-        require_pyarrow()  # before all is computed
+        parquet.library("--out")  # before all is computed
     return writer
 
 
@@ -80,16 +80,14 @@ def _as_tsv(part: Path, out: Path, columns: Sequence[Column]) -> None:
 
 def _as_parquet(part: Path, out: Path, columns: Sequence[Column]) -> None:
     import pyarrow
-    from pyarrow import parquet
 
     pa: Any = pyarrow
-    library: Any = parquet
     given = _given(part, columns)
     kinds = {name: _KINDS.get(kinds.pop(), "string") if len(kinds) == 1 else "string" for name, kinds in given.items()}
     fields = [pa.field(name, getattr(pa, kind)()) for name, kind in kinds.items()]
     schema = pa.schema([*fields, *(pa.field(column.name, column.arrow) for column in columns)])
     rows = _rows(part)
-    with library.ParquetWriter(out, schema) as writer:
+    with parquet.library(out).ParquetWriter(out, schema) as writer:
         while some := list(islice(rows, GROUP)):
             arrays = [
                 [_text(row.get(name)) if kind == "string" else row.get(name) for row in some]

@@ -87,6 +87,8 @@ reveal_type(choose)  # reveals: MultipleChoice
 reveal_type(choose({"text": "She was", "choices": ["glad"]}))  # reveals: Choice
 reveal_type(choose([{"text": "She was", "choices": ["glad"]}]))  # reveals: list[Choice]
 reveal_type(roberta.task("zero-shot-classification", "folder")("She was").labels)  # reveals: tuple[str, ...]
+reveal_type(roberta.task("text-classification", "folder")("She was"))  # reveals: Classification | Any
+reveal_type(roberta.task("token-classification", "folder")("She was")[0])  # reveals: TokenEntity | EntityGroup | Any
 reveal_type(roberta.fill_mask("a <mask>")[0][0].score)  # reveals: float
 
 # -- what is misspelt --------------------------------------------------------------------------------------------------

@@ -13,8 +13,9 @@ from pathlib import Path
 from reprlib import repr as shortened
 from typing import IO, Any, Literal, NamedTuple, cast
 
+from ....files import parquet
 from .sentences import CUTS, SentenceCut
-from .sources import Source, Span, opened_parquet, skip
+from .sources import Source, Span, skip
 
 __all__ = ["DocumentCut", "ReadDocument", "Reading", "read_documents"]
 
@@ -205,7 +206,7 @@ def _value(file: int, offset: int, value: Any, reading: Reading) -> ReadDocument
 
 
 def _rows(source: Source, span: Span, reading: Reading) -> Iterator[ReadDocument]:
-    file = opened_parquet(Path(source.path))
+    file = parquet.opened(Path(source.path))
     _require_column(source, file, reading.column)
     for at, values in _columns(source, file, reading.column, span):
         low, high = max(span.begin - at, 0), max(min(span.end - at, len(values)), 0)

@@ -12,9 +12,9 @@ import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import IO, NamedTuple
 
-from ....files import compressed
+from ....files import compressed, parquet
 from ....files.compressed import COMPRESSIONS
 
 __all__ = ["FORMATS", "Source", "Span", "find_sources", "parts_of"]
@@ -149,28 +149,10 @@ def _source(path: Path, format: str, before: Source | None) -> Source:
 
 def _parquet_size(path: Path) -> tuple[int, int]:
     """Bytes, decompressed, and rows."""
-    metadata = opened_parquet(path).metadata
+    metadata = parquet.opened(path).metadata
     groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
     size = sum(group.total_byte_size for group in groups)
     return (max(size, metadata.num_rows) if metadata.num_rows else 0), metadata.num_rows
-
-
-def opened_parquet(path: Path) -> Any:
-    """A file of Parquet.
-
-    Raises:
-        ImportError: pyarrow is not installed.
-        ValueError: the file is damaged.
-    """
-    try:
-        import pyarrow.parquet as library
-    except ImportError as error:
-        raise ImportError(f'{path}: Parquet needs pyarrow ({error}); pip install "roberta[data]"') from error
-    parquet: Any = library
-    try:
-        return parquet.ParquetFile(path)
-    except (OSError, ValueError) as error:  # of which pyarrow's own errors are
-        raise ValueError(f"{path}: expected a file of Parquet, got one that cannot be read ({error})") from error
 
 
 def skip(stream: IO[bytes], count: int) -> None:
