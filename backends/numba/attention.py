@@ -95,17 +95,17 @@ def probabilities(scores: Array, context: Context, tap: Tap) -> Array:
     return masked_heads(context.drop(probs, config.attention_probs_dropout_prob), context.head_mask)  # B H T S
 
 
-def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap) -> Array:
-    """The end of a sublayer, LayerNorm(x + dropout(W inner + b)): (B, T, D)."""
+def residual(x: Array, inner: Array, p: Any, context: Context, tap: Tap = silent, out: Array | None = None) -> Array:
+    """The end of a sublayer, LayerNorm(x + dropout(W inner + b)): (B, T, D); into `out`, (n, D), where it is given."""
     config, norm, at = context.config, p["LayerNorm"], scope(tap, "output")
     if is_asked_for(at, "dense", "sum", "LayerNorm.mean", "LayerNorm.variance", "LayerNorm.normalized"):
         dense = at("dense", linear(inner, **p["dense"]))  # B T D
         total = at("sum", x + context.drop(dense, config.hidden_dropout_prob))  # B T D
         return layer_norm(total, **norm, eps=config.layer_norm_eps, tap=scope(at, "LayerNorm"))  # B T D
-    dense = context.drop(linear(inner, **p["dense"]), config.hidden_dropout_prob)  # B T D
+    dense = context.drop(linear(inner, **p["dense"], out=out), config.hidden_dropout_prob)  # B T D
     rows, added = (array.reshape(-1, x.shape[-1]) for array in (x, dense))  # BT D
     eps = x.dtype.type(config.layer_norm_eps)
-    output = kernels.add_layer_norm(rows, added, norm["weight"], norm["bias"], eps, np.empty_like(rows))  # BT D
+    output = kernels.add_layer_norm(rows, added, norm["weight"], norm["bias"], eps, added)  # BT D
     return at("LayerNorm.output", output.reshape(x.shape))  # B T D
 
 

@@ -21,7 +21,7 @@ from .layers import ACTIVATIONS, linear
 def feed_forward(x: Array, p: Any, context: Context, tap: Tap = silent) -> Array:
     """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2): (B, T, D)."""
     activation = ACTIVATIONS[context.config.hidden_act]
-    activated = activation(x, p["intermediate"]["dense"], scope(tap, "intermediate"))  # B T F
+    activated = activation(x, p["intermediate"]["dense"], scope(tap, "intermediate"), None)  # B T F
     activated = tap("intermediate.output", activated)  # B T F
     return residual(x, activated, p["output"], context, tap)  # B T D
 

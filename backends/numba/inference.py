@@ -24,8 +24,7 @@ from ..arrays.flat import Flat, flat_batch
 from . import heads, kernels
 from .attention import residual
 from .embeddings import table_rows
-from .encoder import feed_forward
-from .layers import layer_norm, linear
+from .layers import ACTIVATIONS, layer_norm, linear
 
 
 def embeddings(inputs: Inputs, places: Integers, p: Any, config: RobertaConfig) -> Array:
@@ -44,20 +43,49 @@ def embeddings(inputs: Inputs, places: Integers, p: Any, config: RobertaConfig) 
     return layer_norm(total, **norm, eps=config.layer_norm_eps)  # n D
 
 
-def attention(x: Array, p: Any, config: RobertaConfig, flat: Flat, wanted: Wanted | None = None) -> Array:
+class Room:
+    """Memory that each layer of one call writes to anew: the system takes longer to give some than a sum to fill it.
+
+    Example:
+        >>> room = Room()
+        >>> first = room("projected", np.ones((3, 2), "float32"), 6)
+        >>> first.shape, np.shares_memory(first, room("projected", first[:2], 6))
+        ((3, 6), True)
+    """
+
+    def __init__(self) -> None:
+        self._arrays: dict[str, Array] = {}
+
+    def __call__(self, name: str, x: Array, size: int) -> Array:
+        """Room for as many rows as x has, of another size: what was there under the name is gone."""
+        found = self._arrays.get(name)
+        if found is None or found.shape[1] != size or len(found) < len(x):
+            self._arrays[name] = found = np.empty((len(x), size), x.dtype)
+        return found[: len(x)]
+
+
+def attention(x: Array, p: Any, context: Context, flat: Flat, room: Room, wanted: Wanted | None = None) -> Array:
     """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o): (n, D) -> (n, D), or (w, D) of what is wanted."""
-    K, dense = config.head_size, p["self"]["projections"]
-    whole = linear(x, **dense).reshape(len(x), 3, dense["size"] // (3 * K), K)  # n 3 H K
+    K, dense = context.config.head_size, p["self"]["projections"]
+    whole = linear(x, **dense, out=room("projected", x, dense["size"]))  # n 3HK
+    whole = whole.reshape(len(x), 3, dense["size"] // (3 * K), K)  # n 3 H K
     query, key, value = whole.swapaxes(0, 1)  # n H K
     for b in np.flatnonzero(flat.is_uniform):
         query[flat.starts[b] : flat.starts[b + 1]] = 0
     starts = flat.starts
     if wanted is not None:
         x, query, starts = x[wanted.order], query[wanted.order], wanted.starts  # w D, w H K
-    mixed = np.empty(query.shape, x.dtype)  # w H K
-    scale = x.dtype.type(sqrt(K))
-    kernels.flat_attention(query, key, value, starts, flat.starts, flat.key_counts, scale, mixed)
-    return residual(x, mixed.reshape(len(x), dense["size"] // 3), p["output"], Context(config, Inputs()), silent)  # w D
+    mixed, scale = room("mixed", x, dense["size"] // 3), x.dtype.type(sqrt(K))  # w HK
+    kernels.flat_attention(query, key, value, starts, flat.starts, flat.key_counts, scale, mixed.reshape(query.shape))
+    return residual(x, mixed, p["output"], context, out=room("attended", x, x.shape[1]))  # w D
+
+
+def feed_forward(x: Array, p: Any, context: Context, room: Room) -> Array:
+    """LayerNorm(x + W_2 activation(W_1 x + b_1) + b_2): (n, D)."""
+    dense = p["intermediate"]["dense"]
+    activation = ACTIVATIONS[context.config.hidden_act]
+    activated = activation(x, dense, silent, room("activated", x, dense["size"]))  # n F
+    return residual(x, activated, p["output"], context, out=room("output", x, x.shape[1]))  # n D
 
 
 class Wanted:
@@ -117,17 +145,18 @@ class Inference:
         return answer(self.head, x, states, flat, inputs, parts)
 
     def body(self, inputs: Inputs, flat: Flat) -> tuple[Array, list[Array]]:
-        """Embeddings and all layers: the last vectors, and those before."""
+        """Embeddings and all layers: the last vectors, and those before where they are wanted."""
         p = self.parameters.get("roberta", self.parameters)
         x = embeddings(inputs, flat.places, p["embeddings"], self.config)  # n D
-        states = [x]
+        states = [x] if inputs.output_hidden_states else []
         wanted = None if flat.wanted is None else Wanted(flat.wanted, flat)
-        context, N = Context(self.config, inputs), self.config.num_hidden_layers
+        context, room, N = Context(self.config, inputs), Room(), self.config.num_hidden_layers
         for i in range(N):
             own = p["encoder"]["layer"][str(i)]
-            x = attention(x, own["attention"], self.config, flat, wanted if i == N - 1 else None)  # n D, or w D
-            x = feed_forward(x, own, context)  # n D, or w D
-            states.append(x)
+            x = attention(x, own["attention"], context, flat, room, wanted if i == N - 1 else None)  # n D, or w D
+            x = feed_forward(x, own, context, room)  # n D, or w D
+            if inputs.output_hidden_states:
+                states.append(x.copy())
         if wanted is not None:
             x = x[wanted.back if N else flat.wanted]  # w D
         return x, states

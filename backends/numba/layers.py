@@ -13,14 +13,17 @@ from . import kernels
 from .tiles import Packed, shares
 
 Kernel = Callable[..., Array]
-Activated = Callable[[Array, Packed, Tap], Array]
+#: (x, dense, tap, out) -> the activated.
+Activated = Callable[[Array, Packed, Tap, Array | None], Array]
 
 
-def linear(x: Array, panels: Array, bias: Array, size: int, kernel: Kernel = kernels.linear) -> Array:
-    """The dense layer, y = x W' + b, and the activation that the kernel has."""
+def linear(
+    x: Array, panels: Array, bias: Array, size: int, kernel: Kernel = kernels.linear, out: Array | None = None
+) -> Array:
+    """The dense layer, y = x W' + b, and the activation that the kernel has; into `out`, (n, out), if it is given."""
     shape = x.shape
     rows = np.ascontiguousarray(x).reshape(-1, shape[-1])  # n in
-    out = np.empty((len(rows), size), x.dtype)  # n out
+    out = np.empty((len(rows), size), x.dtype) if out is None else out  # n out
     return kernel(rows, panels, bias, *shares(len(rows)), out).reshape(*shape[:-1], size)  # … out
 
 
@@ -48,17 +51,17 @@ def _fused(kernel: Kernel, activation: layers.Activation) -> Activated:
     """A dense layer with an activation that has a kernel; apart, where somebody has to have what is between them."""
     apart = _plain(activation)
 
-    def run(x: Array, dense: Packed, tap: Tap = silent) -> Array:
+    def run(x: Array, dense: Packed, tap: Tap = silent, out: Array | None = None) -> Array:
         if is_asked_for(tap, "dense", "erf"):
-            return apart(x, dense, tap)
-        return linear(x, **dense, kernel=kernel)
+            return apart(x, dense, tap, out)
+        return linear(x, **dense, kernel=kernel, out=out)
 
     return run
 
 
 def _plain(activation: layers.Activation) -> Activated:
     """A dense layer, and an activation that is the spec's."""
-    return lambda x, dense, tap=silent: activation(tap("dense", linear(x, **dense)), tap)
+    return lambda x, dense, tap=silent, out=None: activation(tap("dense", linear(x, **dense, out=out)), tap)
 
 
 FUSED: dict[layers.Activation, Kernel] = {
@@ -67,7 +70,7 @@ FUSED: dict[layers.Activation, Kernel] = {
     layers.relu: kernels.linear_relu,
     layers.silu: kernels.linear_silu,
 }
-#: Names that `config.hidden_act` may have -> a dense layer and its activation, (x, dense, tap).
+#: Names that `config.hidden_act` may have -> a dense layer and its activation.
 ACTIVATIONS: dict[str, Activated] = {
     name: _fused(FUSED[activation], activation) if activation in FUSED else _plain(activation)
     for name, activation in layers.ACTIVATIONS.items()

@@ -274,6 +274,10 @@ def test_a_tile_is_right_for_every_width_of_registers(width: int, rows: int, mon
     def product(left: Any, panel: Any, bias: Any, out: Any) -> None:
         tiles.tile(left, panel, bias, panel, out)
 
+    @numba.njit(error_model="numpy")
+    def placed(part: Any, out: Any) -> None:
+        tiles.place_whole(part, 2, 3, out)
+
     rng = np.random.default_rng(0)
     for dtype in U:
         for depth in (0, 1, 4, 7, 13):
@@ -283,6 +287,11 @@ def test_a_tile_is_right_for_every_width_of_registers(width: int, rows: int, mon
             bias = rng.integers(-9, 10, tiles.columns(dtype)).astype(dtype)
             product(left, panel, bias, out)
             assert np.array_equal(out, left.T @ panel + bias)
+            whole = np.full((rows + 3, tiles.columns(dtype) + 5), np.nan, dtype)
+            expected = whole.copy()
+            expected[2:-1, 3:-2] = out
+            placed(out, whole)
+            np.testing.assert_array_equal(whole, expected)
 
 
 @DTYPE
