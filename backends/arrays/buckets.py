@@ -42,6 +42,11 @@ class Places(NamedTuple):
     is_uniform: Any
     wanted: Any
 
+    @property
+    def is_even(self) -> bool:
+        """Whether, counted on the host, the tokens are rows as they lie, and each looks at all of its row."""
+        return len(self.flat) == self.rows.size and bool(self.is_key.all()) and not self.is_uniform.any()
+
 
 def filled(values: Any, size: int, empty: int) -> Any:
     """As many as there is room for: (n, …) -> (size, …), with `empty` behind.

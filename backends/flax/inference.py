@@ -48,26 +48,33 @@ def dense(x: Array, kernel: Array, bias: Array) -> Array:
     return jnp.matmul(x, kernel, precision=PRECISION) + bias  # … out
 
 
-def attention(x: Array, p: Tree, at: Places, settings: Settings, *, is_last: bool) -> Array:
+def attention(x: Array, p: Tree, at: Places, settings: Settings, *, is_even: bool, is_last: bool) -> Array:
     """LayerNorm(x + W_o concat_h(softmax(q k' / sqrt(K)) v) + b_o): (n, D) -> (n, D), or (w, D) of what is wanted."""
     K = settings.head_size
     whole = dense(x, *p["projections"])  # n 3HK
     whole = whole.reshape(len(x), 3, whole.shape[1] // (3 * K), K)  # n 3 H K
-    padded = whole.at[at.rows].get(mode="fill", fill_value=0)  # B S 3 H K
+    if is_even:
+        padded = whole.reshape(*at.rows.shape, *whole.shape[1:])  # B S 3 H K
+    else:
+        padded = whole.at[at.rows].get(mode="fill", fill_value=0)  # B S 3 H K
     query, key, value = padded.transpose(2, 0, 3, 1, 4)  # B H S K
-    query = jnp.where(at.is_uniform[:, None, None, None], 0, query)  # B H S K
+    if not is_even:
+        query = jnp.where(at.is_uniform[:, None, None, None], 0, query)  # B H S K
     scores = jnp.matmul(query, key.swapaxes(-1, -2), precision=PRECISION) / sqrt(K)  # B H S S
-    scores = at_least_single(jnp.where(at.is_key[:, None, None], scores, jnp.finfo(scores.dtype).min))  # B H S S
+    if not is_even:
+        scores = jnp.where(at.is_key[:, None, None], scores, jnp.finfo(scores.dtype).min)  # B H S S
+    scores = at_least_single(scores)  # B H S S
     weights = jnp.exp(scores - scores.max(-1, keepdims=True))  # B H S S
     total = weights.sum(-1, keepdims=True)  # B H S 1
     if scores.dtype != x.dtype:  # a sum that is divided afterwards may be too large for half precision
         weights, total = (weights / total).astype(x.dtype), jnp.ones((), x.dtype)  # B H S S
     mixed = jnp.matmul(weights, value, precision=PRECISION) / total  # B H S K
     merged = mixed.swapaxes(1, 2).reshape(-1, whole.shape[2] * K)  # BS HK
-    order = at.flat
     if is_last and at.wanted is not None:
-        x, order = x[at.wanted], order[at.wanted]  # w D, w
-    total = x + dense(merged[order], *p["attended"])  # w D
+        x, merged = x[at.wanted], merged[at.flat[at.wanted]]  # w D, w HK
+    elif not is_even:
+        merged = merged[at.flat]  # n HK
+    total = x + dense(merged, *p["attended"])  # w D
     return layer_norm(total, *p["attended_norm"], eps=settings.layer_norm_eps)  # w D
 
 
@@ -77,9 +84,17 @@ def feed_forward(x: Array, p: Tree, settings: Settings) -> Array:
     return layer_norm(x + dense(activated, *p["output"]), *p["output_norm"], eps=settings.layer_norm_eps)  # n D
 
 
-@partial(jax.jit, static_argnames=("settings", "wants_states"))
+@partial(jax.jit, static_argnames=("settings", "is_even", "wants_states"))
 def body(
-    p: Tree, word: Array, types: Array, positions: Array, at: Places, settings: Settings, *, wants_states: bool
+    p: Tree,
+    word: Array,
+    types: Array,
+    positions: Array,
+    at: Places,
+    settings: Settings,
+    *,
+    is_even: bool,
+    wants_states: bool,
 ) -> tuple[Array, list[Array]]:
     """Embeddings and all layers: the last vectors, and those before where they are wanted.
 
@@ -90,6 +105,7 @@ def body(
         positions: (n,) position ids.
         at: where the tokens are.
         settings: of the configuration.
+        is_even: whether the tokens are rows as they lie, and nothing is masked.
         wants_states: whether to return the vectors of all layers.
     """
     vectors = rows(p["word"], word, padding=None) if word.ndim == 1 else word  # n D
@@ -99,7 +115,8 @@ def body(
     x = layer_norm(total, *p["norm"], eps=settings.layer_norm_eps)  # n D
     states, N = [x], len(p["layers"])
     for i, own in enumerate(p["layers"]):
-        x = feed_forward(attention(x, own, at, settings, is_last=i == N - 1), own, settings)  # n D, or w D
+        x = attention(x, own, at, settings, is_even=is_even, is_last=i == N - 1)  # n D, or w D
+        x = feed_forward(x, own, settings)  # n D, or w D
         states.append(x)
     if not N and at.wanted is not None:
         x = x[at.wanted]  # w D
@@ -184,7 +201,7 @@ class Inference:
         has_pooler = self.head == "model" and "pooler" in self.parameters
         flat = flat_batch(self.head, batch, batch.attention_mask, has_pooler=has_pooler, every_token=has_labels)
         x, states = self.encoded(batch, flat)  # n D, or w D
-        at = jnp.asarray(filled(flat.places, bucket(len(flat.places)), flat.shape[0] * flat.shape[1]))  # n
+        at = filled(flat.places, bucket(len(flat.places)), flat.shape[0] * flat.shape[1])  # n
         lowest, count = float(jnp.finfo(x.dtype).min), None if flat.wanted is None else len(flat.wanted)
         parts = Parts(
             lambda values, empty: padded(values, at, empty, shape=flat.shape),
@@ -201,7 +218,7 @@ class Inference:
         shape = inputs.tokens.shape[:2]  # B T
 
         def chosen(values: Any) -> Any:
-            return jnp.asarray(filled(np.broadcast_to(values, shape).reshape(-1)[flat.places], n, 0))  # n
+            return filled(np.broadcast_to(values, shape).reshape(-1)[flat.places], n, 0)  # n
 
         if inputs.inputs_embeds is None:
             word = chosen(inputs.input_ids)  # n
@@ -210,20 +227,14 @@ class Inference:
             word = jnp.asarray(filled(vectors, n, 0), self.compute_dtype)  # n D
         types = chosen(0 if inputs.token_type_ids is None else inputs.token_type_ids)  # n
         positions = chosen(resolve_position_ids(inputs, self.config))  # n
-        at = _places(flat, n)
-        wants_states = inputs.output_hidden_states
-        self._shapes.add((word.shape, at.rows.shape, None if at.wanted is None else len(at.wanted), wants_states))
-        return body(self.parameters, word, types, positions, at, settings=self.settings, wants_states=wants_states)
+        S, wanted_count = bucket(int(flat.counts.max(initial=0))), 0 if flat.wanted is None else len(flat.wanted)
+        at = places(flat, n, S, bucket(wanted_count), fill=n)
+        kind = {"is_even": at.is_even, "wants_states": inputs.output_hidden_states}
+        self._shapes.add((word.shape, at.rows.shape, at.wanted is None or len(at.wanted), *kind.values()))
+        return body(self.parameters, word, types, positions, at, settings=self.settings, **kind)
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
-
-
-def _places(flat: Flat, n: int) -> Places:
-    """Where the tokens are, in sizes of buckets."""
-    S = bucket(int(flat.counts.max(initial=0)))
-    found = places(flat, n, S, bucket(0 if flat.wanted is None else len(flat.wanted)), fill=n)
-    return Places(*(None if part is None else jnp.asarray(part) for part in found))
 
 
 def _laid_out(model: Any) -> Tree:

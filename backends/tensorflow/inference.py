@@ -157,9 +157,8 @@ class Inference:
         positions = chosen(resolve_position_ids(inputs, self.config))  # n
         wanted = flat.wanted
         found = places(flat, n, S, 0 if wanted is None else size(len(wanted)), fill=0)
-        is_even = n == found.rows.size and bool(found.is_key.all()) and not found.is_uniform.any()
         at = [tf.constant(part) for part in found[: 4 if wanted is None else 5]]
-        kind = Kind(inputs.inputs_embeds is not None, is_even, wanted is not None, inputs.output_hidden_states)
+        kind = Kind(inputs.inputs_embeds is not None, found.is_even, wanted is not None, inputs.output_hidden_states)
         return self.function(kind)(word, types, positions, *at)
 
     def function(self, kind: Any) -> Callable[..., Any]:

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 import roberta
 from flax import nnx
-from roberta.backends.arrays.buckets import bucket
+from roberta.backends.arrays.buckets import bucket, places
+from roberta.backends.arrays.flat import flat_batch
 from roberta.parity.cases import draw_case
 from roberta.parity.compare import compare_outputs
 from roberta.parity.probes.real_tokens import judged
 from roberta.parity.tolerances import budgets, flat_outputs
+from roberta.reference.inputs import Inputs
 
 CASE = draw_case("masked_lm", 5)
 INPUTS = {name: value for name, value in CASE.inputs.items() if name != "labels"}
@@ -39,6 +41,18 @@ def test_a_new_length_rarely_needs_a_new_program() -> None:
     assert twin.runner.programs <= len({bucket(3 * length) for length in range(17, 27)}) == 2
     ids = rng.integers(2, 101, (3, 26))
     require(twin(ids), {"input_ids": ids})
+
+
+@pytest.mark.parametrize("masked", [[], [(1, 0)], [(2, 15)], [(3, t) for t in range(16)]], ids=len)
+def test_rows_that_fill_their_program_are_computed_as_they_lie(masked: list[tuple[int, int]]) -> None:
+    twin, ids = made().for_inference(), np.random.default_rng(0).integers(2, 101, (4, 16))
+    mask = np.ones((4, 16), np.int64)
+    for place in masked:
+        mask[place] = 0
+    inputs = {"input_ids": ids, "attention_mask": mask}
+    require(twin(**inputs), inputs)
+    found = places(flat_batch("masked_lm", Inputs(ids), mask, every_token=True), 64, 16, 0, fill=64)
+    assert found.is_even == (not masked)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
