@@ -20,9 +20,10 @@ import numpy as np
 from numba import prange
 
 from . import scalars
-from .compiler import inner, kernel
+from .compiler import inner, kernel, summing
 from .scalars import exp
-from .tiles import ROWS, columns, packed, place, tile, tile_of_two
+from .tiles import ROWS, columns, place, tile, tile_of_two
+from .turning import cut, packed, transpose
 
 Number = Any
 Row = Any
@@ -35,40 +36,26 @@ Integers = Any
 Booleans = Any
 Activation = Callable[[Number], Number]
 
-#: How many partial sums run side by side: as many as a vector unit holds, and shorter sums round less.
+#: How many maxima run side by side: as many as a vector unit holds.
 LANES = 16
 
 # -- sums of one row -------------------------------------------------------------------------------------------------
 
 
-@inner
+@summing
 def total(x: Row) -> Number:
-    """x.sum(), in `LANES` partial sums."""
-    partial = np.zeros(LANES, x.dtype)
-    whole = x.shape[0] - x.shape[0] % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            partial[lane] += x[start + lane]
+    """x.sum()."""
     result = x.dtype.type(0.0)
-    for lane in range(LANES):
-        result += partial[lane]
-    for d in range(whole, x.shape[0]):
+    for d in range(x.shape[0]):
         result += x[d]
     return result
 
 
-@inner
+@summing
 def total_square(x: Row, mean: Number) -> Number:
-    """((x - mean) ** 2).sum(), in `LANES` partial sums."""
-    partial = np.zeros(LANES, x.dtype)
-    whole = x.shape[0] - x.shape[0] % LANES
-    for start in range(0, whole, LANES):
-        for lane in range(LANES):
-            partial[lane] += (x[start + lane] - mean) * (x[start + lane] - mean)
+    """((x - mean) ** 2).sum()."""
     result = x.dtype.type(0.0)
-    for lane in range(LANES):
-        result += partial[lane]
-    for d in range(whole, x.shape[0]):
+    for d in range(x.shape[0]):
         result += (x[d] - mean) * (x[d] - mean)
     return result
 
@@ -301,7 +288,7 @@ def attend(query: Rows, key: Rows, value: Rows, mask: Rows, scale: Number, out: 
     T, K = query.shape
     S, width = key.shape[0], columns(out.dtype)
     queries, keys = packed(query, width), packed(key, ROWS)
-    values = packed(value.T, ROWS)
+    values = cut(value, ROWS)
     scores = np.empty((keys.shape[0] * ROWS, width), out.dtype)
     part, nothing = np.empty((ROWS, width), out.dtype), np.zeros(width, out.dtype)
     for p in range(queries.shape[0]):
@@ -313,9 +300,7 @@ def attend(query: Rows, key: Rows, value: Rows, mask: Rows, scale: Number, out: 
         # probs @ value
         for i in range(values.shape[0]):
             tile(values[i], scores[:S], nothing, scores, part)
-            for c in range(min(width, T - p * width)):
-                for r in range(min(ROWS, K - i * ROWS)):
-                    out[p * width + c, i * ROWS + r] = part[r, c]
+            transpose(part[: K - i * ROWS, : T - p * width], out[p * width :, i * ROWS :])
 
 
 @kernel

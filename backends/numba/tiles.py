@@ -110,17 +110,6 @@ def _aligned(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 @inner
-def packed(x: Array, width: int) -> Array:
-    """One side of a product, so many rows of it side by side: (N, K) -> (N / width, K, width)."""
-    panels = np.zeros(((x.shape[0] + width - 1) // width, x.shape[1], width), x.dtype)
-    for p in range(panels.shape[0]):
-        for k in range(x.shape[1]):
-            for c in range(min(width, x.shape[0] - p * width)):
-                panels[p, k, c] = x[p * width + c, k]
-    return panels
-
-
-@inner
 def place(part: Array, n: int, c: int, out: Array) -> None:
     """Write a tile to its place in the product, from row n and column c on, as far as the product goes."""
     if n + part.shape[0] <= out.shape[0] and c + part.shape[1] <= out.shape[1]:
@@ -151,8 +140,8 @@ tile_of_two: Any = intrinsic(_tile_types(FETCHES_OF_TWO))
 
 def _tile_code(fetches: int, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Its instructions: sums in registers, the loop over k, and what the sums are at the end."""
-    rows, panel, bias, ahead, out = _arrays(context, builder, signature, arguments)
-    code, index = _Registers(context, builder, signature.args[0].dtype), cgutils.intp_t
+    rows, panel, bias, ahead, out = arrays_of(context, builder, signature, arguments)
+    code, index = Registers(context, builder, signature.args[0].dtype), cgutils.intp_t
     first = [code.load(bias.data, v) for v in range(VECTORS)]
     sums = [[cgutils.alloca_once_value(builder, first[v]) for v in range(VECTORS)] for _ in range(ROWS)]
 
@@ -197,17 +186,16 @@ def place_whole(_context: Any, part: Any, n: Any, c: Any, out: Any) -> tuple[Any
 
 def _place_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Its instructions."""
-    part, n, c, out = _arrays(context, builder, signature, arguments)
-    code, index = _Registers(context, builder, signature.args[0].dtype), cgutils.intp_t
+    part, n, c, out = arrays_of(context, builder, signature, arguments)
+    code, index = Registers(context, builder, signature.args[0].dtype), cgutils.intp_t
     for r in range(ROWS):
-        row = builder.mul(builder.add(n, index(r)), builder.extract_value(out.shape, 1))
-        start = code.at(out.data, builder.add(row, c))
+        start = code.at_row(out, builder.add(n, index(r)), c)
         for v in range(VECTORS):
             code.store(code.load(part.data, r * VECTORS + v), start, v)
     return context.get_dummy_value()
 
 
-def _arrays(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
+def arrays_of(context: Any, builder: Any, signature: Any, arguments: Any) -> list[Any]:
     """The arguments, arrays as structures with `data` and `shape`."""
     given = zip(signature.args, arguments, strict=True)
     return [
@@ -216,12 +204,13 @@ def _arrays(context: Any, builder: Any, signature: Any, arguments: Any) -> list[
     ]
 
 
-class _Registers:
+class Registers:
     """Instructions on vector registers full of numbers of one dtype.
 
     Attributes:
         size: of a number, in bytes.
         lanes: how many a register holds.
+        vector: the type of a register.
     """
 
     def __init__(self, context: Any, builder: Any, dtype: Any) -> None:
@@ -232,6 +221,11 @@ class _Registers:
     def at(self, start: Any, offset: Any) -> Any:
         """A place in memory, so many numbers after another."""
         return self.builder.gep(start, [offset])
+
+    def at_row(self, array: Any, row: Any, column: Any) -> Any:
+        """A place in an array of two axes, of which the last is dense."""
+        stride = self.builder.sdiv(self.builder.extract_value(array.strides, 0), cgutils.intp_t(self.size))
+        return self.at(array.data, self.builder.add(self.builder.mul(row, stride), column))
 
     def load(self, start: Any, position: int) -> Any:
         """The register of a position, counted in registers from a start."""

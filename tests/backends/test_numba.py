@@ -11,7 +11,7 @@ import numba
 import numpy as np
 import pytest
 from roberta.backends import numba as engine
-from roberta.backends.numba import compiler, kernels, tiles
+from roberta.backends.numba import compiler, kernels, tiles, turning
 from roberta.backends.numba.layers import ACTIVATIONS
 from roberta.backends.numba.tiles import pack
 from roberta.dispatch.api import FACES
@@ -295,10 +295,50 @@ def test_a_tile_is_right_for_every_width_of_registers(width: int, rows: int, mon
 
 
 @DTYPE
+@pytest.mark.parametrize("count", [4, 8, None], ids=["4 rows", "8 rows", "a row a lane"])
+@pytest.mark.parametrize("width", [16, 32, 64], ids=["128 bits", "256 bits", "512 bits"])
+def test_a_block_is_turned_for_every_width_of_registers(
+    width: int, count: int | None, dtype: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tiles, "WIDTH", width)
+    turn = numba.extending.intrinsic(turning._turn_types(count))
+    lanes = width // np.dtype(dtype).itemsize
+
+    @numba.njit(error_model="numpy")
+    def turned(x: Any, out: Any) -> None:
+        turn(x, 2, 3, out)
+
+    rows = count or lanes
+    x = np.random.default_rng(0).standard_normal((rows + 3, lanes + 5)).astype(dtype)
+    out = np.full((lanes + 4, rows + 3), np.nan, dtype)
+    expected = out.copy()
+    expected[3:-1, 2:-1] = x[2:-1, 3:-2].T
+    turned(x, out)
+    np.testing.assert_array_equal(out, expected)
+
+
+@DTYPE
+@pytest.mark.parametrize("shape", [(0, 3), (1, 1), (7, 5), (8, 16), (16, 8), (17, 33), (50, 67)], ids=str)
+def test_an_array_of_any_shape_and_layout_is_turned(shape: tuple[int, int], dtype: str) -> None:
+    wide = np.random.default_rng(0).standard_normal((2 * shape[0], 3, 2 * shape[1])).astype(dtype)
+    for x in (wide[::2, 1, shape[1] :], wide[::2, 1, ::2], np.asfortranarray(wide[::2, 0, : shape[1]])):
+        for order in "CF":
+            out = np.full((shape[1] + 1, shape[0] + 2), np.nan, dtype, order)
+            turning.transpose(x, out)
+            np.testing.assert_array_equal(out[:-1, :-2], x.T)
+            assert np.isnan(out[-1]).all()
+            assert np.isnan(out[:, -2:]).all()
+        for width in (3, 8):
+            side, end = turning.packed(x, width), -shape[0] % width
+            np.testing.assert_array_equal(side.swapaxes(1, 2).reshape(-1, shape[1]), np.pad(x, ((0, end), (0, 0))))
+            np.testing.assert_array_equal(turning.cut(np.ascontiguousarray(x.T), width), side)
+
+
+@DTYPE
 def test_panels_are_what_the_kernels_cut_and_begin_at_cache_lines(dtype: str) -> None:
     weight = np.random.default_rng(0).standard_normal((101, 7)).astype(dtype)
     packed = tiles.pack(weight, weight[:, 0])
-    assert np.array_equal(packed["panels"], tiles.packed(weight, tiles.columns(dtype)))
+    assert np.array_equal(packed["panels"], turning.packed(weight, tiles.columns(dtype)))
     assert packed["panels"].ctypes.data % tiles.LINE == 0
     assert packed["size"] == 101
 
@@ -330,6 +370,11 @@ def test_no_kernel_may_assume_that_numbers_are_finite() -> None:
     for dtype in U:
         options = compiler.compiled(kernels.masked_softmax.__wrapped__, dtype).targetoptions
         assert not options.get("fastmath")
+        for total in (kernels.total, lambda x: kernels.total_square(x, x.dtype.type(0.0))):
+            assert np.isnan(total(np.array([np.nan, 1.0], dtype)))
+            assert total(np.array([np.inf, 1.0], dtype)) == np.inf
+    for total in (kernels.total, kernels.total_square):
+        assert total.targetoptions["fastmath"] == {"reassoc"}
         assert options["error_model"] == "numpy"
 
 

@@ -145,7 +145,7 @@ def test_the_ends_of_the_single_functions_are_exact(function: Any, x: Any, wante
 
 
 @DTYPE
-@pytest.mark.parametrize("size", [1, 15, 16, 17, 37])
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 37, 769])
 def test_sums_and_maxima_of_a_row_of_any_length(size: int, dtype: str):
     x, mean = draw(dtype, size), np.dtype(dtype).type(0.25)
     wide = x.astype(np.longdouble)
