@@ -12,10 +12,10 @@ from typing import Any
 
 from ..dispatch.api import FACES
 from ..dispatch.checkpoint import DEFAULT_CHECKPOINT, locate
+from ..dispatch.tokenizers import load_tokenizer
 from ..files.atomic import write_atomically
 from ..reference.config import RobertaConfig
 from ..reference.parameters import CLASS_NAMES, HEADS
-from ..tokenizer import RobertaTokenizer
 from ..tokenizer.explain import shown
 from .fitting import fitting
 from .recording import recorded
@@ -44,7 +44,7 @@ def explain(
         model: a checkpoint, or a model of ours on any engine: its numpy twin in float32 is what runs.
         others: of question answering the context, of multiple choice the choices.
         head: of a checkpoint: which; None for the one that it was saved as.
-        tokenizer: a `RobertaTokenizer` or its folder; required beside a model, of a checkpoint its own.
+        tokenizer: one of `load_tokenizer`, or its folder; required beside a model, of a checkpoint its own.
         faults: whether to make each mistake that concerns the model, too.
         tell: called with each mistake's name before it is made: with many layers and a long text it takes minutes.
 
@@ -127,7 +127,7 @@ def _loaded(model: Any, head: str | None, tokenizer: Any) -> tuple[Any, Any]:
         made = FACES[chosen].from_pretrained(folder, backend="numpy", **is_decoder)
         return made, _tokenizer(folder if tokenizer is None else tokenizer)
     if tokenizer is None:
-        message = "tokenizer: required beside a model object, got None; pass its RobertaTokenizer or their folder"
+        message = "tokenizer: required beside a model object, got None; pass its own, or their folder"
         raise TypeError(message)
     if head not in (None, getattr(model, "head", None)):
         message = f"head: a model has its own, {getattr(model, 'head', None)!r}, got {head!r}; leave it out"
@@ -136,7 +136,7 @@ def _loaded(model: Any, head: str | None, tokenizer: Any) -> tuple[Any, Any]:
 
 
 def _tokenizer(given: Any) -> Any:
-    return RobertaTokenizer.from_pretrained(locate(given)) if isinstance(given, str | Path) else given
+    return load_tokenizer(given) if isinstance(given, str | Path) else given
 
 
 def _saved_head(folder: Path) -> str:

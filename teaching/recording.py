@@ -23,6 +23,9 @@ from ..reference.embeddings import position_ids
 from ..reference.layers import Array, softmax
 from ..reference.outputs import to_numpy
 from ..reference.taps import symbols
+from ..tokenizer.explain import Explanation
+from ..tokenizer.unigram.explain import PieceExplanation
+from ..tokenizer.unigram.tokenizer import UnigramTokenizer
 from .departures import TapBudgets, plain
 from .faults import HONEST, record_faults, run_fault
 
@@ -40,6 +43,8 @@ PICTURES, MATRICES = 400_000, 140_000
 ROWS, COLUMNS, BARS, TOP = 48, 96, 24, 5
 #: Of a text that is long, so many pieces are shown on their way to ids, and of so many tokens the norms.
 PIECES, TOKENS = 64, 128
+#: How SentencePiece spells a space.
+SPACE = "▁"
 #: Longer pieces, in bytes, are shown without their ladder, which grows with the square.
 LADDER = 48
 
@@ -139,16 +144,42 @@ def _inputs(
 
 def _readable(tokenizer: Any, number: int) -> str:
     """A token with its space; bytes that are no character for themselves as escapes."""
-    token = tokenizer.convert_ids_to_tokens(number)
+    token = str(tokenizer.convert_ids_to_tokens(number))
     if number in tokenizer.all_special_ids:
-        return str(token)
+        return token
+    if isinstance(tokenizer, UnigramTokenizer):
+        return token.replace(SPACE, " ")
     return str(tokenizer.convert_tokens_to_string([token]))
 
 
 def _words(tokenizer: Any, text: str, notes: list[str]) -> list[dict[str, Any]]:
+    """Each piece of the text, on its way to ids."""
+    explained = tokenizer.explain(text, add_special_tokens=False)
+    found = _cut(explained) if isinstance(explained, PieceExplanation) else _merged(explained)
+    if len(found) > PIECES:
+        notes.append(f"Of {len(found)} pieces of the text the first {PIECES} are shown on their way to ids.")
+    return found[:PIECES]
+
+
+def _cut(explained: PieceExplanation) -> list[dict[str, Any]]:
+    """Each piece that the likeliest cut gives, with its score; added and unknown tokens have none."""
+    scored = zip(explained.tokens, explained.scores, strict=True)
+    return [
+        {
+            "spelled": token.token.replace(SPACE, " "),
+            "added": False,
+            "score": None if score is None else _number(score, 4),
+            "tokens": [[token.id, token.token]],
+        }
+        for token, score in scored
+    ]
+
+
+def _merged(explained: Explanation) -> list[dict[str, Any]]:
     """Each piece of the text: its bytes, every merge, and the ids that come of it."""
+    text = explained.text
     found: list[dict[str, Any]] = []
-    for segment in tokenizer.explain(text).segments:
+    for segment in explained.segments:
         if segment.added is not None:
             token = segment.tokens[0]
             found.append(
@@ -166,9 +197,7 @@ def _words(tokenizer: Any, text: str, notes: list[str]) -> list[dict[str, Any]]:
                 "spelled": piece.spelled, "added": False, "bytes": piece.data[:LADDER].hex(" "),
                 "merges": merges, "steps": steps, "tokens": tokens,
             })  # fmt: skip
-    if len(found) > PIECES:
-        notes.append(f"Of {len(found)} pieces of the text the first {PIECES} are shown on their way to ids.")
-    return found[:PIECES]
+    return found
 
 
 def _index(symbols: Sequence[str], at: int) -> int:

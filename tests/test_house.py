@@ -58,9 +58,9 @@ FLOORS = {
     "parity/calibrating": {"reference", "dispatch", "parity", "parity/probes"},
     "parity/folders": {"files", "reference", "dispatch", "parity", "parity/probes", "parity/reports"},
     "parity/mistakes": {"reference", "dispatch", "parity", "parity/probes"},
-    "parity/probes": {"reference", "tokenizer", "parity"},
+    "parity/probes": {"reference", "dispatch", "parity"},
     "parity/reports": {"files", "reference", "dispatch", "backends", "parity", "parity/probes"},
-    "teaching": {"files", "reference", "tokenizer", "dispatch", "parity", "parity/mistakes"},
+    "teaching": {"files", "reference", "tokenizer", "tokenizer/unigram", "dispatch", "parity", "parity/mistakes"},
     "teaching/exercises": {
         "files",
         "reference",

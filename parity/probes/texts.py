@@ -27,20 +27,20 @@ def encoded_sentences(folder: Path, head: str, length: int) -> dict[str, Integer
         length: T; longer sentences are cut.
 
     Returns:
-        `input_ids` and `attention_mask`, (3, T) or (3, 2, T); None where the folder has no vocabulary.
+        `input_ids` and `attention_mask`, (3, T) or (3, 2, T); None where the folder has no tokenizer.
 
     Example:
         >>> from roberta.files.places import locate
         >>> encoded_sentences(locate("austen"), "multiple_choice", 5)["input_ids"].shape
         (3, 2, 5)
     """
-    if not (folder / "vocab.json").is_file():
-        return None
-    from ...tokenizer import RobertaTokenizer
+    from ...dispatch.tokenizers import load_tokenizer
 
-    encoded = RobertaTokenizer.from_pretrained(folder)(
-        list(SENTENCES), padding="max_length", truncation=True, max_length=length, return_tensors="np"
-    )
+    try:
+        tokenizer = load_tokenizer(folder)
+    except FileNotFoundError:
+        return None
+    encoded = tokenizer(list(SENTENCES), padding="max_length", truncation=True, max_length=length, return_tensors="np")
     rows = {name: np.asarray(encoded[name]) for name in ("input_ids", "attention_mask")}
     if head == "multiple_choice":
         return {name: np.stack([value, np.roll(value, 1, 0)], axis=1) for name, value in rows.items()}

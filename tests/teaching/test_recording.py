@@ -15,6 +15,7 @@ import pytest
 import roberta
 from roberta import reference
 from roberta.parity.cases import small_config
+from roberta.parity.probes.texts import encoded_sentences
 from roberta.reference.parameters import CLASS_NAMES, HEADS
 from roberta.reference.taps import symbols
 from roberta.teaching.pages import explain, write_page
@@ -208,6 +209,40 @@ def test_a_model_of_bases_depth_has_room_for_twenty_tokens(tokenizer: Any) -> No
 def test_misuse_is_told(options: Any, message: str) -> None:
     with pytest.raises((ValueError, OSError), match=message):
         explain("A <mask>.", **{"faults": False, **options})
+
+
+@pytest.mark.parametrize("name", ["XLMRoberta", "XLMRobertaFast", "Camembert", "CamembertFast"])
+def test_a_text_of_the_family_is_shown_piece_by_piece(name: str, tmp_path: Path) -> None:
+    sentencepiece = pytest.importorskip("sentencepiece", reason="it trains the vocabulary")
+    with (tmp_path / "sentencepiece.bpe.model").open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([TEXT, roberta.__doc__] * 9), model_writer=file, vocab_size=90,
+            hard_vocab_limit=False, minloglevel=2,
+        )  # fmt: skip
+    prefix = name.removesuffix("Fast")
+    kind = getattr(roberta, f"{prefix}Tokenizer{'Fast' if name != prefix else ''}")
+    words = kind(str(tmp_path / "sentencepiece.bpe.model"))
+    config = getattr(roberta, f"{prefix}Config")(
+        vocab_size=len(words), hidden_size=12, num_hidden_layers=1, num_attention_heads=2, intermediate_size=7,
+        max_position_embeddings=67, type_vocab_size=1,
+    )  # fmt: skip
+    model = getattr(roberta, f"{prefix}ForMaskedLM")(config, backend="numpy")
+    text = "It is 😀 <mask>."
+    found = recorded(model, words, text, faults=False)
+    assert [token for word in found["words"] for token in word["tokens"]] == [
+        [number, words.convert_ids_to_tokens(number)] for number in words(text, add_special_tokens=False)["input_ids"]
+    ]
+    assert any(word["score"] is None for word in found["words"])
+    assert found["words"][0]["score"] < 0
+    assert found["tokens"][0][1].startswith(" ")
+    page = explain(text, model, tokenizer=words, faults=False)
+    assert "Score " in page
+    assert "without a score" in page
+    words.save_pretrained(tmp_path)
+    model.save_pretrained(tmp_path)
+    assert "Score " in explain(text, tmp_path, faults=False)
+    assert encoded_sentences(tmp_path, "masked_lm", 9)["input_ids"].shape == (3, 9)
+    assert encoded_sentences(tmp_path / "nowhere", "masked_lm", 9) is None
 
 
 def test_a_model_needs_its_tokenizer(model: Any) -> None:
