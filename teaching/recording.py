@@ -25,6 +25,7 @@ from ..reference.outputs import to_numpy
 from ..reference.taps import symbols
 from ..tokenizer.explain import Explanation
 from ..tokenizer.unigram.explain import PieceExplanation
+from ..tokenizer.unigram.normalizer import SPACE
 from ..tokenizer.unigram.tokenizer import UnigramTokenizer
 from .departures import TapBudgets, plain
 from .faults import HONEST, record_faults, run_fault
@@ -43,8 +44,6 @@ PICTURES, MATRICES = 400_000, 140_000
 ROWS, COLUMNS, BARS, TOP = 48, 96, 24, 5
 #: Of a text that is long, so many pieces are shown on their way to ids, and of so many tokens the norms.
 PIECES, TOKENS = 64, 128
-#: How SentencePiece spells a space.
-SPACE = "▁"
 #: Longer pieces, in bytes, are shown without their ladder, which grows with the square.
 LADDER = 48
 

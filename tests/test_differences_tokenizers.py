@@ -63,16 +63,6 @@ def _(kind: str) -> None:
     ours.chat_template = None
 
 
-@row("sending a tokenizer to the Hub")
-def _(kind: str, folder: Path) -> None:
-    theirs, ours = pair(kind)
-    assert callable(theirs.push_to_hub)
-    with pytest.raises(AttributeError, match=r"does without 'push_to_hub': .*huggingface_hub\.upload_folder"):
-        ours.push_to_hub("you/name")
-    with pytest.raises(ValueError, match=r"push_to_hub: expected False, got True; .*huggingface_hub\.upload_folder"):
-        ours.save_pretrained(folder, push_to_hub=True)
-
-
 @row("steps of a call inside")
 def _(kind: str) -> None:
     theirs, ours = pair(kind)

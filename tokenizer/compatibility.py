@@ -10,6 +10,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
+from ..files.uploading import Commit
+from . import publishing
 from .alignment import Aligner, EncodedText
 from .decoding import clean_up_spaces
 from .encoding import BatchEncoding
@@ -32,10 +34,6 @@ _INSIDE = "it is how transformers works inside; "
 REFUSED: Mapping[str, str] = {
     **dict.fromkeys(("apply_chat_template", "encode_message_with_chat_template", "get_chat_template"), _CHAT),
     "save_chat_templates": _CHAT,
-    "push_to_hub": (
-        "nothing is sent from here; save_pretrained(folder), then "
-        'huggingface_hub.upload_folder(repo_id="you/name", folder_path=folder)'
-    ),
     "register_for_auto_class": "no code is stored beside a tokenizer; from_pretrained of its class loads it",
     "convert_added_tokens": f"{_INSIDE}AddedToken.read(token) reads a token in any of its forms",
     "prepare_for_tokenization": f"{_INSIDE}the options of a call say how its text is read",
@@ -49,10 +47,11 @@ REFUSED: Mapping[str, str] = {
 
 #: What its `save_pretrained` takes besides -> the values that ask for nothing, and what to do in place of others.
 _IDLE: Mapping[str, tuple[tuple[Any, ...], str]] = {
-    "push_to_hub": ((False, None), REFUSED["push_to_hub"]),
+    "push_to_hub": ((False, None), 'pass True to send it, with repo_id="you/name"'),
     "save_jinja_files": ((True, False, None), _CHAT),
     "safe_serialization": ((True, False, None), "a tokenizer has no weights"),
-    **dict.fromkeys(("repo_id", "token", "private", "commit_message", "use_auth_token"), ((None,), "leave it out")),
+    "use_auth_token": ((None,), "leave it out, or pass token"),
+    **dict.fromkeys(("repo_id", *Commit.__annotations__), ((None,), "leave it out, or pass push_to_hub=True")),
 }
 
 
@@ -69,9 +68,9 @@ def require_idle(where: str, options: Mapping[str, Any]) -> None:
 
     Example:
         >>> require_idle("save_pretrained", {"push_to_hub": False})
-        >>> require_idle("save_pretrained", {"push_to_hub": True})
+        >>> require_idle("save_pretrained", {"push_to_hub": "yes"})
         Traceback (most recent call last):
-        ValueError: save_pretrained: push_to_hub: expected False, got True; nothing is sent from here; ...
+        ValueError: save_pretrained: push_to_hub: expected False, got 'yes'; pass True to send it, with ...
     """
     reject_unknown(where, options, _IDLE.keys())
     for name, value in options.items():
@@ -108,6 +107,10 @@ class TransformersNames(Vocabulary):
             """Encode texts."""
             ...
 
+        def save_pretrained(self, save_directory: str) -> tuple[str, ...]:
+            """Write a folder; its paths."""
+            ...
+
     else:
 
         def __getattr__(self, name: str) -> Any:
@@ -125,6 +128,24 @@ class TransformersNames(Vocabulary):
     def chat_template(self, template: object) -> None:
         if template is not None:
             raise AttributeError(f"chat_template: expected None, got {template!r:.60}; {_CHAT}")
+
+    def push_to_hub(self, repo_id: str, **commit: Unpack[Commit]) -> str:
+        """Send its files to the Hugging Face hub, beside what the repository has; docs/hub.md shows it.
+
+        Args:
+            repo_id: "name" of yours, or "owner/name"; made where it is missing.
+            **commit: ``token``, ``private``, ``revision``, ``create_pr``, ``commit_message``, ``commit_description``.
+
+        Returns:
+            The address of the commit, or with ``create_pr`` of what the owner is asked.
+
+        Raises:
+            ModuleNotFoundError: the hub's library is missing; says what to type.
+            TypeError: an option that does not exist.
+            PermissionError: no token, or one that may not write.
+            ConnectionError: the hub does not answer, is ill, or wants fewer questions.
+        """
+        return publishing.push(self, repo_id, **commit)
 
     # -- other names -----------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
+from . import publishing
 from .alignment import EncodedText, align_together
 from .calls import CalledTokenizer
 from .compatibility import require_idle
@@ -290,7 +291,7 @@ class RobertaTokenizer(CalledTokenizer):
         save_directory: StrPath,
         legacy_format: bool | None = None,
         filename_prefix: str | None = None,
-        **unused: Any,
+        **options: Any,
     ) -> tuple[str, ...]:
         """Write a folder that `from_pretrained` and transformers read, either class of either.
 
@@ -299,7 +300,9 @@ class RobertaTokenizer(CalledTokenizer):
             legacy_format: None for all files; True leaves out ``tokenizer.json``; False leaves out
                 ``vocab.json``, ``merges.txt`` and ``added_tokens.json``.
             filename_prefix: put before every name, with a hyphen.
-            **unused: what else transformers' takes, as long as it asks for nothing, such as ``push_to_hub=False``.
+            **options: ``push_to_hub=True`` sends what was written, as `push_to_hub` does, with its options and
+                ``repo_id``, by default the folder's name; what else transformers' takes, as long as it asks for
+                nothing.
 
         Returns:
             The paths of ``tokenizer_config.json``, ``special_tokens_map.json``, where tokens were added
@@ -310,9 +313,13 @@ class RobertaTokenizer(CalledTokenizer):
                 or an option that asks for what is not done here.
             TypeError: an option that does not exist.
         """
-        require_idle("save_pretrained", unused)
+        publication = publishing.taken_from(options, save_directory)
+        require_idle("save_pretrained", options)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
-        return write_folder(self, save_directory, filename_prefix, legacy_format)
+        written = write_folder(self, save_directory, filename_prefix, legacy_format)
+        if publication is not None:
+            publishing.send(written, **publication)
+        return written
 
     def __repr__(self) -> str:
         return (

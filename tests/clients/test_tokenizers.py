@@ -206,8 +206,8 @@ def test_arguments_are_saved_and_come_back(kind: str, tmp_path: Path) -> None:
         load(kind, get_vocab=True)
     with pytest.raises(TypeError, match="'my_own' is no setting, and object cannot be kept"):
         load(kind, my_own=object())
-    with pytest.raises(ValueError, match=r"push_to_hub: expected False, got True; .*upload_folder"):
-        load(kind).save_pretrained(tmp_path, push_to_hub=True)
+    with pytest.raises(ValueError, match=r"push_to_hub: expected False, got 'yes'; pass True to send it"):
+        load(kind).save_pretrained(tmp_path, push_to_hub="yes")
 
 
 @pytest.mark.parametrize(("name", "value", "message"), [

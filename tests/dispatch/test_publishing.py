@@ -1,6 +1,7 @@
 """Sending a model to a hub on the loopback, and what its card says."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +20,18 @@ def no_waiting(monkeypatch):
 @pytest.fixture
 def model(make_config):
     return roberta.RobertaForMaskedLM(make_config(), backend="numpy")
+
+
+@pytest.fixture
+def pieces(tmp_path_factory):
+    sentencepiece = pytest.importorskip("sentencepiece", reason="it trains the vocabulary")
+    path = tmp_path_factory.mktemp("pieces") / "sentencepiece.bpe.model"
+    with path.open("wb") as file:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([roberta.__doc__] * 9), model_writer=file, vocab_size=90, hard_vocab_limit=False,
+            minloglevel=2,
+        )  # fmt: skip
+    return str(path)
 
 
 def test_every_engine_sends_what_is_loaded_again(hub, make_config, backend):
@@ -67,6 +80,33 @@ def test_a_tokenizer_goes_beside(hub, model):
     model.push_to_hub("a/b", token=SECRET, tokenizer=tokenizer)
     assert {"vocab.json", "merges.txt"} <= set(hub.repositories["a/b"].files)
     assert roberta.RobertaTokenizer.from_pretrained("a/b").vocab_size == tokenizer.vocab_size
+
+
+@pytest.mark.parametrize(
+    "kind", ["RobertaTokenizer", "RobertaTokenizerFast", "XLMRobertaTokenizer", "CamembertTokenizerFast"]
+)
+def test_a_tokenizer_goes_alone(hub, tmp_path, kind, request):
+    if kind.startswith("Roberta"):
+        tokenizer = getattr(roberta, kind).from_pretrained("austen")
+    else:
+        tokenizer = getattr(roberta, kind)(request.getfixturevalue("pieces"))
+    hub.repositories["a/b"] = hub.Repository(files={"model.safetensors": b"weights"})
+    said = tokenizer.push_to_hub("a/b", token=SECRET, commit_message="Words")
+    sent = hub.repositories["a/b"]
+    assert said.endswith(f"/a/b/commit/{sent.commits['main']}")
+    assert sent.messages[0]["summary"] == "Words"
+    assert sent.files["model.safetensors"] == b"weights"
+    again = roberta.load_tokenizer("a/b")
+    assert again("She was.")["input_ids"] == tokenizer("She was.")["input_ids"]
+    (tmp_path / "secrets.env").write_text("x")
+    written = tokenizer.save_pretrained(tmp_path, push_to_hub=True, token=SECRET, private=True)
+    sent = hub.repositories[f"some-owner/{tmp_path.name}"]
+    assert set(sent.files) == {Path(path).name for path in written}
+    assert sent.is_private
+    with pytest.raises(TypeError, match=r"push_to_hub: 'tokn' is not an option; did you mean 'token'"):
+        tokenizer.push_to_hub("a/b", tokn=SECRET)
+    with pytest.raises(ValueError, match=r"repo_id: expected None, got 'a/b'; leave it out, or pass push_to_hub=True"):
+        tokenizer.save_pretrained(tmp_path, repo_id="a/b")
 
 
 def test_refusals_are_said(hub, model, tmp_path):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, Unpack, cast
 
+from .. import publishing
 from ..calls import CalledTokenizer, Engine
 from ..compatibility import require_idle
 from ..decoding import read_tokens
@@ -206,7 +207,7 @@ class UnigramTokenizer(CalledTokenizer):
         save_directory: StrPath,
         legacy_format: bool | None = None,
         filename_prefix: str | None = None,
-        **unused: Any,
+        **options: Any,
     ) -> tuple[str, ...]:
         """Write a folder that `from_pretrained` and transformers read, either class of either.
 
@@ -215,7 +216,9 @@ class UnigramTokenizer(CalledTokenizer):
             legacy_format: None for all files; True leaves out ``tokenizer.json``; False leaves out
                 ``sentencepiece.bpe.model`` and ``added_tokens.json``.
             filename_prefix: put before every name, with a hyphen.
-            **unused: what else transformers' takes, as long as it asks for nothing, such as ``push_to_hub=False``.
+            **options: ``push_to_hub=True`` sends what was written, as `push_to_hub` does, with its options and
+                ``repo_id``, by default the folder's name; what else transformers' takes, as long as it asks for
+                nothing.
 
         Returns:
             The paths.
@@ -225,9 +228,13 @@ class UnigramTokenizer(CalledTokenizer):
                 or an option that asks for what is not done here.
             TypeError: an option that does not exist.
         """
-        require_idle("save_pretrained", unused)
+        publication = publishing.taken_from(options, save_directory)
+        require_idle("save_pretrained", options)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
-        return write_folder(self, save_directory, filename_prefix, legacy_format)
+        written = write_folder(self, save_directory, filename_prefix, legacy_format)
+        if publication is not None:
+            publishing.send(written, **publication)
+        return written
 
     def __repr__(self) -> str:
         return (
