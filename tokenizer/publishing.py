@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Unpack
 
 from ..files.uploading import Commit, upload
+from .files import StrPath
 from .options import reject_unknown
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def send(written: Sequence[str], repo_id: str, **commit: Unpack[Commit]) -> str:
     return upload(paths[0].parent, repo_id, sorted(path.name for path in paths), **commit)
 
 
-def taken_from(options: dict[str, Any], folder: str | Path) -> dict[str, Any] | None:
+def taken_from(options: dict[str, Any], folder: StrPath) -> dict[str, Any] | None:
     """Take from the options of `save_pretrained` what is about the hub.
 
     Returns:
