@@ -1,7 +1,7 @@
 """The Numba engine: compiled kernels, in the order of the spec's equations.
 
 Reading order, as in `roberta.reference`: `heads`, `encoder`, `attention`, `embeddings`, `layers`, `losses`, `weights`;
-then `kernels`, the loops, which stand on `scalars`, functions of one number, and on `tiles`, the one loop that is
+then `kernels`, the loops, which stand on `scalars`, functions of one number, and on `tiles` and `turning`, which are
 written for registers; `compiler` compiles them. It computes forward only, on the cpu. A model keeps its dense layers
 twice: as the checkpoint has them, and packed for their products.
 
