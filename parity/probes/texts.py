@@ -27,7 +27,7 @@ def encoded_sentences(folder: Path, head: str, length: int) -> dict[str, Integer
         length: T; longer sentences are cut.
 
     Returns:
-        `input_ids` and `attention_mask`, (3, T) or (3, 2, T); None where the folder has no tokenizer.
+        `input_ids` and `attention_mask`, (3, T) or (3, 2, T); None where the folder has no tokenizer of the family.
 
     Example:
         >>> from roberta.files.places import locate
@@ -38,7 +38,7 @@ def encoded_sentences(folder: Path, head: str, length: int) -> dict[str, Integer
 
     try:
         tokenizer = load_tokenizer(folder)
-    except FileNotFoundError:
+    except (FileNotFoundError, ValueError):  # none, or one of another kind, as some models of this family have
         return None
     encoded = tokenizer(list(SENTENCES), padding="max_length", truncation=True, max_length=length, return_tensors="np")
     rows = {name: np.asarray(encoded[name]) for name in ("input_ids", "attention_mask")}

@@ -142,6 +142,11 @@ def test_real_sentences_are_asked_where_there_is_a_vocabulary(head):
     assert named(head, model.config)["text"].remark == "drawn ids: there is no vocabulary"
 
 
+def test_ids_are_drawn_beside_a_tokenizer_of_another_family(tmp_path):
+    (tmp_path / "tokenizer_config.json").write_text('{"tokenizer_class": "BertweetTokenizer"}')
+    assert texts.encoded_sentences(tmp_path, "masked_lm", 9) is None
+
+
 # -- the allowance -----------------------------------------------------------------------------------------------------
 
 
