@@ -26,7 +26,7 @@ OPTIONS: Any = {"error_model": "numpy"}
 #: Of the files whose functions are compiled into those of `kernels.py`. The cache on disk asks for that file alone.
 _SOURCES = [Path(__file__).parent / name for name in ("scalars.py", "tiles.py", "turning.py")]
 VERSION = f"{zlib.crc32(b''.join(path.read_bytes() for path in _SOURCES)):x}"
-#: The dtypes that there are kernels for. (`str` of one takes a quarter of the time in which a short text's kernels start.)
+#: The dtypes that there are kernels for. (`str` of one takes a quarter of the time that it takes to start a kernel.)
 _NAMES = {np.dtype(name): name for name in ("float32", "float64")}
 #: Seconds of compiling after which the user is told why the first call takes so long.
 PATIENCE = 2.0
