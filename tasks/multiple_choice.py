@@ -70,6 +70,7 @@ class MultipleChoice(Task[Choice]):
             raise wrong(self, where, item)
         given = cast("Mapping[Any, Any]", item)
         text, choices = text_of(self, given, "text", where), given.get("choices")
+        choices = choices.tolist() if hasattr(choices, "tolist") else choices  # as tables have lists
         if not isinstance(choices, list | tuple) or not choices or not all(isinstance(one, str) for one in choices):  # pyright: ignore[reportUnknownVariableType]
             message = f"{self.name}: {where}: required 'choices', a list of at least one str, got {choices!r:.60}"
             raise TypeError(message)

@@ -116,7 +116,7 @@ def _require_text(first: bytes) -> None:
     """Refuse what is no text from its first line on, before each of its lines is called a bad row."""
     if b"\0" in first:
         message = (
-            "input: required text in UTF-8, got zero bytes in its first line, as UTF-16 and other programs' files have; "
+            "input: required text in UTF-8, got zero bytes in its first line, as UTF-16 and binary files have; "
             "save it as CSV in UTF-8, or say its format with --format"
         )
         raise ValueError(message)

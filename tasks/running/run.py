@@ -16,7 +16,7 @@ import numpy as np
 from ...files import compressed
 from ...files.compressed import COMPRESSIONS
 from ...reference.layers import Array
-from ..answers import Column, columns_of, parts_of
+from ..answers import Column, columns_of, more_parts_of, parts_of
 from ..calling import LOOKAHEAD, Task
 from ..records import plain
 from . import journal, writing
@@ -148,11 +148,12 @@ def _parts(task: Task[Any], column: str | Mapping[str, str] | None) -> dict[str,
     """
     names = parts_of(task) or (TEXT,)
     given = {names[0]: column} if isinstance(column, str) else dict(column or {})
-    unknown = [name for name in given if name not in names]
+    known = (*names, *more_parts_of(task))
+    unknown = [name for name in given if name not in known]
     if unknown:
-        message = f"--column: {task.name} takes {' and '.join(names)}, got {unknown[0]!r}; type PART=COLUMN of these"
+        message = f"--column: {task.name} takes {' and '.join(known)}, got {unknown[0]!r}; type PART=COLUMN of these"
         raise ValueError(message)
-    return {name: given.get(name, name) for name in names}
+    return {**{name: name for name in names}, **given}
 
 
 def _require_columns(batch: list[InputRow], added: list[str], parts: Mapping[str, str]) -> None:

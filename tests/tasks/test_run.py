@@ -332,9 +332,7 @@ def test_one_run_reads_what_another_wrote(embed: Any, tmp_path: Path) -> None:
     source, out, again = (tmp_path / name for name in ("in.txt", "out.jsonl", "again.csv"))
     source.write_text("She was.\n", encoding="utf-8")
     run(embed, source, out)
-    with pytest.raises(
-        ValueError, match="has a column 'vector' already; .* such as --prefix"
-    ):
+    with pytest.raises(ValueError, match=r"has a column 'vector' already; .* such as --prefix"):
         run(embed, out, again)
     run(embed, out, again, prefix="second_")
     with again.open(encoding="utf-8", newline="") as file:
@@ -413,6 +411,24 @@ def test_inputs_of_several_parts(tmp_path: Path, make_config: Any, make_model: A
     with pytest.raises(ValueError, match="--column: multiple-choice takes text and choices, got 'body'"):
         run(choose, source, out, column={"body": "text"}, is_new=True)
     assert run(choose, source, out, column={"text": "body"}, is_new=True).failed == 1
+
+
+def test_pairs_of_texts(tmp_path: Path, make_config: Any, make_model: Any) -> None:
+    tokenizer = roberta.load_tokenizer("austen")
+    config = make_config(vocab_size=len(tokenizer), max_position_embeddings=61)
+    label = roberta.task("text-classification", make_model("sequence_classification", config, "numpy"), tokenizer)
+    source, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("premise,hypothesis\nEmma came.,She was there.\n", encoding="utf-8")
+    assert run(label, source, out, column={"text": "premise", "text_pair": "hypothesis"}).failed == 0
+    answer = label({"text": "Emma came.", "text_pair": "She was there."})
+    assert rows_of(out)[0]["score"] == pytest.approx(answer.score)
+    assert answer.score != label("Emma came.").score
+
+
+def test_options_that_no_row_can_be_answered_with(task: Any, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"top_k: required an integer in \[1, 4000\]"):
+        run(task.replace(top_k=10**9), source, tmp_path / "out.jsonl")
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_parquet_needs_pyarrow_before_all_is_computed(
