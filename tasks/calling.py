@@ -127,6 +127,7 @@ class Task(ABC, Generic[R]):
             TypeError: a single input.
         """
         asked, inputs = self.replace(**options).load(), self._listed(inputs)
+        asked._require_options()
         if isinstance(inputs, str | Mapping) or not isinstance(inputs, Iterable):
             message = f"{self.name}: attempt: required a list of inputs, got {type(inputs).__name__} {inputs!r:.60}"
             raise TypeError(f"{message}; put it in a list")
@@ -145,13 +146,8 @@ class Task(ABC, Generic[R]):
         return results
 
     def load(self) -> Self:
-        """Load what is needed, now; otherwise the first call does.
-
-        Raises:
-            ValueError: a checkpoint that lacks the head; options that this model cannot take.
-        """
+        """Load what is needed, now; otherwise the first call does."""
         _ = self.weights.model, self.weights.tokenizer
-        self._require_options()
         return self
 
     def memory(self) -> Memory:
@@ -272,6 +268,7 @@ class Task(ABC, Generic[R]):
         if not items:
             return []
         model = self.load().weights.model
+        self._require_options()
         groups = self._encode(items)
         for number, rows in zip(numbers, groups, strict=True):
             self._require_fitting(rows, number, model.config.vocab_size)
