@@ -32,7 +32,6 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
     Raises:
         TypeError: weights that somebody's parametrisation computes.
     """
-    _require_device(device)
     _give(model, lambda name, size: torch.empty(size, dtype=getattr(torch, dtype), device=device))
     model.to(device=device, dtype=getattr(torch, dtype))
     own = model.state_dict()
@@ -48,20 +47,7 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
 
 def adopt_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
     """The same with arrays that are nobody else's: those of a new model's dtype become its parameters as they are."""
-    _require_device(device)
     _give(model, lambda name, size: _tensor(state[name]).to(device=device, dtype=getattr(torch, dtype)))
-
-
-def _require_device(device: Any) -> None:
-    """Refuse a device that is not here, in words that say which are."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, TypeError) as error:
-        found = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        there = ["'cpu'", *(f"'{found.type}:{at}'" for at in range(torch.accelerator.device_count()) if found)]
-        reason = str(error).partition("\n")[0]
-        message = f"device: required one that PyTorch has here ({', '.join(there)}), got {device!r}; it says: {reason}"
-        raise ValueError(message) from error
 
 
 def _give(model: nn.Module, make: Callable[[str, torch.Size], Tensor]) -> None:

@@ -80,11 +80,13 @@ def run(
     Raises:
         FileNotFoundError: no such file.
         FileExistsError: the output is there already, or files of another run.
-        ValueError: an empty file, no such column, or an output of an unknown format; what concerns no single row.
+        ValueError: an empty file, no such column, an output of an unknown format or with the input's name; what
+            concerns no single row.
         OSError: a full disk; the next run goes on.
     """
     writing.writer_of(out)
     errors = errors or out.with_name(out.name + ".errors.jsonl")
+    _require_different(source, out, errors)
     if is_new:
         journal.remove(out, errors)
     else:
@@ -225,6 +227,14 @@ def _identity(source: Path) -> Any:
         raise FileNotFoundError(message)
     stat = source.stat()
     return [str(source.resolve()), stat.st_size, stat.st_mtime_ns]
+
+
+def _require_different(source: Path, out: Path, errors: Path) -> None:
+    """What is read is not written over, and answers and errors are two files."""
+    for option, path, others in (("--out", out, [source]), ("--errors", errors, [source, out])):
+        if any(path.resolve() == other.resolve() for other in others):
+            message = f"{option}: required a file of its own, got {path}, which is the input or the output, too"
+            raise ValueError(f"{message}; give another name")
 
 
 @contextmanager

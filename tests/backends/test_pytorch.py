@@ -363,9 +363,3 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_forked_child_computes_once_it_has_one_thread_as_the_docs_say() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "7"
-
-
-@pytest.mark.parametrize("device", ["cuda:99", -1, "gpu"])
-def test_a_device_that_is_not_there(device: Any) -> None:
-    with pytest.raises(ValueError, match=r"device: required one that PyTorch has here \('cpu'.*, got .*; it says: "):
-        roberta.RobertaModel.from_pretrained("austen", backend="torch", device=device)

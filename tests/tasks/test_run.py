@@ -315,6 +315,17 @@ def test_a_start_that_failed_leaves_nothing_and_can_be_corrected(task: Any, sour
     assert run(task, source, out).rows == len(LINES)
 
 
+def test_the_input_is_not_written_over(task: Any, source: Path, tmp_path: Path) -> None:
+    content, rows = source.read_bytes(), tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "She <mask>."}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"--out: required a file of its own, got .*rows.jsonl"):
+        run(task, rows, tmp_path / "." / "rows.jsonl", is_new=True)
+    for errors in (source, tmp_path / "out.jsonl"):
+        with pytest.raises(ValueError, match="--errors: required a file of its own"):
+            run(task, source, tmp_path / "out.jsonl", errors=errors, is_new=True)
+    assert (source.read_bytes(), rows.read_text(encoding="utf-8")) == (content, '{"text": "She <mask>."}\n')
+
+
 def test_two_processes_are_not_at_one_run(task: Any, source: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="locks are POSIX's")
     out = tmp_path / "out.jsonl"
