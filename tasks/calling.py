@@ -112,7 +112,7 @@ class Task(ABC, Generic[R]):
             raise wrong(asked, "inputs", inputs)
         return asked._stream(cast("Iterable[Any]", inputs), asked.batch_size)
 
-    def attempt(self, inputs: Iterable[Any], **options: Any) -> list[Any]:
+    def attempt(self, inputs: Any, **options: Any) -> list[Any]:
         """Answer each input of a list; where one cannot be, the error takes the place of its answer.
 
         Args:
@@ -129,13 +129,14 @@ class Task(ABC, Generic[R]):
         asked, inputs = self.replace(**options).load(), self._listed(inputs)
         asked._require_options()
         if isinstance(inputs, str | Mapping) or not isinstance(inputs, Iterable):
-            message = f"{self.name}: attempt: required a list of inputs, got {type(inputs).__name__} {inputs!r:.60}"
-            raise TypeError(f"{message}; put it in a list")
-        inputs = list(cast("Iterable[Any]", inputs))
+            got = f"{type(cast('Any', inputs)).__name__} {inputs!r:.60}"
+            message = f"{self.name}: attempt: required a list of inputs, got {got}; put it in a list"
+            raise TypeError(message)
+        given = list(cast("Iterable[Any]", inputs))
         places: list[int] = []
-        results: list[Any] = [None] * len(inputs)
+        results: list[Any] = [None] * len(given)
         items: list[Any] = []
-        for place, item in enumerate(inputs):
+        for place, item in enumerate(given):
             try:
                 items.append(asked._require(item, f"inputs[{place}]"))
                 places.append(place)
@@ -373,15 +374,27 @@ def require(task: Task[Any], option: str, required: str, is_met: bool) -> None:
 
 
 def listed(values: Any) -> Any:
-    """Several values in a list, whatever holds them; what cannot be read so as it is.
+    """Several values in a list, whatever holds them; lists, tuples, and what cannot be read so, as they are.
 
     Example:
-        >>> listed(word for word in ("a", "b")), listed(np.array(["a"])), listed(7)
-        (['a', 'b'], ['a'], 7)
+        >>> listed(word for word in ("a", "b")), listed(np.array(["a"])), listed(("a",)), listed(7)
+        (['a', 'b'], ['a'], ('a',), 7)
     """
     if hasattr(values, "tolist"):
         return values.tolist()
-    return list(cast("Iterable[Any]", values)) if isinstance(values, Iterable) else values
+    if not isinstance(values, Iterable) or isinstance(values, list | tuple):
+        return cast("Any", values)
+    return list(cast("Iterable[Any]", values))
+
+
+def are_texts(values: Any) -> bool:
+    """Whether it is a list, or a tuple, of texts alone.
+
+    Example:
+        >>> are_texts(["a"]), are_texts(["a", 3]), are_texts("a")
+        (True, False, False)
+    """
+    return isinstance(values, list | tuple) and all(isinstance(one, str) for one in cast("list[Any]", values))
 
 
 def is_count(value: Any) -> bool:

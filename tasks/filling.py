@@ -74,7 +74,6 @@ class FillMask(Task[list[Filling | Any]]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require(self, "top_k", "an integer of at least 1", is_count(self.top_k))
         if self.targets is not None and not isinstance(self.targets, str):
             object.__setattr__(self, "targets", listed(self.targets))
         is_listed = self.targets is None or bool(self.targets)
@@ -96,7 +95,8 @@ class FillMask(Task[list[Filling | Any]]):
     def _require_options(self) -> None:
         super()._require_options()
         most = min(len(self.weights.tokenizer), self.weights.model.config.vocab_size)
-        require(self, "top_k", f"an integer in [1, {most}] (the vocabulary)", self.top_k <= most)
+        required = f"an integer in [1, {most}] (the vocabulary)"
+        require(self, "top_k", required, is_count(self.top_k) and self.top_k <= most)
 
     def _compute(self, rows: list[Row], places: list[int]) -> list[Any]:
         found = [self._places(row) for row in rows]

@@ -59,12 +59,12 @@ class Predictor:
             raise TypeError(message)
         parts = parts_of(self.task)
         known = (*(parts or ("text",)), *more_parts_of(self.task))
-        given = self.column if isinstance(self.column, Mapping) else {}
+        given: dict[str, str] = dict(self.column) if isinstance(self.column, Mapping) else {}
         unlike = [part for part in given if part not in known]
         unlike += [part for part in parts if given and part not in given]
         if unlike:
             message = f"column: required a name for each part, {self.task.name} takes {' and '.join(known)}, got "
-            raise TypeError(f"{message}{dict(given)!r}; look at {unlike[0]!r}")
+            raise TypeError(f"{message}{given!r}; look at {unlike[0]!r}")
         if parts and isinstance(self.column, str):
             example = {part: part for part in parts}
             message = f"column: required a mapping, since {self.task.name} takes {' and '.join(parts)}, got "

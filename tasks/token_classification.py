@@ -10,7 +10,7 @@ import numpy as np
 
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
-from .calling import Task, listed, require
+from .calling import Task, are_texts, listed, require
 from .records import Record
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -127,8 +127,7 @@ class TokenClassification(Task[list[TokenEntity | EntityGroup | Any]]):
         require(self, "stride", "None, or an integer of at least 0", is_count)
         labels = [self.ignore_labels] if isinstance(self.ignore_labels, str) else listed(self.ignore_labels)
         object.__setattr__(self, "ignore_labels", labels)
-        are_texts = isinstance(labels, list) and all(isinstance(label, str) for label in labels)
-        require(self, "ignore_labels", "texts", are_texts)
+        require(self, "ignore_labels", "texts", are_texts(labels))
         required = "None where aggregation_strategy='none': tokens of two windows would come twice"
         require(self, "stride", required, stride is None or strategy != "none")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from ..reference.layers import softmax
 from ..tokenizer.rows import Row
-from .calling import Task, listed, require
+from .calling import Task, are_texts, listed, require
 from .records import Record
 
 
@@ -78,9 +78,8 @@ class ZeroShotClassification(Task[ZeroShot]):
         super().__post_init__()
         if not isinstance(self.candidate_labels, str):
             object.__setattr__(self, "candidate_labels", listed(self.candidate_labels))
-        labels = self.candidate_labels
-        are_texts = isinstance(labels, str | list) and all(isinstance(label, str) for label in labels)
-        require(self, "candidate_labels", "texts, or one text with commas", are_texts)
+        is_right = isinstance(self.candidate_labels, str) or are_texts(self.candidate_labels)
+        require(self, "candidate_labels", "texts, or one text with commas", is_right)
         template = self.hypothesis_template
         is_open = isinstance(template, str) and template.count("{}") == 1  # pyright: ignore[reportUnnecessaryIsInstance]
         require(self, "hypothesis_template", "a text with {} once, where the label goes", is_open)
@@ -98,7 +97,7 @@ class ZeroShotClassification(Task[ZeroShot]):
         """
         if candidate_labels is not None:
             options["candidate_labels"] = candidate_labels
-        return super().__call__(inputs, **options)
+        return cast("Any", super().__call__(inputs, **options))
 
     @property
     def labels(self) -> list[str]:

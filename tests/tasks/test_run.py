@@ -160,8 +160,9 @@ def test_each_row_is_answered_or_told(task: Any, source: Path, tmp_path: Path) -
     assert sorted(path.name for path in out.parent.iterdir()) == ["out.jsonl", "out.jsonl.errors.jsonl"]
     with pytest.raises(FileExistsError, match=r"out.jsonl: is there already; .*--restart"):
         run(task, source, out)
-    with pytest.raises(FileExistsError, match=r"in.txt: is there already"):
-        run(task, source, tmp_path / "new.jsonl", errors=source)
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(FileExistsError, match=r"notes.txt: is there already"):
+        run(task, source, tmp_path / "new.jsonl", errors=tmp_path / "notes.txt")
     assert run(task, source, out, is_new=True).rows == 9
 
 
@@ -308,10 +309,11 @@ def test_a_start_that_failed_leaves_nothing_and_can_be_corrected(task: Any, sour
     assert sorted(tmp_path.iterdir()) == before
     told = tmp_path / "out.jsonl.errors.jsonl"
     journal.Journal(out, told, {"columns": "body", "errors": str(told.resolve())}).__exit__()  # killed before a batch
-    content = source.read_bytes()
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine", encoding="utf-8")
     with pytest.raises(ValueError, match="required the run that it goes on with"):
-        run(task, source, out, errors=source)  # a file that is not that run's is not emptied
-    assert source.read_bytes() == content
+        run(task, source, out, errors=notes)  # a file that is not that run's is not emptied
+    assert notes.read_text(encoding="utf-8") == "mine"
     assert run(task, source, out).rows == len(LINES)
 
 
