@@ -179,6 +179,8 @@ def _read_csv(stream: IO[bytes], delimiter: str | None = None) -> Iterator[Input
         except csv.Error as error:
             yield InputRow(line, None, f"no CSV: {error}", read[1])
             continue
+        if not cells and not broken:
+            continue  # an empty line, as many programs write at the end
         if broken or len(cells) != len(header):
             counted = f"required {len(header)} cells, as in the first line, got {len(cells)}"
             yield InputRow(line, None, broken[0] if broken else counted, read[1])

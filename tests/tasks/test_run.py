@@ -81,6 +81,10 @@ def test_csv() -> None:
     assert last[0] == 6
     assert last[1].startswith("no CSV: ")
     assert read(b"a\tb\n1\t2\n", "tsv") == [(2, {"a": "1", "b": "2"})]
+    assert read(b'a\n\n""\n\r\n', "csv") == [(3, {"a": ""})]  # an empty line is no row
+    assert read(b"a\n\xff\n", "csv") == [
+        (2, "no UTF-8: byte 0xff at place 0"),
+    ]
     for broken in (b"", b"a,a\n1,2\n", b"\xff,b\n1,2\n"):
         with pytest.raises(ValueError, match="CSV: required a first line with the names of the columns"):
             read(broken, "csv")
