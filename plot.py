@@ -74,6 +74,7 @@ def attention(
     Raises:
         IndexError: a layer, head or row that there is not.
         ValueError: a pass that never computed the probabilities, or tokens of another number.
+        TypeError: something else than a tape.
         ImportError: matplotlib is missing.
 
     Example:
@@ -82,6 +83,9 @@ def attention(
         >>> attention(model.tape(input_ids=[[0, 5, 2]]), 0, head=1).get_title()
         'attention of layer 0, head 1'
     """
+    if not hasattr(tape, "attention"):
+        message = f"tape: required a tape, got {type(tape).__name__}; model.tape(**inputs) gives one"
+        raise TypeError(message)
     probs = to_numpy(tape.attention(layer, cross=cross)).astype(np.float64)  # B H T S
     _require_within("row", row, probs.shape[0])
     if head is not None:
@@ -192,6 +196,7 @@ def cost(
     if what not in ("operations", "parameters"):
         message = f"what: required 'operations' or 'parameters', got {what!r}"
         raise ValueError(message)
+    config = getattr(config, "config", config)  # of a model
     parts = _parameters(head, config) if what == "parameters" else operations(config, head, tokens, rows)
     ax = _axes(ax, (6.4, 2.8))
     bars = ax.barh(list(parts), list(parts.values()), color=COLOURS[1])
@@ -208,7 +213,8 @@ def training_curves(records: Any, *, ax: Axes | None = None) -> Axes:
 
     Args:
         records: what `examples/finetune.py --json` prints, as its mapping or a file; a file of such lines; a sequence
-            of numbers; a sequence of mappings with "step" and "loss"; or a mapping of names to any of them.
+            of numbers; a sequence of mappings with "step" and "loss", such as Trainer's `state.log_history`; or a
+            mapping of names to any of them.
         ax: where to draw.
 
     Returns:
@@ -414,6 +420,8 @@ def _curve(run: Any) -> tuple[list[float], list[float]]:
     if isinstance(run, (str, Path)):
         return next(iter(_curves_of_file(Path(run)).values()))
     found = run["losses"] if isinstance(run, Mapping) and "losses" in run else run
+    if isinstance(found, list) and all(isinstance(one, Mapping) for one in found):
+        found = [one for one in found if "loss" in one]  # Trainer's log_history has evaluations and a summary, too
     is_steps = not isinstance(found, Mapping) and len(found) > 0
     if is_steps and all(isinstance(one, Mapping) and "loss" in one for one in found):
         return [float(one.get("step", at)) for at, one in enumerate(found, 1)], [float(one["loss"]) for one in found]

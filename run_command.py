@@ -53,7 +53,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    prefix: Annotated[str, typer.Option(help="Goes in front of the names of the answers' columns.")] = "",
+    prefix: Annotated[str, typer.Option(help="Goes in front of the names of the columns that are added.")] = "",
     errors: Annotated[
         Path | None, typer.Option(help="Where bad rows are told; by default OUT.errors.jsonl.", show_default=False)
     ] = None,

@@ -19,7 +19,7 @@ from typing import Annotated, Any
 import roberta
 import typer
 from pyspark.sql import SparkSession
-from sentences import numbered
+from sentences import note_run, numbered, require_answerable, require_same
 
 
 def spark_session(workers: int) -> SparkSession:
@@ -40,7 +40,7 @@ def spark_session(workers: int) -> SparkSession:
 
 
 def main(
-    files: Annotated[list[Path], typer.Argument(help="Text files.")],
+    files: Annotated[list[Path], typer.Argument(help="Text files.", exists=True, dir_okay=False)],
     out: Annotated[Path, typer.Option(help="The folder of the Parquet files.")],
     label_model: Annotated[str, typer.Option(help="A checkpoint with a sequence classification head.")],
     model: Annotated[str, typer.Option(help="The checkpoint that embeds.")] = "austen",
@@ -52,6 +52,9 @@ def main(
 ) -> None:
     """Embed and label sentences into Parquet, each exactly once."""
     table = numbered(files, count)
+    run = {"files": [file.name for file in files], "count": count, "part_size": part_size}
+    run |= {"model": model, "label_model": label_model}
+    require_same(out, run)
     parts = range(-(-count // part_size))
     todo = [part for part in parts if not (out / f"part={part}" / "_SUCCESS").exists()]
     print(f"{len(parts) - len(todo)} of {len(parts)} parts are there already", flush=True)
@@ -60,6 +63,8 @@ def main(
     settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size, "truncation": True}
     embed = roberta.Predictor(roberta.task("feature-extraction", model, pooling="mean", normalize=True, **settings))
     label = roberta.Predictor(roberta.task("text-classification", label_model, **settings))
+    require_answerable(embed, label)  # here, as a worker's error is far from what caused it
+    note_run(out, run)
     embedded = f"row bigint, text string, {embed.ddl()}"
     spark = spark_session(workers)
     try:

@@ -53,7 +53,7 @@ def train(
     ctx: typer.Context,
     shards: Shards,
     run: Annotated[Path, typer.Argument(help="Folder of the state, which is a checkpoint, too.")],
-    tokenizer: Annotated[Path, typer.Option(exists=True, file_okay=False, help="That made the shards.")],
+    tokenizer: Annotated[str, typer.Option(help="That made the shards: a folder, the name of a shipped checkpoint.")],
     preset_name: Preset = "roberta-base",
     engine: EngineName = "torch",
     devices: Annotated[int, typer.Option(min=1, help="Of this process; torch has one.")] = 1,

@@ -34,11 +34,14 @@ import uvicorn
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 log = logging.getLogger("serve")
+#: What can be looked at without a task.
+WATCHED = ("/health", "/ready", "/metrics")
 
 # -- batches -------------------------------------------------------------------------------------------------------
 
@@ -173,7 +176,7 @@ async def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
             raise RefusedError(413, f"body: required at most {limits.body_bytes:,} bytes; send fewer inputs at a time")
     try:
         found = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         message = f"body: required JSON, such as {{'inputs': 'a text'}}, got what is none: {error}"
         raise RefusedError(400, message) from error
     if not isinstance(found, dict) or "inputs" not in found:
@@ -181,6 +184,15 @@ async def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
     if unknown := sorted(set(found) - {"inputs", "parameters"}):
         raise RefusedError(422, f"body: required 'inputs' and 'parameters' only, got {', '.join(unknown)} too")
     return found
+
+
+async def refused(request: Request, error: Exception) -> Response:
+    """No such address, or not by this method: as all errors are told, and what there is."""
+    assert isinstance(error, HTTPException)
+    message = (
+        f"{error.detail}: {request.method} {request.url.path}; there are POST /v1/<task>, GET {', '.join(WATCHED)}"
+    )
+    return JSONResponse({"error": message}, error.status_code, error.headers)
 
 
 def inputs_of(body: Mapping[str, Any], limits: Limits) -> tuple[list[Any], bool]:
@@ -274,7 +286,7 @@ class Server:
             Route("/ready", self.ready),
             Route("/metrics", self.measured),
         ]
-        return Starlette(routes=routes, lifespan=self.lifespan)
+        return Starlette(routes=routes, lifespan=self.lifespan, exception_handlers={HTTPException: refused})
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
@@ -378,7 +390,10 @@ def main(
     """Serve tasks until SIGTERM or SIGINT; what is queued then is still answered."""
     models = dict(text.partition("=")[::2] for text in tasks)
     settings: dict[str, Any] = {"backend": backend, "batch_size": batch_size}
-    made = {name: roberta.task(name, model or None, **settings) for name, model in models.items()}
+    try:
+        made = {name: roberta.task(name, model or None, **settings) for name, model in models.items()}
+    except (TypeError, ValueError) as error:
+        raise typer.BadParameter(str(error), param_hint="TASK=MODEL") from error
     server = Server(made, Limits(seconds=seconds), batch_size=batch_size, wait=wait_ms / 1000, limit=queue)
     uvicorn.run(server.application, host=host, port=port, log_level="info", access_log=False, server_header=False)
 

@@ -18,6 +18,7 @@ def write_atomically(path: Path, content: bytes) -> None:
 
     Raises:
         NotADirectoryError: a part of the path is a file.
+        IsADirectoryError: the path is a folder.
 
     Numerics: none. Source: `rename` is atomic on POSIX and, through `os.replace`, on Windows.
 
@@ -31,6 +32,9 @@ def write_atomically(path: Path, content: bytes) -> None:
     if path.parent.exists() and not path.parent.is_dir():
         message = f"{path.parent} is a file; a folder is needed to write {path.name} into"
         raise NotADirectoryError(message)
+    if path.is_dir():
+        message = f"{path} is a folder; a file is needed, such as {path / 'new.file'}"
+        raise IsADirectoryError(message)
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

@@ -17,6 +17,7 @@ A listener that has to have a quantity says so, and no path is taken that lacks 
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -111,6 +112,12 @@ class Recorder(Mapping[str, Any]):
         return is_asked_for(self.tap, name)
 
     def __getitem__(self, name: str) -> Any:
+        if name not in self.values_by_name:
+            ends = [known for known in self.values_by_name if known.endswith(f".{name}")]
+            near = ends or difflib.get_close_matches(str(name), self.values_by_name)
+            remedy = f"did you mean {near[0]!r}?" if near else "list(tape) has their names"
+            message = f"tape: required one of the {len(self)} values of this pass, got {name!r}; {remedy}"
+            raise KeyError(message)
         return self.values_by_name[name]
 
     def __iter__(self) -> Iterator[str]:

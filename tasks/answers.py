@@ -130,6 +130,11 @@ def parts_of(task: Task[Any]) -> tuple[str, ...]:
     return ("text", "choices") if isinstance(task, MultipleChoice) else ()
 
 
+def more_parts_of(task: Task[Any]) -> tuple[str, ...]:
+    """The parts that an input may have besides."""
+    return ("text_pair",) if isinstance(task, TextClassification) else ()
+
+
 def columns_of(task: Task[Any], prefix: str = "") -> tuple[Column, ...]:
     """The columns that a task's answers fill: the fields of its record, in its order. No weights are read.
 

@@ -54,6 +54,9 @@ class Arrays:
     def values(batch: Mapping[str, Any], name: str) -> list[Any]:
         """One column as Python's own values."""
         column = batch[name]
+        if isinstance(column, str | bytes):
+            message = f"batch: required a list or an array of texts in column {name!r}, got one text; put it in a list"
+            raise TypeError(message)
         values = column.tolist() if isinstance(column, np.ndarray) else list(column)
         return [plain_or_null(value) for value in values]
 

@@ -63,6 +63,8 @@ class Task(ABC, Generic[R]):
     head: ClassVar[str]
     #: The checkpoint that is meant where none is named.
     default: ClassVar[str | None] = None
+    #: Names that options may have besides the fields, for errors.
+    more_options: ClassVar[tuple[str, ...]] = ()
     #: What one input is, for errors.
     takes: ClassVar[str] = "a str"
 
@@ -101,35 +103,40 @@ class Task(ABC, Generic[R]):
             TypeError: an input of another type, or an option that does not exist.
             ValueError: an input that the model cannot take, such as a text that is too long; says which.
         """
-        asked = self.replace(**options)
+        asked, inputs = self.replace(**options), self._listed(inputs)
         if asked._is_one(inputs):
             return asked._answered([asked._require(inputs, "inputs")], [0])[0]
-        if isinstance(inputs, np.ndarray) or (hasattr(inputs, "tolist") and hasattr(inputs, "index")):
-            inputs = inputs.tolist()  # of pandas, too
         if isinstance(inputs, list | tuple):
             return list(asked._stream(cast("list[Any]", inputs), LOOKAHEAD * asked.batch_size))
         if not isinstance(inputs, Iterable):
             raise wrong(asked, "inputs", inputs)
         return asked._stream(cast("Iterable[Any]", inputs), asked.batch_size)
 
-    def attempt(self, inputs: Sequence[Any], **options: Any) -> list[Any]:
+    def attempt(self, inputs: Any, **options: Any) -> list[Any]:
         """Answer each input of a list; where one cannot be, the error takes the place of its answer.
 
         Args:
-            inputs: a list.
+            inputs: a list, or what a list can be made of.
             **options: of the class, for this call only.
 
         Returns:
             A list of answers and of errors (ValueError or TypeError), in the order of the inputs.
 
         Raises:
-            ValueError: what concerns no single input: the checkpoint, the tokenizer.
+            ValueError: what concerns no single input: the checkpoint, the tokenizer, an option.
+            TypeError: a single input.
         """
-        asked = self.replace(**options).load()
+        asked, inputs = self.replace(**options).load(), self._listed(inputs)
+        asked._require_options()
+        if isinstance(inputs, str | Mapping) or not isinstance(inputs, Iterable):
+            got = f"{type(cast('Any', inputs)).__name__} {inputs!r:.60}"
+            message = f"{self.name}: attempt: required a list of inputs, got {got}; put it in a list"
+            raise TypeError(message)
+        given = list(cast("Iterable[Any]", inputs))
         places: list[int] = []
-        results: list[Any] = [None] * len(inputs)
+        results: list[Any] = [None] * len(given)
         items: list[Any] = []
-        for place, item in enumerate(inputs):
+        for place, item in enumerate(given):
             try:
                 items.append(asked._require(item, f"inputs[{place}]"))
                 places.append(place)
@@ -176,6 +183,26 @@ class Task(ABC, Generic[R]):
     def _is_one(self, inputs: Any) -> bool:
         """Whether it is a single input."""
         return isinstance(inputs, str | Mapping)
+
+    def _require_options(self) -> None:
+        """Refuse options that no input of this model can be answered with."""
+        _ = self.limit
+
+    def _listed(self, inputs: Any) -> Any:
+        """Arrays and series as lists, or as the text that they hold; of a table no column is meant.
+
+        Raises:
+            TypeError: a table, or bytes.
+        """
+        if hasattr(inputs, "columns") and hasattr(inputs, "shape"):
+            remedy = "pass a column, such as table['text'], a list of records (to_dict('records') of pandas), or take "
+            message = f"{self.name}: inputs: required {self.takes}, or a list, got a table, {type(inputs).__name__}; "
+            raise TypeError(f"{message}{remedy}a roberta.Predictor")
+        if isinstance(inputs, bytes | bytearray):
+            raise TypeError(f"{wrong(self, 'inputs', inputs)}; decode it, such as inputs.decode('utf-8')")
+        if isinstance(inputs, np.ndarray) or (hasattr(inputs, "tolist") and hasattr(inputs, "index")):
+            return cast("Any", inputs).tolist()  # of pandas and Arrow, too
+        return inputs.to_pylist() if hasattr(inputs, "to_pylist") else inputs
 
     def _require(self, item: Any, where: str) -> Any:
         """The input, checked."""
@@ -241,7 +268,8 @@ class Task(ABC, Generic[R]):
         """The answers of checked inputs; `numbers` are their places in the call."""
         if not items:
             return []
-        model, _ = self.weights.model, self.weights.tokenizer
+        model = self.load().weights.model
+        self._require_options()
         groups = self._encode(items)
         for number, rows in zip(numbers, groups, strict=True):
             self._require_fitting(rows, number, model.config.vocab_size)
@@ -276,7 +304,9 @@ class Task(ABC, Generic[R]):
         for row in rows:
             ids = row.ids
             if len(ids) > self.limit:
-                remedy = "cut it into parts" + (", or pass truncation=True" if hasattr(self, "truncation") else "")
+                ways = {"truncation": "truncation=True", "handle_long_generation": "handle_long_generation='hole'"}
+                way = next((f", or pass {ways[option]}" for option in ways if hasattr(self, option)), "")
+                remedy = f"cut it into parts{way}"
                 got = f"{len(ids)} in inputs[{number}]"
                 required = f"at most {self.limit} tokens, <s> and </s> included"
                 message = f"{self.name}: required {required}, got {got}; {remedy}"
@@ -302,7 +332,7 @@ class Task(ABC, Generic[R]):
         names = [each.name for each in fields(cls) if each.name not in fixed]
         for name in options:
             if name not in names:
-                near = difflib.get_close_matches(name, names, n=1)
+                near = difflib.get_close_matches(name, [*names, *cls.more_options], n=1)
                 remedy = f"did you mean {near[0]!r}?" if near else "leave it out"
                 message = f"{cls.name}: expected the options {', '.join(names)}, got {name!r}; {remedy}"
                 raise TypeError(message)
@@ -341,6 +371,30 @@ def require(task: Task[Any], option: str, required: str, is_met: bool) -> None:
     if not is_met:
         message = f"{task.name}: {option}: required {required}, got {getattr(task, option)!r}"
         raise ValueError(message)
+
+
+def listed(values: Any) -> Any:
+    """Several values in a list, whatever holds them; lists, tuples, and what cannot be read so, as they are.
+
+    Example:
+        >>> listed(word for word in ("a", "b")), listed(np.array(["a"])), listed(("a",)), listed(7)
+        (['a', 'b'], ['a'], ('a',), 7)
+    """
+    if hasattr(values, "tolist"):
+        return values.tolist()
+    if not isinstance(values, Iterable) or isinstance(values, list | tuple):
+        return cast("Any", values)
+    return list(cast("Iterable[Any]", values))
+
+
+def are_texts(values: Any) -> bool:
+    """Whether it is a list, or a tuple, of texts alone.
+
+    Example:
+        >>> are_texts(["a"]), are_texts(["a", 3]), are_texts("a")
+        (True, False, False)
+    """
+    return isinstance(values, list | tuple) and all(isinstance(one, str) for one in cast("list[Any]", values))
 
 
 def is_count(value: Any) -> bool:

@@ -81,7 +81,7 @@ def task(name: str, model: Any = None, tokenizer: Any = None, **options: Any) ->
     """
     known = ALIASES.get(name, name)
     if known not in TASKS:
-        near = difflib.get_close_matches(known, TASKS, n=1)
+        near = difflib.get_close_matches(str(known), TASKS, n=1)
         remedy = f"did you mean {near[0]!r}?" if near else "each class says what it does"
         message = f"task: expected one of {', '.join(TASKS)}, got {name!r}; {remedy}"
         raise ValueError(message)

@@ -12,7 +12,7 @@ import numpy as np
 from ..reference.embeddings import Integers
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
-from .calling import Task, is_count, require
+from .calling import Task, is_count, listed, require
 from .records import Record
 
 
@@ -74,6 +74,8 @@ class FillMask(Task[list[Filling | Any]]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.targets is not None and not isinstance(self.targets, str):
+            object.__setattr__(self, "targets", listed(self.targets))
         is_listed = self.targets is None or bool(self.targets)
         are_texts = is_listed and all(isinstance(one, str) for one in self.targets or ())  # pyright: ignore[reportUnnecessaryIsInstance]
         require(self, "targets", "None, a text, or a list of at least one", are_texts)
@@ -88,10 +90,13 @@ class FillMask(Task[list[Filling | Any]]):
                     f"Write {mask} for each word to be guessed: 'She was {mask} to see him.'"
                 )
                 raise ValueError(message)
-        limit = self.weights.model.config.vocab_size
-        required = f"an integer in [1, {min(len(self.weights.tokenizer), limit)}] (the vocabulary)"
-        require(self, "top_k", required, is_count(self.top_k) and self.top_k <= min(len(self.weights.tokenizer), limit))
         return groups
+
+    def _require_options(self) -> None:
+        super()._require_options()
+        most = min(len(self.weights.tokenizer), self.weights.model.config.vocab_size)
+        required = f"an integer in [1, {most}] (the vocabulary)"
+        require(self, "top_k", required, is_count(self.top_k) and self.top_k <= most)
 
     def _compute(self, rows: list[Row], places: list[int]) -> list[Any]:
         found = [self._places(row) for row in rows]

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..reference.layers import softmax
 from ..tokenizer.rows import Row
-from .calling import Task, padded, text_of, wrong
+from .calling import Task, are_texts, listed, padded, text_of, wrong
 from .records import Record
 
 
@@ -70,7 +70,8 @@ class MultipleChoice(Task[Choice]):
             raise wrong(self, where, item)
         given = cast("Mapping[Any, Any]", item)
         text, choices = text_of(self, given, "text", where), given.get("choices")
-        if not isinstance(choices, list | tuple) or not choices or not all(isinstance(one, str) for one in choices):  # pyright: ignore[reportUnknownVariableType]
+        choices = choices if isinstance(choices, str) else listed(choices)
+        if not choices or not are_texts(choices):
             message = f"{self.name}: {where}: required 'choices', a list of at least one str, got {choices!r:.60}"
             raise TypeError(message)
         return text, list(cast("list[str]", choices))

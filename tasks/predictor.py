@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
 
-from .answers import Column, columns_of, parts_of, record_of
+from .answers import Column, columns_of, more_parts_of, parts_of, record_of
 from .batches import kind_of
 from .calling import Task
 
@@ -58,6 +58,13 @@ class Predictor:
             message = f"column: required a name, or a mapping of parts of an input to names, got {self.column!r}"
             raise TypeError(message)
         parts = parts_of(self.task)
+        known = (*(parts or ("text",)), *more_parts_of(self.task))
+        given: dict[str, str] = dict(self.column) if isinstance(self.column, Mapping) else {}
+        unlike = [part for part in given if part not in known]
+        unlike += [part for part in parts if given and part not in given]
+        if unlike:
+            message = f"column: required a name for each part, {self.task.name} takes {' and '.join(known)}, got "
+            raise TypeError(f"{message}{given!r}; look at {unlike[0]!r}")
         if parts and isinstance(self.column, str):
             example = {part: part for part in parts}
             message = f"column: required a mapping, since {self.task.name} takes {' and '.join(parts)}, got "
@@ -159,6 +166,8 @@ class Predictor:
     def _items(self, kind: Any, batch: Any) -> list[Any]:
         """What the task takes, row by row."""
         source = self._source
+        if list(source) == ["text"] and isinstance(source, Mapping):
+            source = source["text"]
         if isinstance(source, str):
             return kind.values(batch, source)
         parts = {part: kind.values(batch, name) for part, name in source.items()}

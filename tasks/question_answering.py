@@ -100,6 +100,9 @@ class QuestionAnswering(Task[ExtractedAnswer | Any]):
         Returns:
             As of all tasks: one answer, a list, or an iterator.
         """
+        if inputs is not None and (question is not None or context is not None):
+            message = f"{self.name}: required inputs, or question and context, got both; leave out one of them"
+            raise TypeError(message)
         if inputs is None:
             inputs = self._paired(question, context)
         return super().__call__(inputs, **options)
@@ -134,9 +137,28 @@ class QuestionAnswering(Task[ExtractedAnswer | Any]):
         how = {"truncation": "only_second", "max_length": length, "stride": stride, "return_overflowing_tokens": True}
         questions, contexts = [item["question"] for item in items], [item["context"] for item in items]
         groups: list[list[Row]] = [[] for _ in items]
-        for (row,) in self._rows_of(questions, contexts, padding_side="right", **how):
+        try:
+            found = self._rows_of(questions, contexts, padding_side="right", **how)
+        except ValueError:
+            self._require_room(questions, length, stride)
+            raise
+        for (row,) in found:
             groups[row.sample].append(row)
         return groups
+
+    def _require_room(self, questions: list[str], length: int, stride: int) -> None:
+        """Say which question leaves no room for its context."""
+        tokenizer = self.weights.tokenizer
+        special = len(tokenizer("", "")["input_ids"])
+        for question in questions:
+            count = len(tokenizer(question, add_special_tokens=False, verbose=False)["input_ids"])
+            room = length - special - count
+            if room <= stride:
+                least = f"a window of {length} tokens with room for more than doc_stride = {stride} of the context"
+                got = f"{max(room, 0)} beside the {count} tokens of the question {question!r:.60}"
+                remedy = f"pass a doc_stride below {room}" if room > 0 else "shorten the question"
+                message = f"{self.name}: question: required {least}, got {got}; {remedy}"
+                raise ValueError(message)
 
     def _compute(self, rows: list[Row], places: list[int]) -> list[Any]:
         said = self._forward(rows)

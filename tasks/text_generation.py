@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal, cast
 
 import numpy as np
 
-from ..dispatch.generating.settings import Asked
+from ..dispatch.generating.settings import Asked, fail, settings_of
 from ..reference.outputs import to_numpy
 from ..tokenizer.rows import Row
 from .calling import Task, padded, require
@@ -79,6 +79,7 @@ class TextGeneration(Task[GeneratedText | Any]):
 
     name: ClassVar[str] = "text-generation"
     head: ClassVar[str] = "causal_lm"
+    more_options: ClassVar[tuple[str, ...]] = tuple(Asked.__annotations__)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -93,6 +94,18 @@ class TextGeneration(Task[GeneratedText | Any]):
     def limit(self) -> int:
         """The most tokens of a prompt; where its beginning may be left out, any number."""
         return super().limit if self.handle_long_generation is None else ANY
+
+    def _require_options(self) -> None:
+        super()._require_options()
+        model = self.weights.model
+        if not model.config.is_decoder:
+            remedy = "load it with is_decoder=True, and train it so: an encoder's weights look at what comes"
+            raise fail("config", "a decoder (is_decoder=True)", "an encoder", remedy)
+        self._fitted([])
+        asked = settings_of(self.settings, getattr(model, "generation_config", None))
+        usable = model.config.usable_length
+        if (asked.max_new_tokens or 0) >= usable:
+            raise fail("max_new_tokens", f"at most {usable} tokens in all, with the prompt's", asked.max_new_tokens)
 
     def stream(self, prompt: str, **options: Any) -> Iterator[str]:
         """Write on, and give each piece of text as it comes; joined they are what was added to the prompt.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..reference.layers import Array, softmax
 from ..tokenizer.rows import Row
-from .calling import Task, require
+from .calling import Task, are_texts, listed, require
 from .records import Record
 
 STRATEGIES = ("none", "simple", "first", "average", "max")
@@ -125,6 +125,9 @@ class TokenClassification(Task[list[TokenEntity | EntityGroup | Any]]):
         require(self, "aggregation_strategy", f"one of {', '.join(STRATEGIES)}", strategy in STRATEGIES)
         is_count = stride is None or (isinstance(stride, int) and stride >= 0)  # pyright: ignore[reportUnnecessaryIsInstance]
         require(self, "stride", "None, or an integer of at least 0", is_count)
+        labels = [self.ignore_labels] if isinstance(self.ignore_labels, str) else listed(self.ignore_labels)
+        object.__setattr__(self, "ignore_labels", labels)
+        require(self, "ignore_labels", "texts", are_texts(labels))
         required = "None where aggregation_strategy='none': tokens of two windows would come twice"
         require(self, "stride", required, stride is None or strategy != "none")
 
@@ -148,13 +151,15 @@ class TokenClassification(Task[list[TokenEntity | EntityGroup | Any]]):
             raise TypeError(message)
         return words
 
+    def _require_options(self) -> None:
+        super()._require_options()
+        required = f"less than the {self.limit - 2} tokens that a window has room for"
+        require(self, "stride", required, self.stride is None or self.stride < self.limit - 2)
+
     def _encode(self, items: list[Any]) -> list[list[Row]]:
         how: dict[str, Any] = {"is_split_into_words": True} if self.is_split_into_words else {}
         if self.stride is None:
             return self._rows_of(items, **how)
-        room = self.limit - 2
-        required = f"less than the {room} tokens that a window has room for"
-        require(self, "stride", required, self.stride < room)
         how |= {"return_overflowing_tokens": True, "stride": self.stride, "truncation": True, "max_length": self.limit}
         groups: list[list[Row]] = [[] for _ in items]
         for (row,) in self._rows_of(items, **how):

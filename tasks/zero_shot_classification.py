@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 
 from ..reference.layers import softmax
 from ..tokenizer.rows import Row
-from .calling import Task, require
+from .calling import Task, are_texts, listed, require
 from .records import Record
 
 
@@ -76,11 +76,28 @@ class ZeroShotClassification(Task[ZeroShot]):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        are_texts = all(isinstance(label, str) for label in self.candidate_labels)  # pyright: ignore[reportUnnecessaryIsInstance]
-        require(self, "candidate_labels", "texts, or one text with commas", are_texts)
+        if not isinstance(self.candidate_labels, str):
+            object.__setattr__(self, "candidate_labels", listed(self.candidate_labels))
+        is_right = isinstance(self.candidate_labels, str) or are_texts(self.candidate_labels)
+        require(self, "candidate_labels", "texts, or one text with commas", is_right)
         template = self.hypothesis_template
         is_open = isinstance(template, str) and template.count("{}") == 1  # pyright: ignore[reportUnnecessaryIsInstance]
         require(self, "hypothesis_template", "a text with {} once, where the label goes", is_open)
+
+    def __call__(self, inputs: Any, candidate_labels: Any = None, **options: Any) -> Any:
+        """Answer.
+
+        Args:
+            inputs: a text, a list of them, or a stream.
+            candidate_labels: as the class's; None for those that it has.
+            **options: of the class, for this call only.
+
+        Returns:
+            As of all tasks: one answer, a list, or an iterator.
+        """
+        if candidate_labels is not None:
+            options["candidate_labels"] = candidate_labels
+        return cast("Any", super().__call__(inputs, **options))
 
     @property
     def labels(self) -> list[str]:
@@ -89,8 +106,12 @@ class ZeroShotClassification(Task[ZeroShot]):
         parts = given.split(",") if isinstance(given, str) else given
         return [stripped for part in parts if (stripped := part.strip() if isinstance(given, str) else part)]
 
-    def _encode(self, items: list[Any]) -> list[list[Row]]:
+    def _require_options(self) -> None:
+        super()._require_options()
+        _ = self._entailment()
         require(self, "candidate_labels", "at least one text", bool(self.labels))
+
+    def _encode(self, items: list[Any]) -> list[list[Row]]:
         hypotheses = [self.hypothesis_template.replace("{}", label) for label in self.labels]
         texts = [item for item in items for _ in hypotheses]
         how = {"truncation": "only_first"} if self.truncation else {}

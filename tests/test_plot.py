@@ -40,6 +40,13 @@ def test_attention_refuses_what_is_not_there(tape):
         roberta.plot.attention(tape, 0, tokens=["a"])
 
 
+def test_what_is_no_tape_and_a_model_for_its_configuration():
+    model = roberta.RobertaModel(small_config(), backend="numpy")
+    with pytest.raises(TypeError, match=r"required a tape, got .*Output; model.tape\(\*\*inputs\) gives one"):
+        roberta.plot.attention(model([[0, 5, 2]]), 0)
+    assert roberta.plot.cost(model).get_title() == roberta.plot.cost(model.config).get_title()
+
+
 def test_hostile_tokens_are_drawn_as_text(tape):
     ax = roberta.plot.attention(tape, 0, tokens=["$\\frac$", "<script>", "\u202e_", "_a", "x" * 10_000])
     ax.figure.savefig("/dev/null", format="svg")
@@ -107,6 +114,8 @@ def test_training_curves_of_what_finetune_prints(tmp_path):
     assert list(roberta.plot.training_curves(run).lines[0].get_xdata()) == [1, 2]
     steps = roberta.plot.training_curves([{"step": 10, "loss": 1.0}, {"step": 20, "loss": 0.5}])
     assert list(steps.lines[0].get_xdata()) == [10, 20]
+    log = [{"step": 1, "loss": 2.0}, {"step": 1, "eval_loss": 1.9}, {"step": 2, "loss": 1.5}, {"train_runtime": 3.0}]
+    assert list(roberta.plot.training_curves(log).lines[0].get_ydata()) == [2.0, 1.5]
     for nothing in ({"losses": []}, [], [{"step": 1}]):
         with pytest.raises(ValueError, match="required losses"):
             roberta.plot.training_curves(nothing)

@@ -209,24 +209,44 @@ def test_an_unforeseen_error_is_told_without_its_words_and_the_server_goes_on(ca
     ("content", "status", "parts"),
     [
         ("{", 400, ["required JSON", "inputs"]),
+        ("[" * 5000, 400, ["required JSON", "recursion"]),
         ("[]", 422, ["object with 'inputs'", "got []"]),
         ('{"input": "a"}', 422, ["object with 'inputs'", '"input"']),
         ('{"inputs": "a", "top_k": 1}', 422, ["'parameters' only", "top_k"]),
         ('{"inputs": "a", "parameters": [1]}', 422, ["an object", "[1]"]),
         ('{"inputs": "a", "parameters": {"batch_size": 1}}', 422, ["without batch_size"]),
         ('{"inputs": "a", "parameters": {"lauder": 1}}', 422, ["option louder", "lauder"]),
-        ('{"inputs": "' + "a" * 200 + '"}', 413, ["at most 100 bytes"]),
+        ('{"inputs": "' + "a" * 9000 + '"}', 413, ["at most 9,000 bytes"]),
         ('{"inputs": ["a", "b", "c", "d"]}', 413, ["at most 3", "got 4"]),
     ],
 )
 def test_refusals(content, status, parts):
     async def run():
-        async with served(open_echo(), limits=serve.Limits(body_bytes=100, inputs=3)) as client:
+        async with served(open_echo(), limits=serve.Limits(body_bytes=9000, inputs=3)) as client:
             answer = await client.post("/v1/echo", content=content)
             assert answer.status_code == status
             assert [part for part in parts if part not in answer.json()["error"]] == []
 
     run_alone(run)
+
+
+def test_other_addresses_and_methods_are_told_in_json():
+    async def run():
+        async with served(open_echo()) as client:
+            nowhere, by_get = await client.get("/v1"), await client.get("/v1/echo")
+            assert (nowhere.status_code, by_get.status_code, by_get.headers["allow"]) == (404, 405, "POST")
+            for answer in (nowhere, by_get):
+                assert "POST /v1/<task>, GET /health, /ready, /metrics" in answer.json()["error"]
+
+    run_alone(run)
+
+
+def test_a_command_that_names_no_task_is_refused_in_a_line():
+    told = subprocess.run(
+        [sys.executable, "examples/serve.py", "fillmask=austen"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert (told.returncode, "did you mean 'fill-mask'" in told.stderr.replace("\n", " ")) == (2, True)
+    assert "Traceback" not in told.stderr
 
 
 def test_an_unknown_task_is_404_and_the_others_are_named():

@@ -8,6 +8,7 @@ So no row is lost, and none comes twice. When all is done the answers take their
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -64,9 +65,12 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, error: type[BaseException] | None = None, *_: object) -> None:
         for file in (*self._files.values(), self._journal):
             file.close()
+        if error is not None and not self.state.rows:  # nothing is done, so nothing has to be typed again as it was
+            for path in self.paths.values():
+                path.unlink(missing_ok=True)
 
     @property
     def part(self) -> Path:
@@ -110,6 +114,10 @@ class Journal:
             return State()
         before = cast("dict[str, Any]", json.loads(whole[0]))
         other = [name for name in own if before.get(name) != json.loads(json.dumps(own[name]))]
+        if other and len(whole) == 1 and "errors" not in other:  # it was killed before its first batch was done
+            self._journal.truncate(0)
+            _written(self._journal, _line(own))
+            return State()
         if other:
             name = other[0]
             what = f"the run that it goes on with, of {name} = {before.get(name)!r}, got {own[name]!r}"
@@ -146,7 +154,14 @@ def _beside(out: Path, suffix: str) -> Path:
 
 
 def _line(value: Any) -> bytes:
-    return json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+    return json.dumps(value, ensure_ascii=False, default=_spelled).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _spelled(value: Any) -> Any:
+    """What Parquet has and JSON has not, as text: dates as in ISO 8601, bytes in base64, numbers by digits."""
+    if isinstance(value, bytes):
+        return base64.b64encode(value).decode()
+    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _cut(path: Path, size: int) -> BinaryIO:

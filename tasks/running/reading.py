@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -18,6 +19,7 @@ SUFFIXES: Mapping[str, str] = {
     ".tsv": "tsv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
+    ".json": "jsonl",
     ".parquet": "parquet",
     ".txt": "text",
 }
@@ -99,6 +101,8 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, str | None, str]]:
     """Of each line its number, the bytes read with it, its text, and what is wrong."""
     end = 0
     for number, raw in enumerate(stream, 1):
+        if number == 1:
+            _require_text(raw)
         end += len(raw)
         try:
             text = raw.decode("utf-8-sig" if number == 1 else "utf-8").rstrip("\r\n")
@@ -108,6 +112,16 @@ def _lines(stream: IO[bytes]) -> Iterator[tuple[int, int, str | None, str]]:
             yield number, end, text, ""
 
 
+def _require_text(first: bytes) -> None:
+    """Refuse what is no text from its first line on, before each of its lines is called a bad row."""
+    if b"\0" in first:
+        message = (
+            "input: required text in UTF-8, got zero bytes in its first line, as UTF-16 and binary files have; "
+            "save it as CSV in UTF-8, or say its format with --format"
+        )
+        raise ValueError(message)
+
+
 def _read_text(stream: IO[bytes]) -> Iterator[InputRow]:
     for number, end, text, problem in _lines(stream):
         yield InputRow(number, None if text is None else {TEXT: text}, problem, end)
@@ -115,6 +129,10 @@ def _read_text(stream: IO[bytes]) -> Iterator[InputRow]:
 
 def _read_jsonl(stream: IO[bytes]) -> Iterator[InputRow]:
     for number, end, text, problem in _lines(stream):
+        if number == 1 and text and (text.lstrip().startswith("[") or text.strip() == "{"):
+            remedy = "write each object on a line of its own, such as jq -c '.[]' FILE, or pandas' to_json(lines=True)"
+            message = f"input: required JSON lines, got one JSON value over several lines, or a list; {remedy}"
+            raise ValueError(message)
         if text is None or not text.strip():
             yield InputRow(number, None, problem or "an empty line, where a JSON object is required", end)
             continue
@@ -130,7 +148,7 @@ def _read_jsonl(stream: IO[bytes]) -> Iterator[InputRow]:
             yield InputRow(number, None, f"required a JSON object or a string, got {type(value).__name__}", end)
 
 
-def _read_csv(stream: IO[bytes], delimiter: str = ",") -> Iterator[InputRow]:
+def _read_csv(stream: IO[bytes], delimiter: str | None = None) -> Iterator[InputRow]:
     read = [0, 0, 0]  # lines and bytes that the reader has taken, and the first line of the row
     broken: list[str] = []
 
@@ -141,10 +159,15 @@ def _read_csv(stream: IO[bytes], delimiter: str = ",") -> Iterator[InputRow]:
                 broken.append(problem)
             yield (text or "") + "\n"
 
-    reader = csv.reader(lines(), delimiter=delimiter, strict=True)
+    source = lines()
+    first = next(source, "")
+    if delimiter is None:  # spreadsheets write semicolons where a comma stands in numbers
+        delimiter = ";" if ";" in first and "," not in first else ","
+    reader = csv.reader(chain([first], source), delimiter=delimiter, strict=True)
     header = next(reader, None)
     if not header or len(set(header)) < len(header) or broken:
-        message = f"CSV: required a first line with the names of the columns, each once, got {header or 'nothing'}"
+        got = broken[0] if broken else header or "nothing"
+        message = f"CSV: required a first line with the names of the columns, each once, got {got}"
         raise ValueError(message)
     while True:
         line = read[0] + 1
@@ -156,6 +179,8 @@ def _read_csv(stream: IO[bytes], delimiter: str = ",") -> Iterator[InputRow]:
         except csv.Error as error:
             yield InputRow(line, None, f"no CSV: {error}", read[1])
             continue
+        if not cells and not broken:
+            continue  # an empty line, as many programs write at the end
         if broken or len(cells) != len(header):
             counted = f"required {len(header)} cells, as in the first line, got {len(cells)}"
             yield InputRow(line, None, broken[0] if broken else counted, read[1])

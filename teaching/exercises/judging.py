@@ -30,7 +30,7 @@ EXERCISES: Mapping[str, Exercise] = {
 }  # fmt: skip
 #: The precision of the inputs, the number of noisy runs, and the rate at which an honest function is refused.
 DTYPE, DRAWS, RATE = "float32", 24, 1e-6
-NOTHING = "it returns nothing; is there a return?"
+NOTHING = "it returns nothing; is there a return missing"
 #: A wrong answer is a known mistake's if it is so many budgets from it at most, or so much of its size.
 LIKE, ALIKE = 8.0, 2.0**-18
 
@@ -129,7 +129,7 @@ def _trial(one: Exercise, function: Function, case: Case, number: int, count: in
         trial.problem = f"{_raised(error, one)} It was called with {_described(case)}"
         return trial
     if not _is_same(given, case):
-        trial.problem = f"it changes its arguments in place; work on a copy. It was called with {_described(case)}"
+        trial.problem = "it changes its arguments in place; work on a copy"
     else:
         judged = _judge_exactly if one.is_exact else _judge_numbers
         try:

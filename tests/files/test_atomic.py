@@ -14,6 +14,12 @@ def test_a_file_is_made_with_its_folders_and_then_replaced(tmp_path: Path) -> No
     assert stat.S_IMODE(target.stat().st_mode) == 0o644
 
 
+def test_a_folder_is_not_replaced_by_a_file(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match="is a folder; a file is needed, such as"):
+        write_atomically(tmp_path, b"new")
+    assert list(tmp_path.parent.glob(f".{tmp_path.name}*")) == []
+
+
 @pytest.mark.parametrize("step", ["os.fsync", "pathlib.Path.replace", "pathlib.Path.chmod"])
 def test_a_failure_while_writing_leaves_the_old_file_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str

@@ -277,6 +277,12 @@ def said(*arguments: object, code: int = 0) -> str:
     return " ".join(result.output.replace("│", " ").split())
 
 
+def test_the_tokenizer_may_have_a_name(shards: Path, tmp_path: Path) -> None:
+    other = said("train", shards, tmp_path / "run", "--tokenizer", "austen", code=2)
+    assert "tokenizer: expected the one that made the shards" in other
+    assert "or one of ['austen']" in said("train", shards, tmp_path / "run", "--tokenizer", "nothing", code=2)
+
+
 def test_plan_prints_what_it_would_cost(shards: Path) -> None:
     printed = said("plan", "--devices", 1024, "--achieved", 0.3, "--corpus-tokens", 39 * 10**9)
     assert "124,697,433" in printed

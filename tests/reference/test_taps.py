@@ -17,6 +17,23 @@ def test_a_scope_prefixes_the_path() -> None:
     assert (value, dict(tape), len(tape)) == (7, {"encoder.layer.3.scores": 7}, 1)
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("probs", "did you mean 'a.probs'"),
+        ("a.prob", "did you mean 'a.probs'"),
+        ("zzz", r"list\(tape\) has their names"),
+    ],
+)
+def test_a_name_that_a_tape_does_not_have(name: str, remedy: str) -> None:
+    tape = Recorder()
+    tape("a.probs", 7)
+    with pytest.raises(KeyError, match=f"tape: required one of the 1 values of this pass, got '{name}'; {remedy}"):
+        tape[name]
+    assert name not in tape
+    assert tape.get(name) is None
+
+
 def test_a_recorder_shows_names_shapes_and_what_is_missing() -> None:
     tape = Recorder()
     tape("lm_head.logits", np.zeros((2, 3)))

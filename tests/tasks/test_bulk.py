@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import time
 from itertools import product
@@ -147,3 +148,22 @@ def require_rows(out, novelist, score_limits, vector_limits):
     limits = dict(zip(SENTENCES, vector_limits(SENTENCES), strict=True))
     apart = np.abs(np.array(table["vector"].to_pylist()) - [vectors[text] for text in texts])
     assert (apart <= [limits[text] for text in texts]).all()
+
+
+@pytest.mark.parametrize("name", ["bulk_ray", "bulk_spark"])
+def test_another_run_and_a_model_without_the_head_are_refused_at_once(tmp_path, novelist, name):
+    (tmp_path / "novel.txt").write_text(" ".join(SENTENCES), encoding="utf-8")
+
+    def told(*options):
+        command = [sys.executable, f"examples/{name}.py", str(tmp_path / "novel.txt"), "--out", str(tmp_path / "out")]
+        found = subprocess.run(  # noqa: S603
+            [*command, "--backend", "numpy", *options], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert found.returncode == 2
+        return " ".join(found.stderr.replace("│", " ").split())
+
+    assert "required a checkpoint with all parameters" in told("--label-model", "austen", "--count", "20")
+    (tmp_path / "out").mkdir(exist_ok=True)
+    assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "out" / "_run.json").write_text('{"files": ["novel.txt"], "count": 30}', encoding="utf-8")
+    assert "with count = 30, got 20; give another --out" in told("--label-model", novelist, "--count", "20")

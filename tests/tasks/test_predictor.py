@@ -123,6 +123,7 @@ def test_not_a_number_among_strings_is_null(novelist):
         ({"text": ["She."], "score": [1.0]}, ValueError, ["'score' already", "prefix="]),
         (["She."], TypeError, ["dict of arrays", "got list"]),
         ("She.", TypeError, ["dict of arrays", "got str"]),
+        ({"text": "She."}, TypeError, ["a list or an array of texts in column 'text'", "put it in a list"]),
     ],
 )
 def test_misuse(label, batch, error, parts):
@@ -137,6 +138,7 @@ def test_misuse(label, batch, error, parts):
         ({"errors": "ignore"}, ValueError, ["'raise' or 'column'", "'ignore'"]),
         ({"column": 3}, TypeError, ["a name", "got 3"]),
         ({"column": {"question": 3}}, TypeError, ["a name", "'question': 3"]),
+        ({"column": {"txt": "body"}}, TypeError, ["takes text and text_pair", "look at 'txt'"]),
         ({"task": "text-classification"}, TypeError, ["roberta.task", "got str"]),
     ],
 )
@@ -155,6 +157,14 @@ def test_a_task_of_several_parts_wants_several_columns(checkpoint_of):
     named = roberta.Predictor(ask, {"question": "q", "context": "body"})
     (by_name,) = named({"q": [asked["question"]], "body": [asked["context"]]})["answer"]
     assert by_default == by_name == ask(asked)["answer"]
+
+
+def test_parts_by_name(label):
+    texts = {"text": ["She."], "body": ["She."]}
+    (alone,) = label({"text": ["She."]})["score"]
+    assert replace(label, column={"text": "body"})(texts)["score"] == [alone]
+    both = replace(label, column={"text": "body", "text_pair": "text"})
+    assert both(texts)["score"] == [label.task({"text": "She.", "text_pair": "She."}).score]
 
 
 # -- kinds of columns ----------------------------------------------------------------------------------------------

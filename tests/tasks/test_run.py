@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import bz2
 import csv
+import datetime
+import decimal
 import gzip
 import io
 import json
@@ -20,7 +22,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta import __main__ as command
-from roberta.tasks.running import journal
+from roberta.tasks.running import journal, reading
 from roberta.tasks.running import run as running
 from roberta.tasks.running.reading import read_rows
 from roberta.tasks.running.run import run
@@ -79,6 +81,10 @@ def test_csv() -> None:
     assert last[0] == 6
     assert last[1].startswith("no CSV: ")
     assert read(b"a\tb\n1\t2\n", "tsv") == [(2, {"a": "1", "b": "2"})]
+    assert read(b'a\n\n""\n\r\n', "csv") == [(3, {"a": ""})]  # an empty line is no row
+    assert read(b"a\n\xff\n", "csv") == [
+        (2, "no UTF-8: byte 0xff at place 0"),
+    ]
     for broken in (b"", b"a,a\n1,2\n", b"\xff,b\n1,2\n"):
         with pytest.raises(ValueError, match="CSV: required a first line with the names of the columns"):
             read(broken, "csv")
@@ -93,6 +99,24 @@ def test_json_lines() -> None:
         (4, "required a JSON object or a string, got list"),
     ]
     assert [said.partition(":")[0] for _, said in read(content, "jsonl")[4:]] == ["no JSON", "no JSON"]
+
+
+def test_spreadsheets_of_other_countries_and_other_encodings() -> None:
+    assert read(b"id;text\n1;She was, and is.\n", "csv") == [(2, {"id": "1", "text": "She was, and is."})]
+    assert read(b'text,n\n"a;b",1\n', "csv") == [(2, {"text": "a;b", "n": "1"})]
+    assert read(b"text\na;b\n", "csv") == [(2, {"text": "a;b"})]
+    for form in ("csv", "tsv", "text", "jsonl"):
+        with pytest.raises(ValueError, match=r"required text in UTF-8, got zero bytes .*--format"):
+            read("id,text\n".encode("utf-16"), form)
+    with pytest.raises(ValueError, match="got no UTF-8: byte 0xef at place 2"):
+        read("naïve\n".encode("latin-1"), "csv")
+
+
+def test_files_called_json() -> None:
+    assert reading.format_of(Path("mails.json")) == "jsonl"
+    for content in (b'[{"text": "a"}]\n', b'[\n  {"text": "a"}\n]\n', b'{\n  "text": "a"\n}\n'):
+        with pytest.raises(ValueError, match=r"required JSON lines, .* a line of its own"):
+            read(content, "jsonl")
 
 
 @pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz"])
@@ -140,8 +164,9 @@ def test_each_row_is_answered_or_told(task: Any, source: Path, tmp_path: Path) -
     assert sorted(path.name for path in out.parent.iterdir()) == ["out.jsonl", "out.jsonl.errors.jsonl"]
     with pytest.raises(FileExistsError, match=r"out.jsonl: is there already; .*--restart"):
         run(task, source, out)
-    with pytest.raises(FileExistsError, match=r"in.txt: is there already"):
-        run(task, source, tmp_path / "new.jsonl", errors=source)
+    (tmp_path / "notes.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(FileExistsError, match=r"notes.txt: is there already"):
+        run(task, source, tmp_path / "new.jsonl", errors=tmp_path / "notes.txt")
     assert run(task, source, out, is_new=True).rows == 9
 
 
@@ -280,6 +305,33 @@ def test_another_run_is_not_gone_on_with(task: Any, source: Path, tmp_path: Path
     assert run(task, source, out, is_new=True).rows == 1
 
 
+def test_a_start_that_failed_leaves_nothing_and_can_be_corrected(task: Any, source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(ValueError, match="required a column 'body', got 'text'"):
+        run(task, source, out, column="body")
+    assert sorted(tmp_path.iterdir()) == before
+    told = tmp_path / "out.jsonl.errors.jsonl"
+    journal.Journal(out, told, {"columns": "body", "errors": str(told.resolve())}).__exit__()  # killed before a batch
+    notes = tmp_path / "notes.txt"
+    notes.write_text("mine", encoding="utf-8")
+    with pytest.raises(ValueError, match="required the run that it goes on with"):
+        run(task, source, out, errors=notes)  # a file that is not that run's is not emptied
+    assert notes.read_text(encoding="utf-8") == "mine"
+    assert run(task, source, out).rows == len(LINES)
+
+
+def test_the_input_is_not_written_over(task: Any, source: Path, tmp_path: Path) -> None:
+    content, rows = source.read_bytes(), tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "She <mask>."}\n', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"--out: required a file of its own, got .*rows.jsonl"):
+        run(task, rows, tmp_path / "." / "rows.jsonl", is_new=True)
+    for errors in (source, tmp_path / "out.jsonl"):
+        with pytest.raises(ValueError, match="--errors: required a file of its own"):
+            run(task, source, tmp_path / "out.jsonl", errors=errors, is_new=True)
+    assert (source.read_bytes(), rows.read_text(encoding="utf-8")) == (content, '{"text": "She <mask>."}\n')
+
+
 def test_two_processes_are_not_at_one_run(task: Any, source: Path, tmp_path: Path) -> None:
     pytest.importorskip("fcntl", reason="locks are POSIX's")
     out = tmp_path / "out.jsonl"
@@ -291,6 +343,40 @@ def test_two_processes_are_not_at_one_run(task: Any, source: Path, tmp_path: Pat
 
 
 # -- formats -----------------------------------------------------------------------------------------------------------
+
+
+def test_one_run_reads_what_another_wrote(embed: Any, tmp_path: Path) -> None:
+    source, out, again = (tmp_path / name for name in ("in.txt", "out.jsonl", "again.csv"))
+    source.write_text("She was.\n", encoding="utf-8")
+    run(embed, source, out)
+    with pytest.raises(ValueError, match=r"has a column 'vector' already; .* such as --prefix"):
+        run(embed, out, again)
+    run(embed, out, again, prefix="second_")
+    with again.open(encoding="utf-8", newline="") as file:
+        assert next(csv.reader(file)) == ["second_line", "line", "text", "vector", "second_vector"]
+
+
+def test_columns_inside_of_objects(embed: Any, tmp_path: Path) -> None:
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"a": {"b": "She was."}}\n{"a": null}\n{"a.b": "He was."}\n', encoding="utf-8")
+    assert run(embed, source, out, column="a.b").failed == 1
+    assert [row["line"] for row in rows_of(out)] == [1, 3]
+    with pytest.raises(ValueError, match=r"required a column 'a\.c', got 'a'"):
+        run(embed, source, tmp_path / "other.jsonl", column="a.c")
+
+
+def test_values_that_json_does_not_have(embed: Any, tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow", reason="Parquet is read by pyarrow")
+    from pyarrow import parquet
+
+    when = datetime.datetime(2026, 1, 2, 3, 4, tzinfo=datetime.UTC)
+    given = {"text": ["She was."], "when": [when], "price": [decimal.Decimal("1.50")], "raw": [b"\xff"]}
+    parquet.write_table(pa.table(given), tmp_path / "in.parquet")
+    for name in ("out.jsonl", "out.parquet"):
+        assert run(embed, tmp_path / "in.parquet", tmp_path / name).rows == 1
+    found = rows_of(tmp_path / "out.jsonl")[0]
+    assert [found[name] for name in ("when", "price", "raw")] == ["2026-01-02T03:04:00+00:00", "1.50", "/w=="]
+    assert parquet.read_table(tmp_path / "out.parquet").column("price").to_pylist() == ["1.50"]
 
 
 def test_every_format_says_the_same(embed: Any, tmp_path: Path) -> None:
@@ -334,7 +420,7 @@ def test_inputs_of_several_parts(tmp_path: Path, make_config: Any, make_model: A
         writer.writerow(["q", "context"])
         writer.writerows([["Who came?", "Emma came."], ["Who?", ""]])
     ask = roberta.task("question-answering", make_model("question_answering", config, "numpy"), tokenizer)
-    with pytest.raises(ValueError, match=r"required a column 'question', got q, context; say which with --column"):
+    with pytest.raises(ValueError, match=r"required a column 'question', got 'q', 'context'; say which with --column"):
         run(ask, source, out)
     assert run(ask, source, out, column={"question": "q"}, is_new=True).failed == 1
     source.write_text('body,choices\nShe was,"[""glad"", ""of""]"\nShe was,glad\n', encoding="utf-8")
@@ -342,6 +428,24 @@ def test_inputs_of_several_parts(tmp_path: Path, make_config: Any, make_model: A
     with pytest.raises(ValueError, match="--column: multiple-choice takes text and choices, got 'body'"):
         run(choose, source, out, column={"body": "text"}, is_new=True)
     assert run(choose, source, out, column={"text": "body"}, is_new=True).failed == 1
+
+
+def test_pairs_of_texts(tmp_path: Path, make_config: Any, make_model: Any) -> None:
+    tokenizer = roberta.load_tokenizer("austen")
+    config = make_config(vocab_size=len(tokenizer), max_position_embeddings=61)
+    label = roberta.task("text-classification", make_model("sequence_classification", config, "numpy"), tokenizer)
+    source, out = tmp_path / "in.csv", tmp_path / "out.jsonl"
+    source.write_text("premise,hypothesis\nEmma came.,She was there.\n", encoding="utf-8")
+    assert run(label, source, out, column={"text": "premise", "text_pair": "hypothesis"}).failed == 0
+    answer = label({"text": "Emma came.", "text_pair": "She was there."})
+    assert rows_of(out)[0]["score"] == pytest.approx(answer.score)
+    assert answer.score != label("Emma came.").score
+
+
+def test_options_that_no_row_can_be_answered_with(task: Any, source: Path, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"top_k: required an integer in \[1, 4000\]"):
+        run(task.replace(top_k=10**9), source, tmp_path / "out.jsonl")
+    assert list(tmp_path.iterdir()) == [source]
 
 
 def test_parquet_needs_pyarrow_before_all_is_computed(
@@ -373,7 +477,7 @@ def test_parquet_needs_pyarrow_before_all_is_computed(
         (["fill-mask", "empty.txt", "--out", "o.jsonl"], ["empty.txt: required at least one row, got an empty file"]),
         (["fill-mask", "in.txt", "--out", "o.jsonl", "--option", "top_k"], ["--option: required NAME=VALUE"]),
         (["fill-mask", "in.txt", "--out", "o.jsonl", "--option", "topk=2"], ["did you mean 'top_k'"]),
-        (["fill-mask", "in.txt", "--out", "o.jsonl", "--column", "body"], ["required a column 'body', got text"]),
+        (["fill-mask", "in.txt", "--out", "o.jsonl", "--column", "body"], ["required a column 'body', got 'text'"]),
         (["fill-mask", "in.txt", "--out", "o.jsonl", "--format", "xml"], ["format: required one of", "got 'xml'"]),
         (["text-classification", "in.txt", "--out", "o.jsonl"], ["model: required a checkpoint with this head"]),
         (["ner", "in.txt", "--out", "o.jsonl", "--model", "austen"], ["lacks", "random", "RobertaForMaskedLM"]),

@@ -192,7 +192,78 @@ def test_options_out_of_their_range(make: Any, name: str, options: Any, error: A
         make(name, "numpy")(CASES[name][2], **options)
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "match"),
+    [
+        ("text-classification", {"max_length": 60}, "max_length: required None, or an integer from 3 to 59"),
+        ("zero-shot-classification", {"candidate_labels": []}, "candidate_labels: required at least one"),
+        ("token-classification", {"stride": 57}, "stride: required less than the 57 tokens"),
+        ("fill-mask", {"top_k": 10**9}, r"top_k: required an integer in \[1, "),
+        ("text-generation", {"max_new_tokens": 99}, "max_new_tokens: expected at most 59 tokens in all"),
+        ("text-generation", {"temperature": -1}, "temperature: expected a number above 0"),
+    ],
+)
+def test_options_that_no_input_can_be_answered_with_are_no_fault_of_the_inputs(make, name, options, match) -> None:
+    with pytest.raises(ValueError, match=match):
+        make(name, "numpy").attempt(CASES[name][2], **options)
+
+
+def test_what_holds_texts(make: Any) -> None:
+    embed, name = make("feature-extraction", "numpy"), "feature-extraction: "
+    (of_list,), of_array = embed([TEXTS[1]]), embed(np.array(TEXTS[1]))  # an array of no axes is the text itself
+    assert np.array_equal(of_list.vector, of_array.vector)
+    assert len(embed.attempt(text for text in TEXTS)) == len(TEXTS)
+    with pytest.raises(TypeError, match=f"{name}inputs: required a str, got bytes b'She.'; decode it"):
+        embed(b"She.")
+    with pytest.raises(TypeError, match=f"{name}attempt: required a list of inputs, got str 'She.'; put it in a list"):
+        embed.attempt("She.")
+
+
+def test_a_table_is_no_list_of_its_columns(make: Any) -> None:
+    pandas = pytest.importorskip("pandas", reason="a table of pandas")
+    embed, table = make("feature-extraction", "numpy"), pandas.DataFrame({"text": TEXTS})
+    for call in (embed, embed.attempt):
+        with pytest.raises(TypeError, match=r"got a table, DataFrame; pass a column, such as table\['text'\]"):
+            call(table)
+    assert len(embed(table["text"])) == len(TEXTS)
+
+
+def test_lists_of_options_may_be_arrays_and_streams(make: Any) -> None:
+    fill, text = make("fill-mask", "numpy"), CASES["fill-mask"][2][0]
+    zero, tag = make("zero-shot-classification", "numpy"), make("token-classification", "numpy")
+    targets, labels = [" glad", " sad"], ["novel", "letter"]
+    for kind in (np.array, tuple, iter):
+        assert fill(text, targets=kind(targets)) == fill(text, targets=targets)
+        assert zero(TEXTS[0], candidate_labels=kind(labels)) == zero(TEXTS[0], candidate_labels=labels)
+    assert zero(TEXTS[0], labels) == zero(TEXTS[0], candidate_labels=labels)  # as transformers' users write it
+    assert tag(TEXTS[0], ignore_labels="LABEL_0") == tag(TEXTS[0], ignore_labels=["LABEL_0"])
+    with pytest.raises(ValueError, match="ignore_labels: required texts, got 3"):
+        tag(TEXTS[0], ignore_labels=3)
+    choose = make("multiple-choice", "numpy")
+    assert choose({"text": "", "choices": np.array([" a", " b"])}) == choose({"text": "", "choices": [" a", " b"]})
+
+
+def test_questions_that_leave_no_room(make: Any) -> None:
+    ask = make("question-answering", "numpy")
+    with pytest.raises(ValueError, match=r"question: required a window of 37 .*'who who .*; shorten the question"):
+        ask(question="who " * 60, context="Emma.")
+    with pytest.raises(ValueError, match=r"doc_stride = 36 .*'Who\?'; pass a doc_stride below "):
+        ask(question="Who?", context=" ".join(TEXTS * 9), doc_stride=36)
+    with pytest.raises(TypeError, match="required inputs, or question and context, got both"):
+        ask(QUESTIONS[0], question="Who?", context="Emma.")
+
+
+def test_long_prompts_and_near_misses(make: Any) -> None:
+    write = make("text-generation", "numpy")
+    with pytest.raises(ValueError, match="or pass handle_long_generation='hole'"):
+        write("She was. " * 99)
+    with pytest.raises(TypeError, match="got 'max_newtokens'; did you mean 'max_new_tokens'"):
+        write("She", max_newtokens=3)
+
+
 def test_what_is_no_task() -> None:
+    with pytest.raises(ValueError, match=r"task: expected one of .*, got None"):
+        roberta.task(None)  # type: ignore[call-overload]
     with pytest.raises(ValueError, match=r"task: expected one of text-classification, .*did you mean 'fill-mask'"):
         roberta.task("fillmask")
     with pytest.raises(TypeError, match="text-classification: model: required a checkpoint with this head, got None"):

@@ -278,7 +278,7 @@ def changes_in_place(x: Any) -> Any:
     ("function", "words"),
     [
         (lambda x: x.sum(), r"required shape \(97,\), got \(\)"),
-        (lambda x: None, "is there a return"),
+        (lambda x: None, "is there a return missing"),
         (lambda x: "no", "required an array of real numbers, got a str"),
         (lambda x: x * np.nan, "which is no number"),
         (lambda x: 1 / 0, "it raised ZeroDivisionError"),
@@ -326,7 +326,7 @@ def test_who_stops_it_by_hand_is_heard() -> None:
         (lambda ids: ids.astype(str), "required integers, .*got texts"),
         (lambda ids: [[str(i) for i in row] for row in ids], "required integers, .*got texts"),
         (lambda ids: [[1, 2], [3]], "required rows of one length, .*got a list"),
-        (lambda ids: None, "is there a return"),
+        (lambda ids: None, "is there a return missing"),
         (lambda ids: ids > 1, "required integers, .*got bool"),
         (lambda ids: ids[0], "required .*, got"),
         (lambda ids: ids.astype(object), "required integers, .*got a ndarray"),
@@ -350,7 +350,7 @@ def test_position_ids_are_integers(change: Any, words: str) -> None:
         (lambda parts: np.array(parts), "required a list of texts, .*got a ndarray"),
         (lambda parts: [[*parts]], "required a list of texts"),
         (lambda parts: iter(parts), "required a list of texts, .*got a list_iterator"),
-        (lambda parts: None, "is there a return"),
+        (lambda parts: None, "is there a return missing"),
     ],
     ids=range(7),
 )

@@ -166,7 +166,9 @@ class PlaceBatches:
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go to where another one stood; nothing is read for that."""
-        self._begin, self._ends = state["place"], []
+        if not isinstance(state.get("place"), int | np.integer):
+            raise ValueError(f"state: expected what state_dict() gave, such as {{'place': 8}}, got {dict(state)!r:.80}")
+        self._begin, self._ends = int(state["place"]), []
 
     def _stretches(self, begin: int, size: int | None) -> Iterator[tuple[int, int]]:
         """Where the batches of all ranks together begin and end."""

@@ -302,6 +302,9 @@ def test_impossible_shares_are_refused(shards):
         BudgetBatches(line, 30)
     with pytest.raises(ValueError, match="batches: expected 0 to 0, which were handed out, got 1"):
         PlaceBatches(line, 1).state_dict(1)
+    for state in ({}, {"place": "8"}, {"step": 8}):
+        with pytest.raises(ValueError, match=r"state: expected what state_dict\(\) gave, such as \{'place': 8\}, got"):
+            PlaceBatches(line, 1).load_state_dict(state)
 
 
 # -- batches -----------------------------------------------------------------------------------------------------------
