@@ -27,7 +27,21 @@ class Output(Generic[A]):
         >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
         >>> list(output), output[0] is output.logits, output["logits"].shape
         (['logits'], True, (1, 2, 3))
+        >>> MaskedLMOutput({"logits": output.logits, "input_ids": 0}).logits is output.logits  # as HF's take a dict
+        True
     """
+
+    def __post_init__(self) -> None:
+        """A dict in the first field's place has the fields, and whatever stands beside them.
+
+        transformers' pipelines make the record of one text so, out of that of a batch.
+        """
+        first = self.names()[0]
+        given = getattr(self, first)
+        if isinstance(given, dict):
+            setattr(self, first, None)
+            for name, value in cast("dict[str, Any]", given).items():
+                setattr(self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
