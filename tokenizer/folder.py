@@ -148,7 +148,8 @@ def added_tokens(folder: Path, *several: Mapping[str, Any]) -> dict[str, Any]:
                     f"{folder}: added_tokens_decoder: expected ids for keys, got {index!r:.80}; fetch {CONFIG_FILE} "
                     "again"
                 )
-            found[int(index)] = token
+            if not (isinstance(token, str) and str(found.get(int(index))) == token):  # a name alone says less
+                found[int(index)] = token
     return {"added_tokens_decoder": found}
 
 
