@@ -110,7 +110,7 @@ _IDLE = {
     "use_fast",
     "verbose",
 }
-_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens", "sp_model_kwargs"}
+_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens", "sp_model_kwargs", "use_auth_token"}
 
 _STORED = (
     "errors",
@@ -195,6 +195,8 @@ def kept_arguments(tokenizer_class: type, given: Mapping[str, Any]) -> dict[str,
         if name == "do_lower_case":
             warnings.warn("do_lower_case: RoBERTa knows both cases and lowers none; pass text.lower()", stacklevel=3)
             continue
+        if name == "use_auth_token":
+            raise TypeError(f"{where}: {name!r} is not an option; type token=..., its newer name")
         if nearest(name, _CONSTRUCTOR_ARGUMENTS) or hasattr(tokenizer_class, name):
             reject_unknown(where, [name], _CONSTRUCTOR_ARGUMENTS)
         _require_json(where, name, value)

@@ -32,6 +32,7 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
     Raises:
         TypeError: weights that somebody's parametrisation computes.
     """
+    _require_device(device)
     _give(model, lambda name, size: torch.empty(size, dtype=getattr(torch, dtype), device=device))
     model.to(device=device, dtype=getattr(torch, dtype))
     own = model.state_dict()
@@ -47,7 +48,23 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
 
 def adopt_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
     """The same with arrays that are nobody else's: those of a new model's dtype become its parameters as they are."""
+    _require_device(device)
     _give(model, lambda name, size: _tensor(state[name]).to(device=device, dtype=getattr(torch, dtype)))
+
+
+def _require_device(device: Any) -> None:
+    """A device that PyTorch has, where one is asked for.
+
+    Raises:
+        ValueError: a name that it does not know, or a GPU where it finds none.
+    """
+    try:
+        kind = "cpu" if device is None else torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device: required one of {', '.join(devices())}, got {device!r:.60}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        remedy = "leave device out, or install a PyTorch with CUDA where there is a GPU"
+        raise ValueError(f"device: PyTorch finds no GPU here, got {device!r:.60}; {remedy}")
 
 
 def _give(model: nn.Module, make: Callable[[str, torch.Size], Tensor]) -> None:
