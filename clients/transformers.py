@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import transformers
 
-from ..backends.pytorch.clients import as_fields
 from ..dispatch import checkpoint
+from ..dispatch.calling import as_fields
 from ..dispatch.model import PublicModel
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class SavesCheckpoints:
 
     def prediction_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
         """Predict; a record is a dict for as long, without which a loss of one's own leaves no logits."""
-        hook = model.register_forward_hook(as_fields)
+        hook = model.register_forward_hook(lambda _, __, answer: as_fields(answer))
         try:
             return super().prediction_step(model, inputs, *arguments, **options)  # pyright: ignore[reportAttributeAccessIssue]
         finally:

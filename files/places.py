@@ -68,7 +68,7 @@ def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **op
         >>> locate("austen").name
         'austen'
     """
-    if not isinstance(folder_or_id, str | os.PathLike):
+    if not isinstance(folder_or_id, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' types
         shown = f"{type(folder_or_id).__name__} {folder_or_id!r:.80}"
         raise TypeError(f"required a folder, the name of a shipped checkpoint or an id on the hub, got {shown}")
     subfolder = options.pop("subfolder", "") or ""

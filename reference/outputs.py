@@ -118,6 +118,34 @@ class Output(Generic[A]):
         return record_table(type(self).__name__, dict(self.items())).html()
 
 
+class Fields(dict[str, Any]):
+    """An answer for those who take nothing but a dict for a record: `DataParallel`, and Trainer where it predicts.
+
+    Example:
+        >>> fields = Fields(logits=1)
+        >>> fields["logits"], fields.logits, fields[0]
+        (1, 1, 1)
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        message = f"the answer has no {name!r}; there are {', '.join(self)}"
+        raise AttributeError(message)
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values, in order."""
+        return tuple(self.values())
+
+
+def as_fields(answer: Any) -> Any:
+    """A record becomes its `Fields`; what is none stays."""
+    return Fields(answer.items()) if isinstance(answer, Output) else answer
+
+
 def numbered(named: Mapping[str, Any]) -> dict[str, Any]:
     """Arrays by name, those of a tuple by their number.
 

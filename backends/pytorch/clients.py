@@ -13,39 +13,11 @@ from torch import Tensor, device, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...reference.config import RobertaConfig
-from ...reference.outputs import Output
+from ...reference.outputs import as_fields
 from .weights import device_of
 
 #: The two ways to attention, between which a call chooses.
 ATTENTIONS = ("sdpa", "eager")
-
-
-class Fields(dict[str, Any]):
-    """An answer for those who take nothing but a dict for a record: `DataParallel`, and Trainer where it predicts.
-
-    Example:
-        >>> fields = Fields(logits=1)
-        >>> fields["logits"], fields.logits, fields[0]
-        (1, 1, 1)
-    """
-
-    def __getattr__(self, name: str) -> Any:
-        if name in self:
-            return self[name]
-        message = f"the answer has no {name!r}; there are {', '.join(self)}"
-        raise AttributeError(message)
-
-    def __getitem__(self, key: Any) -> Any:
-        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
-
-    def to_tuple(self) -> tuple[Any, ...]:
-        """The values, in order."""
-        return tuple(self.values())
-
-
-def as_fields(module: nn.Module, inputs: Any, answer: Any) -> Any:
-    """A forward hook: a record becomes its `Fields`; what is none stays."""
-    return Fields(answer.items()) if isinstance(answer, Output) else answer
 
 
 class Clients:
@@ -84,7 +56,7 @@ class Clients:
         """A copy for one device of `torch.nn.DataParallel`, which gathers tensors, tuples and dicts only."""
         replica = cast("Any", super())._replicate_for_data_parallel()
         replica._forward_hooks = replica._forward_hooks.copy()  # else shared with the model
-        replica.register_forward_hook(as_fields)
+        replica.register_forward_hook(lambda _, __, answer: as_fields(answer))
         return replica
 
     @property

@@ -107,7 +107,7 @@ def _tensor(array: Any) -> Tensor:
     return torch.from_numpy(np.require(array, np.float32 if array.dtype.name == "bfloat16" else None, ["C", "W"]))
 
 
-def example_of(model: nn.Module) -> Tensor:
+def _example_of(model: nn.Module) -> Tensor:
     """One of the parameters, which all have one dtype. The copies that `DataParallel` runs hold theirs as tensors."""
     own = next(model.parameters(), None)
     if own is not None:
@@ -117,7 +117,7 @@ def example_of(model: nn.Module) -> Tensor:
 
 def to_native(value: Any, model: nn.Module) -> Tensor:
     """An array, list or tensor as a tensor: numbers in the model's dtype. What is no tensor yet goes to its device."""
-    parameter = example_of(model)
+    parameter = _example_of(model)
     if isinstance(value, Tensor):
         return value.to(parameter.dtype) if value.is_floating_point() else value
     tensor = _tensor(np.asarray(value))
@@ -134,7 +134,7 @@ def to_numpy(value: Tensor) -> Any:
 
 def dtype_name(model: nn.Module) -> str:
     """The dtype of the parameters, such as "float32"."""
-    return str(example_of(model).dtype).removeprefix("torch.")
+    return str(_example_of(model).dtype).removeprefix("torch.")
 
 
 def own_dtype(name: str) -> torch.dtype:
@@ -168,7 +168,7 @@ def devices() -> list[str]:
 
 def device_of(model: nn.Module) -> torch.device:
     """Where the parameters are."""
-    return example_of(model).device
+    return _example_of(model).device
 
 
 def frozen_names(model: nn.Module) -> frozenset[str]:
