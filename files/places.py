@@ -46,7 +46,9 @@ class HubOptions(TypedDict, total=False):
     force_download: bool
 
 
-def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **options: Unpack[HubOptions]) -> Path:
+def locate(
+    folder_or_id: str | os.PathLike[str], patterns: Sequence[str] | None = None, **options: Unpack[HubOptions]
+) -> Path:
     """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
 
     Args:
@@ -83,7 +85,7 @@ def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **op
     return top / subfolder
 
 
-def _on_disk(folder_or_id: str | Path) -> Path | None:
+def _on_disk(folder_or_id: str | os.PathLike[str]) -> Path | None:
     """A folder, or one that comes with the package; None where the name must be of something else."""
     path = Path(folder_or_id).expanduser()
     return path if path.is_dir() and str(folder_or_id) else SHIPPED.get(str(folder_or_id))

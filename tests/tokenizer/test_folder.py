@@ -152,6 +152,14 @@ def test_a_name_alone_does_not_say_how_a_token_is_matched(tiny, folder, kind):
     assert kind.from_pretrained(folder)("a <new>").input_ids == more("a <new>").input_ids
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_names_no_folder_is_said(kind):
+    with pytest.raises(FileNotFoundError, match="no checkpoint ''"):  # and not what lies in the current folder
+        kind.from_pretrained("")
+    with pytest.raises(TypeError, match=r"required a folder, .* got int 3"):
+        kind.from_pretrained(3)
+
+
 def test_ids_of_added_tokens_are_numbers(folder):
     change(folder / "tokenizer_config.json", lambda config: config.update(added_tokens_decoder={"x": "<new>"}))
     with pytest.raises(ValueError, match="added_tokens_decoder: expected ids for keys, got 'x'; fetch"):
