@@ -14,6 +14,7 @@ import torch
 import transformers
 
 from ..dispatch import checkpoint
+from ..dispatch.calling import as_fields
 from ..dispatch.model import PublicModel
 
 if TYPE_CHECKING:
@@ -59,6 +60,14 @@ class SavesCheckpoints:
             ours.load_state_dict_numpy(checkpoint.read_tensors(Path(resume_from_checkpoint)))
         else:
             super()._load_from_checkpoint(resume_from_checkpoint, model)  # pyright: ignore[reportAttributeAccessIssue]
+
+    def prediction_step(self, model: Any, inputs: Any, *arguments: Any, **options: Any) -> Any:
+        """Predict; a record is a dict for as long, without which a loss of one's own leaves no logits."""
+        hook = model.register_forward_hook(lambda _, __, answer: as_fields(answer))
+        try:
+            return super().prediction_step(model, inputs, *arguments, **options)  # pyright: ignore[reportAttributeAccessIssue]
+        finally:
+            hook.remove()
 
     def _load_best_model(self) -> None:
         """Replace the weights by those of the best checkpoint."""

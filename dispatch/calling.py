@@ -9,6 +9,7 @@ from typing import Any
 
 from ..reference.inputs import LABELS, Inputs
 from ..reference.outputs import Output
+from ..reference.outputs import as_fields as as_fields
 from . import arguments, checks
 
 

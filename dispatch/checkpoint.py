@@ -84,6 +84,7 @@ def read_config(place: Path, config_class: type[RobertaConfig], **overrides: Any
         fields = fairseq.config_of(weights) if weights.is_file() and weights.suffix == ".pt" else None
         if fields is not None:
             return config_class.from_dict({**fields, **overrides})
+        raise FileNotFoundError(f"no config.json at {folder / CONFIG}: {_remedy(folder)}")
     return config_class.from_pretrained(folder, **overrides)
 
 
@@ -96,6 +97,18 @@ def read_tensors(place: Path) -> dict[str, Any]:
     """
     generations.finish(place if place.is_dir() else place.parent)
     return table.read(source_of(place))
+
+
+def _remedy(folder: Path) -> str:
+    """What to give in place of a folder without a configuration."""
+    if (folder / "adapter_config.json").is_file():
+        loaded = "load the model that it was trained on, then peft.PeftModel.from_pretrained(model, folder)"
+        return f"it holds an adapter of PEFT; {loaded}"
+    below = [one.parent.relative_to(folder) for depth in ("*", "*/*") for one in folder.glob(f"{depth}/{CONFIG}")]
+    if below:  # such as a trainer's folder of checkpoints, or one of the hub's cache
+        shown = ", ".join(sorted(map(str, below))[:8])
+        return f"give a folder that holds one; those in it that do: {shown}"
+    return "give a folder that holds one, or the file itself"
 
 
 def _require_possible(folder: Path, config: RobertaConfig, tensors: Mapping[str, Any]) -> None:

@@ -45,7 +45,22 @@ INSTEAD = {
 }
 
 #: The same of `from_pretrained`, where another answer is right, and of `save_pretrained`.
-INSTEAD_OF_LOADING = {"rngs": "What the file lacks is drawn by NumPy: type seed=0"}
+INSTEAD_OF_LOADING = {
+    "rngs": "What the file lacks is drawn by NumPy: type seed=0",
+    "use_auth_token": "Type token=..., its newer name",
+    "variant": 'Name the file: from_pretrained("folder/model.fp16.safetensors")',
+    "proxies": "Set HTTPS_PROXY in the environment, which the hub's library reads",
+    "mirror": "Set HF_ENDPOINT in the environment, which the hub's library reads",
+    "key_mapping": "Rename them in roberta.dispatch.checkpoint.read_tensors(folder), and type state_dict=...",
+    **dict.fromkeys(
+        ("quantization_config", "load_in_8bit", "load_in_4bit"),
+        'Nothing is quantised while it is loaded: type dtype="bfloat16", or quantise the model afterwards',
+    ),
+    **dict.fromkeys(
+        ("max_memory", "offload_folder", "offload_state_dict", "offload_buffers"),
+        "To spread a model, load it and call accelerate.dispatch_model(model, device_map)",
+    ),
+}
 INSTEAD_OF_SAVING = {"params": "What is saved is the model's own: nnx.update(model, params) first"}
 
 #: The dtypes that weights are stored in.
@@ -165,7 +180,12 @@ UNREAD = (
     "use_safetensors",
     "_fast_init",
     "weights_only",
+    "resume_download",
 )
+
+
+#: What asks for nothing where it is None or False, and is refused with what to do where it is more.
+UNASKED = INSTEAD_OF_LOADING.keys() - {"rngs"} | {"from_pt", "from_tf", "from_flax"}
 
 
 def without_unread(given: dict[str, Any], device: Any) -> Any:
@@ -179,6 +199,9 @@ def without_unread(given: dict[str, Any], device: Any) -> Any:
     """
     for name in UNREAD:
         given.pop(name, None)
+    for name in UNASKED & given.keys():
+        if given[name] is None or given[name] is False:
+            del given[name]
     places: Any = given.pop("device_map", None)
     if isinstance(places, Mapping) and set(cast("Mapping[str, Any]", places)) == {""}:
         places = cast("Mapping[str, Any]", places)[""]

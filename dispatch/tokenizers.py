@@ -69,8 +69,7 @@ def load_tokenizer(folder_or_id: str | Path, *, fast: bool = False, **options: A
         'RobertaTokenizer'
     """
     hub = {name: options.pop(name) for name in HubOptions.__annotations__ if name in options}
-    exists = Path(folder_or_id).exists()
-    folder = locate(Path(folder_or_id) if exists else str(folder_or_id), ("*.json", "merges.txt", _PIECES), **hub)
+    folder = locate(folder_or_id, ("*.json", "merges.txt", _PIECES), **hub)
     chosen = CLASSES[family_of(folder)][bool(fast)]
     return chosen.from_pretrained(folder, **{"name_or_path": str(folder_or_id), **options})
 

@@ -23,7 +23,7 @@ def read_object(path: Path) -> Any:
         ValueError: ...config.json is not valid JSON ('a' is there twice); save or download it again
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")  # some editors on Windows put a mark before it
         value = json.loads(text, object_pairs_hook=_once)
         if "\\ud" in text.lower():
             _ = json.dumps(value, ensure_ascii=False).encode()

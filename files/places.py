@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+import os
 from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,7 +14,12 @@ from . import hub
 #: Checkpoints that come with the package: name -> folder.
 SHIPPED = {"austen": Path(__file__).parent.parent / "checkpoints" / "austen"}
 #: The oldest repositories of the hub have no owner in their id.
-WITHOUT_OWNER = frozenset({"roberta-base", "roberta-large", "roberta-large-mnli", "distilroberta-base"})
+WITHOUT_OWNER = frozenset({
+    "roberta-base", "roberta-large", "roberta-large-mnli", "distilroberta-base", "roberta-base-openai-detector",
+    "roberta-large-openai-detector", "camembert-base", "xlm-roberta-base", "xlm-roberta-large",
+    "xlm-roberta-large-finetuned-conll02-dutch", "xlm-roberta-large-finetuned-conll02-spanish",
+    "xlm-roberta-large-finetuned-conll03-english", "xlm-roberta-large-finetuned-conll03-german",
+})  # fmt: skip
 
 
 #: Endings of files of weights, which may be named in place of their folder.
@@ -39,7 +46,9 @@ class HubOptions(TypedDict, total=False):
     force_download: bool
 
 
-def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **options: Unpack[HubOptions]) -> Path:
+def locate(
+    folder_or_id: str | os.PathLike[str], patterns: Sequence[str] | None = None, **options: Unpack[HubOptions]
+) -> Path:
     """The folder of a checkpoint: a folder, the name of a shipped one, or an id on the Hugging Face hub.
 
     Args:
@@ -55,12 +64,16 @@ def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **op
     Raises:
         FileNotFoundError: nothing of that name, or no such subfolder, revision or file; says what would do.
         PermissionError, ConnectionError, OSError, ValueError: see `hub.fetch`.
+        TypeError: neither a text nor a path.
 
     Example:
         >>> locate("austen").name
         'austen'
     """
-    subfolder = options.pop("subfolder", "")
+    if not isinstance(folder_or_id, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]  # users' types
+        shown = f"{type(folder_or_id).__name__} {folder_or_id!r:.80}"
+        raise TypeError(f"required a folder, the name of a shipped checkpoint or an id on the hub, got {shown}")
+    subfolder = options.pop("subfolder", "") or ""
     path = Path(folder_or_id).expanduser()
     if path.is_file() and path.suffix in ENDINGS:
         return path
@@ -72,10 +85,10 @@ def locate(folder_or_id: str | Path, patterns: Sequence[str] | None = None, **op
     return top / subfolder
 
 
-def _on_disk(folder_or_id: str | Path) -> Path | None:
+def _on_disk(folder_or_id: str | os.PathLike[str]) -> Path | None:
     """A folder, or one that comes with the package; None where the name must be of something else."""
     path = Path(folder_or_id).expanduser()
-    return path if path.is_dir() else SHIPPED.get(str(folder_or_id))
+    return path if path.is_dir() and str(folder_or_id) else SHIPPED.get(str(folder_or_id))
 
 
 def _on_hub(name: str, patterns: Sequence[str] | None, subfolder: str, options: Mapping[str, Any]) -> Path:
@@ -85,6 +98,16 @@ def _on_hub(name: str, patterns: Sequence[str] | None, subfolder: str, options: 
     if is_id and not path.exists() and find_spec("huggingface_hub"):
         return hub.fetch(name, patterns, subfolder, options)
     remedy = ' For an id on the hub: pip install "roberta[hub]".' if is_id else ""
-    found = f", and {path} is a file" if path.exists() else ""
+    found = f", and {path} is a file: give the folder that it is in" if path.is_file() else ""
+    near = _near(path) or difflib.get_close_matches(name, [*SHIPPED, *sorted(WITHOUT_OWNER)], n=1)
+    remedy += f" Did you mean {near[0]!r}?" if near and not path.exists() else ""
     message = f"no checkpoint {name!r}: give an existing folder or one of {list(SHIPPED)}{found}.{remedy}"
     raise FileNotFoundError(message)
+
+
+def _near(path: Path) -> list[str]:
+    """The folder beside it whose name is nearest."""
+    if not path.name or not path.parent.is_dir() or not os.access(path.parent, os.R_OK):
+        return []
+    beside = [each.name for each in path.parent.iterdir() if each.is_dir()]
+    return [str(path.parent / name) for name in difflib.get_close_matches(path.name, beside, n=1)]

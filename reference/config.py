@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack, cast
 
 from ..files.atomic import write_atomically
 from ..files.objects import read_object
+from ..files.places import HubOptions, locate
 from .family import MEMBERS, member_of
 from .fields import (
     ACTIVATIONS,
@@ -41,6 +42,10 @@ from .fields import (
     require_same,
 )
 from .published import require_sound
+
+
+class PlacedFields(ConfigFields, HubOptions, total=False):
+    """What `RobertaConfig.from_pretrained` takes by name: fields, and where in a repository they are."""
 
 
 class RobertaConfig(Fields):
@@ -452,10 +457,26 @@ class RobertaConfig(Fields):
             raise
 
     @classmethod
-    def from_pretrained(cls, folder_or_file: str | Path, **overrides: Unpack[ConfigFields]) -> Self:
-        """Read the config of a checkpoint folder (or a JSON file)."""
-        path = Path(folder_or_file)
-        return cls.from_json_file(path if path.suffix == ".json" else path / "config.json", **overrides)
+    def from_pretrained(cls, folder_or_file: str | Path, **overrides: Unpack[PlacedFields]) -> Self:
+        """Read the config of a checkpoint: a folder, the name of a shipped one, an id on the hub, or a JSON file.
+
+        Args:
+            folder_or_file: where it is.
+            **overrides: fields in place of the file's; and `revision`, `token`, …, as `files.places.HubOptions` says.
+
+        Raises:
+            FileNotFoundError, TypeError: no such place; see `files.places.locate`.
+            ValueError: see `from_json_file`.
+
+        Example:
+            >>> RobertaConfig.from_pretrained("austen", num_labels=3).num_labels
+            3
+        """
+        fields = cast("dict[str, Any]", overrides)
+        hub = {name: fields.pop(name) for name in HubOptions.__annotations__ if name in fields}
+        if str(folder_or_file).endswith(".json"):
+            return cls.from_json_file(folder_or_file, **fields)
+        return cls.from_json_file(locate(folder_or_file, ["config.json"], **hub) / "config.json", **fields)
 
     def replace(self, **changes: Unpack[ConfigFields]) -> Self:
         """A copy with some fields changed, checked again.

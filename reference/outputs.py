@@ -27,7 +27,21 @@ class Output(Generic[A]):
         >>> output = MaskedLMOutput(logits=np.zeros((1, 2, 3)))
         >>> list(output), output[0] is output.logits, output["logits"].shape
         (['logits'], True, (1, 2, 3))
+        >>> MaskedLMOutput({"logits": output.logits, "input_ids": 0}).logits is output.logits  # as HF's take a dict
+        True
     """
+
+    def __post_init__(self) -> None:
+        """A dict in the first field's place has the fields, and whatever stands beside them.
+
+        transformers' pipelines make the record of one text so, out of that of a batch.
+        """
+        first = self.names()[0]
+        given = getattr(self, first)
+        if isinstance(given, dict):
+            setattr(self, first, None)
+            for name, value in cast("dict[str, Any]", given).items():
+                setattr(self, name, value)
 
     def __getitem__(self, key: Any) -> Any:
         if isinstance(key, str):
@@ -102,6 +116,34 @@ class Output(Generic[A]):
 
     def _repr_html_(self) -> str:
         return record_table(type(self).__name__, dict(self.items())).html()
+
+
+class Fields(dict[str, Any]):
+    """An answer for those who take nothing but a dict for a record: `DataParallel`, and Trainer where it predicts.
+
+    Example:
+        >>> fields = Fields(logits=1)
+        >>> fields["logits"], fields.logits, fields[0]
+        (1, 1, 1)
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name in self:
+            return self[name]
+        message = f"the answer has no {name!r}; there are {', '.join(self)}"
+        raise AttributeError(message)
+
+    def __getitem__(self, key: Any) -> Any:
+        return super().__getitem__(key) if isinstance(key, str) else self.to_tuple()[key]
+
+    def to_tuple(self) -> tuple[Any, ...]:
+        """The values, in order."""
+        return tuple(self.values())
+
+
+def as_fields(answer: Any) -> Any:
+    """A record becomes its `Fields`; what is none stays."""
+    return Fields(answer.items()) if isinstance(answer, Output) else answer
 
 
 def numbered(named: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The record that a call returns."""
 
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -189,12 +190,15 @@ class BatchEncoding(dict[str, Any]):
         """Move PyTorch tensors to a device, in place; other fields stay.
 
         Args:
-            device: what ``Tensor.to`` takes.
+            device: what ``Tensor.to`` takes. A dtype changes nothing, with a warning: ids are integers.
             non_blocking: whether to go on before they have arrived.
 
         Returns:
             This record.
         """
+        if type(device).__name__ == "dtype":
+            warnings.warn(f"BatchEncoding.to: expected a device, got {device}: ids stay integers", stacklevel=2)
+            return self
         tensors = {name: value for name, value in self.items() if hasattr(value, "to")}
         options = {"non_blocking": True} if non_blocking else {}
         self.update({name: value.to(device, **options) for name, value in tensors.items()})

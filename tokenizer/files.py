@@ -197,7 +197,7 @@ def write_json(path: StrPath, value: Mapping[str, Any], indent: int | None = Non
 
 def _read_text(path: StrPath) -> str:
     try:
-        return _require_file(path).read_bytes().decode()
+        return _require_file(path).read_bytes().decode("utf-8-sig")  # some editors on Windows put a mark before it
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected UTF-8, got {error}; fetch the file again") from None
 

@@ -63,7 +63,7 @@ def read_folder(folder_or_id: StrPath, **hub: Any) -> StoredTokenizer:
         FileNotFoundError: there is no such folder, or the files are not in it.
         ValueError: a file is damaged, two contradict each other, or they are of another kind of tokenizer.
     """
-    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), _PATTERNS, **hub)
+    folder = locate(folder_or_id, _PATTERNS, **hub)
     _require_roberta(folder)
     is_there = {name: (folder / name).is_file() for name in (VOCAB_FILE, MERGES_FILE, TOKENIZER_FILE)}
     if not is_there[TOKENIZER_FILE] and not (is_there[VOCAB_FILE] and is_there[MERGES_FILE]):
@@ -148,7 +148,8 @@ def added_tokens(folder: Path, *several: Mapping[str, Any]) -> dict[str, Any]:
                     f"{folder}: added_tokens_decoder: expected ids for keys, got {index!r:.80}; fetch {CONFIG_FILE} "
                     "again"
                 )
-            found[int(index)] = token
+            if not (isinstance(token, str) and str(found.get(int(index))) == token):  # a name alone says less
+                found[int(index)] = token
     return {"added_tokens_decoder": found}
 
 

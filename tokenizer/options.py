@@ -395,9 +395,11 @@ def _check(name: str, source: Any, index: int, is_split_into_words: bool) -> Non
             _check_characters(name, cast("str", word), index)
         return
     wanted = "a list of words (str)" if is_split_into_words else "a str"
+    remedy = "pass str, list[str], or a list of pairs, and decode bytes or ids first"
+    if hasattr(source, "tolist"):  # an array, or a column of a table
+        remedy = f"pass {name}.tolist()"
     raise ValueError(
-        f"{name}: expected {wanted}, got {type(source).__name__} {source!r:.80} at batch index {index}; "
-        "pass str, list[str], or a list of pairs, and decode bytes or ids first"
+        f"{name}: expected {wanted}, got {type(source).__name__} {source!r:.80} at batch index {index}; {remedy}"
     )
 
 

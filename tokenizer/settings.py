@@ -95,6 +95,8 @@ def check_types(settings: Mapping[str, Any]) -> None:
             )
 
 
+# The name that `model_max_length` had before release 2.9 of transformers.
+_OLD_LENGTH = "max_len"
 _CONSTRUCTOR_ARGUMENTS = ("errors", "add_prefix_space", *ROLES, *Settings.__annotations__)
 
 # What transformers' classes are made with, and what has no meaning here.
@@ -108,7 +110,7 @@ _IDLE = {
     "use_fast",
     "verbose",
 }
-_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens", "sp_model_kwargs"}
+_IDLE_IF_EMPTY = {"chat_template", "do_lower_case", "extra_special_tokens", "sp_model_kwargs", "use_auth_token"}
 
 _STORED = (
     "errors",
@@ -135,8 +137,16 @@ def constructor_arguments(stored: Mapping[str, Any]) -> dict[str, Any]:
     Example:
         >>> constructor_arguments({"errors": "strict", "tokenizer_class": "RobertaTokenizer"})
         {'errors': 'strict'}
+        >>> constructor_arguments({"max_len": 512})  # as the oldest files have it
+        {'model_max_length': 512}
     """
-    return {name: value for name, value in stored.items() if name in _CONSTRUCTOR_ARGUMENTS}
+    found = {name: value for name, value in stored.items() if name in _CONSTRUCTOR_ARGUMENTS}
+    if _OLD_LENGTH in stored:
+        found.setdefault("model_max_length", stored[_OLD_LENGTH])
+    length = found.get("model_max_length")
+    if isinstance(length, float) and length.is_integer():  # 1e+30, as programs write it that know no long integers
+        found["model_max_length"] = int(length)
+    return found
 
 
 def other_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
@@ -152,7 +162,9 @@ def other_settings(stored: Mapping[str, Any]) -> dict[str, Any]:
         >>> other_settings({"errors": "strict", "tokenizer_class": "RobertaTokenizer", "processor_class": "Mine"})
         {'processor_class': 'Mine'}
     """
-    return {name: stored[name] for name in stored if name not in {*_CONSTRUCTOR_ARGUMENTS, "tokenizer_class"}}
+    return {
+        name: stored[name] for name in stored if name not in {*_CONSTRUCTOR_ARGUMENTS, _OLD_LENGTH, "tokenizer_class"}
+    }
 
 
 def kept_arguments(tokenizer_class: type, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,6 +195,8 @@ def kept_arguments(tokenizer_class: type, given: Mapping[str, Any]) -> dict[str,
         if name == "do_lower_case":
             warnings.warn("do_lower_case: RoBERTa knows both cases and lowers none; pass text.lower()", stacklevel=3)
             continue
+        if name == "use_auth_token":
+            raise TypeError(f"{where}: {name!r} is not an option; type token=..., its newer name")
         if nearest(name, _CONSTRUCTOR_ARGUMENTS) or hasattr(tokenizer_class, name):
             reject_unknown(where, [name], _CONSTRUCTOR_ARGUMENTS)
         _require_json(where, name, value)

@@ -28,7 +28,7 @@ def to_tensor(name: str, rows: Any, framework: str) -> Any:
         An integer tensor: int64 for NumPy and PyTorch, int32 for TensorFlow and JAX. Of floats a float32 tensor.
 
     Raises:
-        ValueError: rows of different lengths, or an unknown framework.
+        ValueError: rows of different lengths, or of texts; or an unknown framework.
         ImportError: the framework is not installed.
 
     Example:
@@ -43,9 +43,11 @@ def to_tensor(name: str, rows: Any, framework: str) -> Any:
     module_name, package, dtype = _FRAMEWORKS[framework]
     try:
         array = np.asarray(rows)
-        array = array.astype(np.float32 if array.dtype.kind == "f" and array.size else dtype, copy=False)
     except ValueError:
         raise ValueError(_ragged(name, rows)) from None
+    if array.dtype.kind not in "biuf":
+        raise ValueError(_no_numbers(name, array))
+    array = array.astype(np.float32 if array.dtype.kind == "f" and array.size else dtype, copy=False)
     module = _import(module_name, package, framework)
     return array if framework == "np" else _native(module, array, framework)
 
@@ -64,6 +66,14 @@ def _import(module: str, package: str, framework: str) -> Any:
             f"return_tensors={framework!r} needs {package}, which cannot be imported ({error}); "
             f"pip install {package}, or use return_tensors='np'"
         ) from error
+
+
+def _no_numbers(name: str, array: np.ndarray[Any, Any]) -> str:
+    odd = next((each for each in array.ravel().tolist() if not isinstance(each, int | float)), None)
+    return (
+        f"{name}: expected numbers for return_tensors, got {type(odd).__name__} {odd!r:.80}; take that field out, as "
+        f"remove_columns([{name!r}]) of a dataset does, or make numbers of it"
+    )
 
 
 def _ragged(name: str, rows: Any) -> str:

@@ -99,7 +99,11 @@ class Vocabulary:
         self._change_count = 0
         for index, token in sorted((int(index), AddedToken.read(token)) for index, token in (added or {}).items()):
             self._put(index, token)
+        # A name alone, as added_tokens.json has it, does not say how it is matched: a role's own way counts.
+        names = {token for token in (added or {}).values() if isinstance(token, str)}
         for role, token in roles.items():
+            if isinstance(token, str) and token in names:
+                self._added.pop(self._ids[token], None)
             if token is not None:
                 self._give_role(role, token)
 

@@ -13,6 +13,8 @@ from torch import Tensor, device, nn
 from torch.utils.checkpoint import checkpoint
 
 from ...reference.config import RobertaConfig
+from ...reference.outputs import as_fields
+from .weights import device_of
 
 #: The two ways to attention, between which a call chooses.
 ATTENTIONS = ("sdpa", "eager")
@@ -48,7 +50,14 @@ class Clients:
     @property
     def device(self) -> device:
         """Where the parameters are."""
-        return next(self.parameters()).device
+        return device_of(cast("nn.Module", self))
+
+    def _replicate_for_data_parallel(self) -> Any:
+        """A copy for one device of `torch.nn.DataParallel`, which gathers tensors, tuples and dicts only."""
+        replica = cast("Any", super())._replicate_for_data_parallel()
+        replica._forward_hooks = replica._forward_hooks.copy()  # else shared with the model
+        replica.register_forward_hook(lambda _, __, answer: as_fields(answer))
+        return replica
 
     @property
     def base_model(self) -> Any:

@@ -32,6 +32,7 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
     Raises:
         TypeError: weights that somebody's parametrisation computes.
     """
+    _require_device(device)
     _give(model, lambda name, size: torch.empty(size, dtype=getattr(torch, dtype), device=device))
     model.to(device=device, dtype=getattr(torch, dtype))
     own = model.state_dict()
@@ -47,7 +48,23 @@ def load_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str
 
 def adopt_state_dict_numpy(model: nn.Module, state: Mapping[str, Any], dtype: str, device: Any = None) -> None:
     """The same with arrays that are nobody else's: those of a new model's dtype become its parameters as they are."""
+    _require_device(device)
     _give(model, lambda name, size: _tensor(state[name]).to(device=device, dtype=getattr(torch, dtype)))
+
+
+def _require_device(device: Any) -> None:
+    """A device that PyTorch has, where one is asked for.
+
+    Raises:
+        ValueError: a name that it does not know, or a GPU where it finds none.
+    """
+    try:
+        kind = "cpu" if device is None else torch.device(device).type
+    except RuntimeError as error:
+        raise ValueError(f"device: required one of {', '.join(devices())}, got {device!r:.60}") from error
+    if kind == "cuda" and not torch.cuda.is_available():
+        remedy = "leave device out, or install a PyTorch with CUDA where there is a GPU"
+        raise ValueError(f"device: PyTorch finds no GPU here, got {device!r:.60}; {remedy}")
 
 
 def _give(model: nn.Module, make: Callable[[str, torch.Size], Tensor]) -> None:
@@ -90,9 +107,17 @@ def _tensor(array: Any) -> Tensor:
     return torch.from_numpy(np.require(array, np.float32 if array.dtype.name == "bfloat16" else None, ["C", "W"]))
 
 
+def _example_of(model: nn.Module) -> Tensor:
+    """One of the parameters, which all have one dtype. The copies that `DataParallel` runs hold theirs as tensors."""
+    own = next(model.parameters(), None)
+    if own is not None:
+        return own
+    return next(held for part in model.modules() for held in vars(part).get("_former_parameters", {}).values())
+
+
 def to_native(value: Any, model: nn.Module) -> Tensor:
     """An array, list or tensor as a tensor: numbers in the model's dtype. What is no tensor yet goes to its device."""
-    parameter = next(model.parameters())
+    parameter = _example_of(model)
     if isinstance(value, Tensor):
         return value.to(parameter.dtype) if value.is_floating_point() else value
     tensor = _tensor(np.asarray(value))
@@ -109,7 +134,7 @@ def to_numpy(value: Tensor) -> Any:
 
 def dtype_name(model: nn.Module) -> str:
     """The dtype of the parameters, such as "float32"."""
-    return str(next(model.parameters()).dtype).removeprefix("torch.")
+    return str(_example_of(model).dtype).removeprefix("torch.")
 
 
 def own_dtype(name: str) -> torch.dtype:
@@ -143,7 +168,7 @@ def devices() -> list[str]:
 
 def device_of(model: nn.Module) -> torch.device:
     """Where the parameters are."""
-    return next(model.parameters()).device
+    return _example_of(model).device
 
 
 def frozen_names(model: nn.Module) -> frozenset[str]:

@@ -75,6 +75,10 @@ ENDINGS = {
 }  # fmt: skip
 
 
+#: How the names of what a training run keeps beside weights begin.
+BESIDE = ("training_args", "optimizer", "scheduler", "scaler", "rng_state")
+
+
 @dataclass(frozen=True)
 class Source:
     """Where weights come from.
@@ -131,6 +135,8 @@ def source_of(place: Path) -> Source:
     message = f"no weights in {place}: looked for {', '.join(names)}; found {', '.join(there) or 'nothing'}"
     if "adapter_config.json" in there:
         message += ". There is an adapter of PEFT: merge it into its model (model.merge_and_unload()), and save that"
+    elif named := [name for name in there if Path(name).suffix in ENDINGS and not name.startswith(BESIDE)]:
+        message += f". Name the file itself: {place / named[0]}"
     raise FileNotFoundError(message)
 
 
@@ -163,6 +169,8 @@ def read(source: Source) -> dict[str, Any]:
         ModuleNotFoundError: the library that reads the format is not installed; says what to type.
         ValueError: a damaged file, or an index that contradicts its shards.
     """
+    for path in source.files:
+        _require_content(path)
     module = FORMATS[source.format].module()
     if source.index is None:
         return module.read(source.files[0])
@@ -193,6 +201,22 @@ def library(name: str) -> Any:
 
 
 # -- pieces ------------------------------------------------------------------------------------------------------------
+
+
+def _require_content(path: Path) -> None:
+    """Refuse what is downloaded in place of weights, and weights under the name of another format."""
+    with path.open("rb") as stream:
+        start = stream.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        remedy = f"type git lfs pull in {path.parent}, or download it again"
+        raise ValueError(f"{path} is no file of weights, but what Git keeps in its place (Git LFS); {remedy}")
+    if start.lstrip().lower().startswith((b"<!doctype", b"<html", b"<?xml")):
+        raise ValueError(f"{path} is no file of weights, but a web page; download it again, by its link to the file")
+    if start.startswith(b"PK\x03\x04") and path.suffix == ".safetensors":
+        raise ValueError(f"{path} holds a file of PyTorch's under the name of another format; call it {path.stem}.bin")
+    is_safetensors = start[8:10] == b'{"' and path.suffix != ".safetensors"
+    if is_safetensors and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        raise ValueError(f"{path} holds safetensors under the name of another format; call it {path.stem}.safetensors")
 
 
 def _require_inside(index: Path, shard: str) -> None:

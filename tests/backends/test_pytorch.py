@@ -363,3 +363,10 @@ print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 def test_a_forked_child_computes_once_it_has_one_thread_as_the_docs_say() -> None:
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", FORK], capture_output=True, text=True, check=True)  # noqa: S603
     assert done.stdout.strip() == "7"
+
+
+def test_a_device_that_there_is_not_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    for device, said in (("gpu", "required one of cpu.*, got 'gpu'"), ("cuda", "finds no GPU here, got 'cuda'; leave")):
+        with pytest.raises(ValueError, match=f"device: .*{said}"):
+            roberta.TorchRobertaModel.from_pretrained("austen", add_pooling_layer=False, device=device)

@@ -6,6 +6,7 @@ The first line of a docstring is a line of docs/clients.md: the client, and how 
 from __future__ import annotations
 
 import io
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -307,6 +308,36 @@ def test_empty_weights(tmp_path: Path) -> None:
     torch.testing.assert_close(model(**batch()).logits, expected(**batch()).logits)
 
 
+def test_data_parallel(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`torch.nn.DataParallel(model)`, which Trainer takes where it finds several devices: a dict with the fields' names
+
+    Its copies and what gathers their answers, on processors, where PyTorch copies and gathers nothing.
+    """
+
+    class Gather:
+        @staticmethod
+        def apply(_: Any, dim: int, *parts: torch.Tensor) -> torch.Tensor:
+            return torch.cat([torch.atleast_1d(part) for part in parts], dim)
+
+    replicate, gather = (import_module(f"torch.nn.parallel.{name}") for name in ("replicate", "scatter_gather"))
+    copies = lambda tensors, devices, detach=False: [[each.clone() for each in tensors] for _ in devices]  # noqa: E731
+    monkeypatch.setattr(replicate, "_broadcast_coalesced_reshape", copies)
+    monkeypatch.setattr(gather, "Gather", Gather)
+    model, inputs = exact("SequenceClassification"), batch()
+    replicas = replicate.replicate(model, [0, 1])
+    rows = [{name: values[[row]] for name, values in inputs.items()} for row in range(2)]
+    answers = [copy(**row, labels=LABELS[[i]]) for i, (copy, row) in enumerate(zip(replicas, rows, strict=True))]
+    gathered = gather.gather(answers, 0)
+    expected = model(**inputs, labels=LABELS)
+    torch.testing.assert_close(gathered.logits, expected.logits, **NEAR)
+    torch.testing.assert_close(gathered["loss"].mean(), expected.loss, **NEAR)
+    assert gathered[1] is gathered.logits
+    with pytest.raises(AttributeError, match="no 'attentions'; there are loss, logits"):
+        _ = gathered.attentions
+    assert replicas[0].device == model.device
+    assert isinstance(expected, roberta.reference.outputs.Output)
+
+
 # -- transformers ------------------------------------------------------------------------------------------------------
 
 SENTENCE = "She said that he was a <mask> man."
@@ -341,6 +372,15 @@ def test_pipelines(task: str) -> None:
         assert found[0]["generated_text"].startswith("She was")
     else:
         same(found, expected)
+
+
+@pytest.mark.parametrize("task", ["fill-mask", "text-classification", "feature-extraction"])
+def test_pipelines_of_a_batch(task: str) -> None:
+    """transformers' pipelines with `batch_size=2`, which makes the record of each text out of that of the batch"""
+    head, options, texts = PIPELINES[task]
+    many = [SENTENCE if task == "fill-mask" else texts[0][0]] * 3  # of one length: features have padding, too
+    pipeline = transformers.pipeline(task, model=load(head, dtype="float64", **options), tokenizer=TOKENIZER)
+    same(pipeline(many, batch_size=2), pipeline(many))
 
 
 def same(one: Any, other: Any) -> None:
@@ -406,6 +446,25 @@ def test_trainer(head: str, options: Any, tmp_path: Path) -> None:
     resumed = trainer(tmp_path, load(head), **options)
     resumed.train(resume_from_checkpoint=True)
     assert resumed.state.global_step == 4
+
+
+class Weighted(Trainer):
+    """A trainer with a loss of one's own, as everybody writes it."""
+
+    def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **options: Any) -> Any:
+        labels = inputs.pop("labels")
+        outputs = model(**inputs)
+        loss = nn.functional.cross_entropy(outputs.logits, labels, torch.tensor([1.0, 2.0]))
+        return (loss, outputs) if return_outputs else loss
+
+
+@pytest.mark.parametrize(("kind", "options"), [(Weighted, {}), (Trainer, {"label_smoothing_factor": 0.1})])
+def test_trainer_with_another_loss(kind: Any, options: Any, tmp_path: Path) -> None:
+    """Trainer with `compute_loss` of one's own, or `label_smoothing_factor=`: predictions are the logits"""
+    arguments = transformers.TrainingArguments(str(tmp_path), report_to=[], use_cpu=True, disable_tqdm=True, **options)
+    one = kind(model=load("SequenceClassification"), args=arguments, processing_class=TOKENIZER)
+    assert one.predict(Rows(3)).predictions.shape == (3, 2)
+    assert isinstance(one.model(**batch()), roberta.reference.outputs.Output)
 
 
 # -- what transformers' own test suite asks of a model -----------------------------------------------------------------

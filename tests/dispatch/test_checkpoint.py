@@ -565,6 +565,19 @@ def test_a_folder_without_a_config_says_so(folder: Path) -> None:
         load("masked_lm", folder)
 
 
+def test_folders_below_that_have_a_config_are_named(folder: Path) -> None:
+    """A trainer's folder has its checkpoints in it."""
+    run = folder / "run"
+    for name in ("checkpoint-4", "checkpoint-8"):
+        (run / name).mkdir(parents=True)
+        (run / name / "config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"no config.json .*; those in it that do: checkpoint-4, checkpoint-8"):
+        roberta.RobertaModel.from_pretrained(run)
+    (run / "adapter_config.json").write_text("{}")
+    with pytest.raises(FileNotFoundError, match=r"holds an adapter of PEFT; .*PeftModel.from_pretrained"):
+        roberta.RobertaModel.from_pretrained(run)
+
+
 @pytest.mark.parametrize("name", ["no_such_folder", "./no/such", "/no/such", "~/no_such"])
 def test_a_checkpoint_that_is_nowhere_is_said_with_what_would_do(name: str) -> None:
     with pytest.raises(

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import roberta
 from roberta.dispatch.api import FACES
-from roberta.dispatch.options import INSTEAD, dtype_name
+from roberta.dispatch.options import INSTEAD, INSTEAD_OF_LOADING, UNASKED, dtype_name
 from roberta.reference.parameters import HEADS
 
 
@@ -25,6 +25,19 @@ def test_what_other_libraries_take_is_refused_with_what_to_do(name: str, backend
     with pytest.raises(TypeError) as raised:
         roberta.RobertaModel(config, backend=backend, **{name: None})
     assert str(raised.value).endswith(INSTEAD[name])
+
+
+@pytest.mark.parametrize("name", sorted(UNASKED))
+def test_what_loaders_of_hf_take_is_passed_over_where_it_asks_for_nothing(name: str) -> None:
+    assert roberta.NumpyRobertaModel.from_pretrained("austen", add_pooling_layer=False, **{name: None})
+    assert roberta.NumpyRobertaModel.from_pretrained("austen", add_pooling_layer=False, **{name: False})
+    with pytest.raises(TypeError) as raised:
+        roberta.NumpyRobertaModel.from_pretrained("austen", **{name: "x"})
+    assert str(raised.value).endswith({**INSTEAD, **INSTEAD_OF_LOADING}[name])
+
+
+def test_a_download_is_always_resumed() -> None:
+    assert roberta.NumpyRobertaModel.from_pretrained("austen", add_pooling_layer=False, resume_download=True)
 
 
 class Foreign:

@@ -43,6 +43,31 @@ def test_a_file_is_no_folder(tmp_path):
         places.locate(tmp_path / "vocab.json")
 
 
+def test_the_nearest_name_is_suggested(tmp_path):
+    (tmp_path / "my-model").mkdir()
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint 'austin': .* Did you mean 'austen'\?"):
+        places.locate("austin")
+    with pytest.raises(FileNotFoundError, match=r"Did you mean '.*my-model'\?"):
+        places.locate(tmp_path / "my_model")
+
+
+@pytest.mark.parametrize("given", [3, b"austen", None, ["austen"]])
+def test_what_names_no_place_is_said(given):
+    with pytest.raises(TypeError, match=r"required a folder, the name of a shipped checkpoint or an id.*, got \w+ .*"):
+        places.locate(given)
+    with pytest.raises(FileNotFoundError, match="no checkpoint ''"):  # and not the current folder
+        places.locate("")
+
+
+def test_the_family_s_oldest_names_are_ids(monkeypatch):
+    pytest.importorskip("huggingface_hub", reason="the extra `hub`")
+    asked = []
+    monkeypatch.setattr(places.hub, "fetch", lambda name, *_: asked.append(name) or places.SHIPPED["austen"])
+    for name in ("roberta-base", "camembert-base", "xlm-roberta-base", "xlm-roberta-large"):
+        places.locate(name)
+    assert len(asked) == 4
+
+
 def test_a_subfolder_is_a_folder_inside(tmp_path):
     (tmp_path / "half").mkdir()
     assert places.locate(tmp_path, subfolder="half") == tmp_path / "half"

@@ -78,6 +78,14 @@ def test_moving_tensors(encoding):
     assert isinstance(encoding.attention_mask, list)
 
 
+@pytest.mark.torch
+def test_ids_never_become_fractions(tiny):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    found = tiny("a", return_tensors="pt")
+    with pytest.warns(UserWarning, match=r"expected a device, got torch.float16: ids stay integers"):
+        assert found.to(torch.float16).input_ids.dtype == torch.int64
+
+
 def test_tensors_of_every_field(tiny):
     found = tiny(["a", "b"], return_tensors="np", return_offsets_mapping=True, return_length=True)
     assert all(isinstance(value, np.ndarray) for value in found.values())

@@ -15,6 +15,13 @@ def test_no_line_of_merges_is_lost(tmp_path, header, ending, line_end):
     assert read_merges(tmp_path / "merges.txt") == PAIRS
 
 
+def test_a_mark_that_windows_puts_before_a_file_is_no_part_of_it(tmp_path):
+    (tmp_path / "merges.txt").write_text("\ufeff#version: 0.2\nĠ t\n", encoding="utf-8")
+    (tmp_path / "vocab.json").write_text('\ufeff{"a": 0}', encoding="utf-8")
+    assert read_merges(tmp_path / "merges.txt") == [("Ġ", "t")]
+    assert read_vocab(tmp_path / "vocab.json") == {"a": 0}
+
+
 @pytest.mark.parametrize("text", ["", "#version: 0.2", "#version: 0.2\n", "\n"])
 def test_no_merges_at_all(tmp_path, text):
     (tmp_path / "merges.txt").write_text(text)

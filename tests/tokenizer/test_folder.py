@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 import pytest
-from roberta.tokenizer import RobertaTokenizer, RobertaTokenizerFast
+from roberta.tokenizer import AddedToken, RobertaTokenizer, RobertaTokenizerFast
 from roberta.tokenizer.folder import read_folder
 
 TEXT = "the cat <mask> sat é"
@@ -125,6 +125,39 @@ def test_a_setting_of_a_wrong_type_is_named(folder, setting, value, message):
     said = rf"{message}.*; correct it where it is passed or in tokenizer_config.json"
     with pytest.raises(ValueError, match=f"folder: {said}"):
         RobertaTokenizer.from_pretrained(folder)
+
+
+@pytest.mark.parametrize(
+    ("settings", "length"),
+    [('{"max_len": 512}', 512), ('{"max_len": 512, "model_max_length": 7}', 7), ('{"model_max_length": 1e30}', 10**30)],
+)
+def test_the_longest_row_in_the_spellings_of_other_programs(folder, settings, length):
+    (folder / "tokenizer_config.json").write_text(settings, encoding="utf-8")
+    read = RobertaTokenizer.from_pretrained(folder)
+    assert read.model_max_length == (length if length < 10**30 else int(1e30))
+    read.save_pretrained(folder)
+    assert "max_len" not in json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_name_alone_does_not_say_how_a_token_is_matched(tiny, folder, kind):
+    """An old added_tokens.json has names and ids: how they are matched is as the role has it, or tokenizer.json."""
+    (folder / "added_tokens.json").write_text(json.dumps({"<mask>": tiny.mask_token_id}), encoding="utf-8")
+    keep(folder, PAIR | {"added_tokens.json"})
+    assert kind.from_pretrained(folder)(TEXT).input_ids == tiny(TEXT).input_ids
+    more = kind.from_pretrained(folder)
+    more.add_tokens([AddedToken("<new>", lstrip=True)])
+    more.save_pretrained(folder)
+    keep(folder, WHOLE | {"added_tokens.json"})
+    assert kind.from_pretrained(folder)("a <new>").input_ids == more("a <new>").input_ids
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_names_no_folder_is_said(kind):
+    with pytest.raises(FileNotFoundError, match="no checkpoint ''"):  # and not what lies in the current folder
+        kind.from_pretrained("")
+    with pytest.raises(TypeError, match=r"required a folder, .* got int 3"):
+        kind.from_pretrained(3)
 
 
 def test_ids_of_added_tokens_are_numbers(folder):

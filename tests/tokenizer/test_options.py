@@ -2,6 +2,7 @@ import re
 import warnings
 from collections.abc import Sequence
 
+import numpy as np
 import pytest
 from roberta.tokenizer import RobertaTokenizer
 from roberta.tokenizer.options import UNLIMITED, CallOptions, read_texts, reject_unknown, resolve
@@ -250,6 +251,11 @@ class Column(Sequence):
 
     def __getitem__(self, index):
         return self._rows[index]
+
+
+def test_an_array_of_texts_is_told_to_become_a_list(tiny):
+    with pytest.raises(ValueError, match=r"text: expected a str, got ndarray .*; pass text\.tolist\(\)"):
+        tiny(np.array(["a", "b"]))
 
 
 def test_a_column_is_a_list(tiny, ours_prefixed):

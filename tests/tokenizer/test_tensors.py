@@ -57,6 +57,12 @@ def test_rows_of_different_lengths_are_refused_not_made_objects():
         to_tensor("input_ids", [[0], [0, 2]], "np")
 
 
+@pytest.mark.parametrize(("rows", "got"), [(["a", "b"], "str 'a'"), ([1, None], "NoneType None"), ([[0, "x"]], "str")])
+def test_texts_are_no_tensor(rows, got):
+    with pytest.raises(ValueError, match=rf"text: expected numbers .*got {got}.*; take that field out.*remove_columns"):
+        to_tensor("text", rows, "np")
+
+
 def test_a_framework_that_does_not_exist():
     with pytest.raises(
         ValueError, match="return_tensors: expected one of 'np', 'pt', 'tf', 'jax' or None, got 'keras'; pass"

@@ -75,7 +75,7 @@ def read_folder(folder_or_id: StrPath, layout: Layout, wanted: str, model_type: 
         FileNotFoundError: there is no such folder, or the files are not in it.
         ValueError: a file is damaged, two contradict each other, or they are of another kind of tokenizer.
     """
-    folder = locate(Path(folder_or_id) if Path(folder_or_id).exists() else str(folder_or_id), PATTERNS, **hub)
+    folder = locate(folder_or_id, PATTERNS, **hub)
     _require_family(folder, wanted, model_type)
     has_model, has_json = ((folder / name).is_file() for name in (MODEL_FILE, TOKENIZER_FILE))
     if not has_model and not has_json:

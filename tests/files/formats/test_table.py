@@ -94,6 +94,47 @@ def test_odd_names_in_other_formats_are_names() -> None:
         assert isinstance(hdf5.spelled(name)[0], str)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (
+            "model.safetensors",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            r"Git LFS.*type git lfs pull",
+        ),
+        (
+            "pytorch_model.bin",
+            b"version https://git-lfs.github.com/spec/v1\n",
+            r"Git LFS.*type git lfs pull",
+        ),
+        ("tf_model.h5", b"\n<!DOCTYPE html><html>", "a web page; download it again"),
+        ("model.safetensors", b"PK\x03\x04", "holds a file of PyTorch's .*; call it model.bin"),
+        ("pytorch_model.bin", b'\x02\0\0\0\0\0\0\0{"', "holds safetensors .*; call it pytorch_model.safetensors"),
+    ],
+)
+def test_what_is_there_in_place_of_weights_is_said(name: str, content: bytes, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=f"{name} .*{said}"):
+        read(source_of(tmp_path))
+
+
+def test_a_header_of_any_length_is_no_web_page(tmp_path: Path) -> None:
+    """A header of 60 bytes begins as a tag does: with the byte of <."""
+    header = b'{"a":{"dtype":"F32","shape":[],"data_offsets":[0,4]}}'.ljust(60)
+    (tmp_path / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    assert read(source_of(tmp_path)).keys() == {"a"}
+
+
+def test_weights_under_another_name_are_pointed_at(tmp_path: Path) -> None:
+    (tmp_path / "model.fp16.safetensors").touch()
+    (tmp_path / "optimizer.pt").touch()
+    with pytest.raises(FileNotFoundError, match=r"no weights in .*\. Name the file itself: .*model.fp16.safetensors$"):
+        source_of(tmp_path)
+    (tmp_path / "model.fp16.safetensors").unlink()
+    with pytest.raises(FileNotFoundError, match=r"found optimizer.pt$"):
+        source_of(tmp_path)
+
+
 def test_every_format_has_its_module() -> None:
     for one in FORMATS.values():
         module = one.module()
