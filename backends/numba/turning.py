@@ -80,11 +80,11 @@ turn_rows: Any = intrinsic(_turn_types(ROWS))
 turn_lanes: Any = intrinsic(_turn_types(None))
 
 
-def _turn_code(count: int | None, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+def _turn_code(given: int | None, context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     """Its instructions: registers of rows, turned over, and written down piece by piece."""
     x, n, k, out = arrays_of(context, builder, signature, arguments)
     code, index = Registers(context, builder, signature.args[0].dtype), cgutils.intp_t
-    count = count or code.lanes
+    count = given or code.lanes
     rows = [code.load(code.at_row(x, builder.add(n, index(r)), k), 0) for r in range(count)]
     turned = interleaved(builder, rows)
     piece = min(count, code.lanes)  # so many numbers of a row of `out` are in one register
