@@ -174,14 +174,15 @@ def _tile_code(fetches: int, context: Any, builder: Any, signature: Any, argumen
     return context.get_dummy_value()
 
 
-@intrinsic
-def place_whole(_context: Any, part: Any, n: Any, c: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
-    """out[n : n + ROWS, c : c + columns] = part, register by register.
-
-    A loop of the compiler's stores number by number, where it cannot know how many there are: while lines of `out` come
-    from memory, that took a fifth of the time of a product.
-    """
+def _place_types(_context: Any, part: Any, n: Any, c: Any, out: Any) -> tuple[Any, Callable[..., Any]]:
+    """What numbers of these types are made of."""
     return numba.void(part, n, c, out), _place_code
+
+
+#: place_whole(part, n, c, out): out[n : n + ROWS, c : c + columns] = part, register by register. (A loop stores number
+#: by number, where it cannot know how many there are: while lines of `out` come from memory, that took a fifth of the
+#: time of a product.)
+place_whole: Any = intrinsic(_place_types)
 
 
 def _place_code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
