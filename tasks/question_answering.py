@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, cast, overload
 
 import numpy as np
 
@@ -88,7 +88,21 @@ class QuestionAnswering(Task[ExtractedAnswer | Any]):
         is_stride = stride is None or (is_count(stride) or stride == 0)
         require(self, "doc_stride", "None, or an integer of at least 0", is_stride)
 
-    def __call__(self, inputs: Any = None, *, question: Any = None, context: Any = None, **options: Any) -> Any:
+    @overload
+    def __call__(self, inputs: Mapping[str, Any], **options: Any) -> ExtractedAnswer | Any: ...
+
+    @overload
+    def __call__(
+        self, inputs: None = None, *, question: str, context: str, **options: Any
+    ) -> ExtractedAnswer | Any: ...
+
+    @overload
+    def __call__(self, inputs: list[Any] | tuple[Any, ...], **options: Any) -> list[ExtractedAnswer | Any]: ...
+
+    @overload
+    def __call__(self, inputs: Any = None, *, question: Any = None, context: Any = None, **options: Any) -> Any: ...
+
+    def __call__(self, inputs: Any = None, *, question: Any = None, context: Any = None, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Answer.
 
         Args:

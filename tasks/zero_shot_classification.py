@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, cast, overload
 
 import numpy as np
 
@@ -84,7 +84,18 @@ class ZeroShotClassification(Task[ZeroShot]):
         is_open = isinstance(template, str) and template.count("{}") == 1  # pyright: ignore[reportUnnecessaryIsInstance]
         require(self, "hypothesis_template", "a text with {} once, where the label goes", is_open)
 
-    def __call__(self, inputs: Any, candidate_labels: Any = None, **options: Any) -> Any:
+    @overload
+    def __call__(self, inputs: str | Mapping[str, Any], candidate_labels: Any = None, **options: Any) -> ZeroShot: ...
+
+    @overload
+    def __call__(
+        self, inputs: list[Any] | tuple[Any, ...], candidate_labels: Any = None, **options: Any
+    ) -> list[ZeroShot]: ...
+
+    @overload
+    def __call__(self, inputs: Iterable[Any], candidate_labels: Any = None, **options: Any) -> Any: ...
+
+    def __call__(self, inputs: Any, candidate_labels: Any = None, **options: Any) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Answer.
 
         Args:

@@ -89,6 +89,10 @@ reveal_type(choose([{"text": "She was", "choices": ["glad"]}]))  # reveals: list
 reveal_type(roberta.task("zero-shot-classification", "folder")("She was").labels)  # reveals: tuple[str, ...]
 reveal_type(roberta.task("text-classification", "folder")("She was"))  # reveals: Classification | Any
 reveal_type(roberta.task("token-classification", "folder")("She was")[0])  # reveals: TokenEntity | EntityGroup | Any
+reveal_type(roberta.task("zero-shot-classification", "folder")(["She was"]))  # reveals: list[ZeroShot]
+answer = roberta.task("question-answering", "folder")
+reveal_type(answer(question="Who?", context="Emma."))  # reveals: ExtractedAnswer | Any
+reveal_type(answer([{"question": "Who?", "context": "Emma."}]))  # reveals: list[ExtractedAnswer | Any]
 reveal_type(roberta.fill_mask("a <mask>")[0][0].score)  # reveals: float
 
 # -- what is misspelt --------------------------------------------------------------------------------------------------
