@@ -11,12 +11,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack, cast
 
 from ..files.uploading import Commit
-from . import publishing
 from .alignment import Aligner, EncodedText
 from .decoding import clean_up_spaces
 from .encoding import BatchEncoding
 from .options import CallOptions, reject_unknown, resolve
 from .pieces import BYTE_TO_SYMBOL
+from .publishing import push
 from .roles import ROLES
 from .rows import Frame, fields_of, make_rows
 from .settings import config_of, constructor_arguments
@@ -145,7 +145,7 @@ class TransformersNames(Vocabulary):
             PermissionError: no token, or one that may not write.
             ConnectionError: the hub does not answer, is ill, or wants fewer questions.
         """
-        return publishing.push(self, repo_id, **commit)
+        return push(self, repo_id, **commit)
 
     # -- other names -----------------------------------------------------------------------------------------------
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
-from . import publishing
 from .alignment import EncodedText, align_together
 from .calls import CalledTokenizer
 from .compatibility import require_idle
@@ -19,6 +18,7 @@ from .files import StrPath
 from .folder import FILE_NAMES, made, read_folder, write_folder, write_vocabulary
 from .options import read_texts, reject_unknown
 from .pipeline import Pipeline, WordEncoder
+from .publishing import send, taken_from
 from .roles import ROLES
 from .settings import Settings, config_of, constructor_arguments, renamed_specials
 from .training import TrainerOptions, train, training_texts
@@ -313,12 +313,12 @@ class RobertaTokenizer(CalledTokenizer):
                 or an option that asks for what is not done here.
             TypeError: an option that does not exist.
         """
-        publication = publishing.taken_from(options, save_directory)
+        publication = taken_from(options, save_directory)
         require_idle("save_pretrained", options)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         written = write_folder(self, save_directory, filename_prefix, legacy_format)
         if publication is not None:
-            publishing.send(written, **publication)
+            send(written, **publication)
         return written
 
     def __repr__(self) -> str:

@@ -60,7 +60,7 @@ def test_what_checkpoints_do_have_is_read(fields: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[" * 100_000, '{"a":' * 50_000, '{"model_type": "roberta", "a": 1, "a": 2}', "", "\ufeff{}"]
+    "text", ["[" * 100_000, '{"a":' * 50_000, '{"model_type": "roberta", "a": 1, "a": 2}', "", "\ufeff\ufeff{}"]
 )
 def test_what_is_no_plain_json_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)

@@ -9,13 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, Unpack, cast
 
-from .. import publishing
 from ..calls import CalledTokenizer, Engine
 from ..compatibility import require_idle
 from ..decoding import read_tokens
 from ..files import StrPath
 from ..folder import made
 from ..options import read_texts
+from ..publishing import send, taken_from
 from ..roles import ROLES
 from ..settings import Settings, config_of, constructor_arguments
 from ..vocabulary import TokenLike
@@ -228,12 +228,12 @@ class UnigramTokenizer(CalledTokenizer):
                 or an option that asks for what is not done here.
             TypeError: an option that does not exist.
         """
-        publication = publishing.taken_from(options, save_directory)
+        publication = taken_from(options, save_directory)
         require_idle("save_pretrained", options)
         Path(save_directory).mkdir(parents=True, exist_ok=True)
         written = write_folder(self, save_directory, filename_prefix, legacy_format)
         if publication is not None:
-            publishing.send(written, **publication)
+            send(written, **publication)
         return written
 
     def __repr__(self) -> str:
