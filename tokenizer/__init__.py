@@ -15,8 +15,8 @@ Around them: ``alignment`` (where in its text each token came from); ``options``
 ``truncation`` and ``padding`` (rows of one length), ``encoding`` and ``tensors`` (the record that a call returns);
 ``vocabulary``, ``roles`` and ``decoding`` (tokens, ids and text, each from the others); ``explain`` (the way of one
 text, written out), ``training`` (how merges are learned); ``files``, ``settings``, ``tokenizer_json`` and ``folder`` (a
-tokenizer on disk), ``publishing`` (and on the hub). ``library`` merges new words by the `tokenizers` library, and ``fast`` is the tokenizer that has it
-do so. ``compatibility`` is what only transformers' clients ask for.
+tokenizer on disk), ``publishing`` (one on the hub). ``library`` merges new words by the `tokenizers` library, and
+``fast`` is the tokenizer that has it do so. ``compatibility`` is what only transformers' clients ask for.
 """
 
 from .data import (
