@@ -92,19 +92,6 @@ def send(model: Weights, folder: Path, repo_id: str, **said: Unpack[Publication]
     return upload(folder, repo_id, sorted(files), _replaced(source.format), **commit)
 
 
-def taken_from(options: dict[str, Any], folder: str | Path) -> dict[str, Any] | None:
-    """Take from the options of `save_pretrained` what is about the hub.
-
-    Returns:
-        `repo_id` and the rest; None where nothing is to be sent, and then nothing is taken.
-    """
-    if options.get("push_to_hub") is not True:
-        return None
-    del options["push_to_hub"]
-    names = [name for name in ("repo_id", *Publication.__annotations__) if name in options]
-    return {"repo_id": Path(folder).absolute().name} | {name: options.pop(name) for name in names}
-
-
 def require_known(said: Mapping[str, Any]) -> None:
     """Only options that there are.
 

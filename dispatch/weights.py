@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Unpack, cast
 
 import numpy as np
 
+from ..files.uploading import taken_from
 from ..reference.config import RobertaConfig
 from ..reference.family import MEMBERS
 from ..reference.parameters import CLASS_NAMES, Parameter, parameter_table
@@ -182,7 +183,7 @@ class Weights:
             ValueError: an option that asks for what is not done here, a size, format or dtype that is none, weights
                 that do not fit, or that would become infinite in the dtype.
         """
-        publication = publishing.taken_from(others, save_directory)
+        publication = taken_from(others, save_directory, publishing.Publication.__annotations__)
         require_saving(others)
         form = "pytorch" if others.get("safe_serialization") is False else require_format(format)
         most = writing.byte_count(max_shard_size)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from glob import escape
 from pathlib import Path
-from typing import TypedDict, Unpack
+from typing import Any, TypedDict, Unpack
 
 from .hub import patiently
 from .refusals import Asked
@@ -75,3 +76,30 @@ def upload(
         ),
     )
     return str(done.pr_url or done.commit_url)
+
+
+def taken_from(
+    options: dict[str, Any], folder: str | os.PathLike[str], names: Iterable[str] = Commit.__annotations__
+) -> dict[str, Any] | None:
+    """Take from the options of a `save_pretrained` what is about the hub.
+
+    Args:
+        options: as they were given; what is taken goes from them.
+        folder: what is saved to; its name is the repository's where none is said.
+        names: which options are about the hub, besides `repo_id`.
+
+    Returns:
+        `repo_id` and the rest; None where nothing is to be sent, and then nothing is taken.
+
+    Example:
+        >>> options = {"push_to_hub": True, "private": True, "token": None, "safe_serialization": True}
+        >>> taken_from(options, "home/mine"), options
+        ({'repo_id': 'mine', 'private': True}, {'safe_serialization': True})
+    """
+    if options.get("push_to_hub") is not True:
+        return None
+    del options["push_to_hub"]
+    said = {name: options.pop(name) for name in ("repo_id", *names) if name in options}
+    return {"repo_id": Path(folder).absolute().name} | {
+        name: value for name, value in said.items() if value is not None
+    }

@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from ..files.uploading import Commit, upload
-from .files import StrPath
 from .options import reject_unknown
 
 if TYPE_CHECKING:
     from .compatibility import TransformersNames
 
-__all__ = ["push", "send", "taken_from"]
+__all__ = ["push", "send"]
 
 
 def push(tokenizer: TransformersNames, repo_id: str, **commit: Unpack[Commit]) -> str:
@@ -38,24 +37,3 @@ def send(written: Sequence[str], repo_id: str, **commit: Unpack[Commit]) -> str:
     paths = [Path(path) for path in written]
     commit = {"commit_message": "Upload tokenizer with roberta", **commit}
     return upload(paths[0].parent, repo_id, sorted(path.name for path in paths), **commit)
-
-
-def taken_from(options: dict[str, Any], folder: StrPath) -> dict[str, Any] | None:
-    """Take from the options of `save_pretrained` what is about the hub.
-
-    Returns:
-        `repo_id`, by default the folder's name, and the rest; None where nothing is to be sent.
-
-    Example:
-        >>> options = {"push_to_hub": True, "private": True, "safe_serialization": True}
-        >>> taken_from(options, "home/mine"), options
-        ({'repo_id': 'mine', 'private': True}, {'safe_serialization': True})
-    """
-    if options.get("push_to_hub") is not True:
-        return None
-    del options["push_to_hub"]
-    names = [name for name in ("repo_id", *Commit.__annotations__) if name in options]
-    said = {name: options.pop(name) for name in names}
-    return {"repo_id": Path(folder).absolute().name} | {
-        name: value for name, value in said.items() if value is not None
-    }

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, Unpack, cast
 
+from ..files.uploading import taken_from
 from .alignment import EncodedText, align_together
 from .calls import CalledTokenizer
 from .compatibility import require_idle
@@ -18,7 +19,7 @@ from .files import StrPath
 from .folder import FILE_NAMES, made, read_folder, write_folder, write_vocabulary
 from .options import read_texts, reject_unknown
 from .pipeline import Pipeline, WordEncoder
-from .publishing import send, taken_from
+from .publishing import send
 from .roles import ROLES
 from .settings import Settings, config_of, constructor_arguments, renamed_specials
 from .training import TrainerOptions, train, training_texts

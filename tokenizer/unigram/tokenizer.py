@@ -9,13 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self, Unpack, cast
 
+from ...files.uploading import taken_from
 from ..calls import CalledTokenizer, Engine
 from ..compatibility import require_idle
 from ..decoding import read_tokens
 from ..files import StrPath
 from ..folder import made
 from ..options import read_texts
-from ..publishing import send, taken_from
+from ..publishing import send
 from ..roles import ROLES
 from ..settings import Settings, config_of, constructor_arguments
 from ..vocabulary import TokenLike
