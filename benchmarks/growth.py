@@ -4,8 +4,8 @@
     python benchmarks/growth.py --page docs/speed.md --plot docs/speed.svg
 
 The size of roberta-base, random weights, float32, no padding; of a batch of 8 texts of 128 tokens one of batch, length
-and number of layers is changed at a time. Each engine and number of layers is a process of its own, in which the engine
-and transformers' class on the same framework (Numba's peer is PyTorch's) take turns; medians. `--page` puts the tables
+and number of layers is changed at a time. An engine and transformers' class on the same framework (Numba's peer is
+PyTorch's), each in a process of its own, take turns; medians. `--page` puts the tables
 between the marks of that page, `--plot` draws them (`pip install ".[plot]"`).
 """
 
@@ -15,16 +15,16 @@ import json
 import os
 import statistics
 import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
-from inference import PEERS, Work, checkpoint, ours_of, transformers_on_torch
+from inference import Ours, Work, checkpoint, peers_of
 from rich.console import Console
 from rich.progress import track
-from speed import JOB, PAUSE, as_markdown, pin, put, run_child
+from speed import JOB, as_markdown, pin, put, run_child
+from turns import Contestant
 
 BATCH, LENGTH = 8, 128
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -68,25 +68,19 @@ def measure(sizes: Sizes) -> list[tuple[str, int, list[float], list[float]]]:
     import roberta
 
     work = sizes.work
-    roberta.RobertaModel.on(work.engine)
-    peer = PEERS.get(work.engine, transformers_on_torch)(work)["transformers"]
-    body = roberta.RobertaModel.from_pretrained(work.folder, backend=work.engine, add_pooling_layer=False)
-    twin = body.for_inference(work.dtype)
-    calls = ours_of(work.engine, twin, twin), peer
+    contestants = Contestant(Ours, work), Contestant(peers_of(work)["transformers"], work)
+    vocabulary = roberta.RobertaConfig.from_pretrained(work.folder).vocab_size
     found = []
     for axis, value in sizes.points:
         shape = {"batch": (value, LENGTH), "length": (BATCH, value)}.get(axis, (BATCH, LENGTH))
-        ids = np.random.default_rng(0).integers(3, body.config.vocab_size, shape)
-        answers = [np.asarray(call(ids, None, None), np.float32) for call in calls]  # compiles, where that is needed
+        given = np.random.default_rng(0).integers(3, vocabulary, shape), None, None
+        answers = [contestant.answer(*given) for contestant in contestants]  # compiles, where that is needed
         if np.abs(answers[0] - answers[1]).max() > 1e-4 * np.abs(answers[1]).max():
             raise SystemExit(f"{axis} {value}: the two differ by {np.abs(answers[0] - answers[1]).max():.2g}")
         times: tuple[list[float], list[float]] = ([], [])
         for _ in range(work.runs):
-            for call, taken in zip(calls, times, strict=True):
-                time.sleep(PAUSE)
-                begun = time.perf_counter()
-                call(ids, None, None)
-                taken.append(time.perf_counter() - begun)
+            for contestant, taken in zip(contestants, times, strict=True):
+                taken.append(contestant.seconds(*given))
         found.append((axis, value, *times))
     return found
 

@@ -4,14 +4,13 @@
     python benchmarks/inference.py --engines torch --dtype bfloat16
     python benchmarks/inference.py --page docs/speed.md
 
-The size of roberta-base, random weights, float32 unless told; each engine in a process of its own, in which it and its
-peers take turns: transformers' class on the same framework (PyTorch's with sdpa, Flax's under `jit`, TensorFlow's under
-`tf.function`), and for PyTorch and Numba, where they are installed, ONNX Runtime and CTranslate2 with the same weights,
-the latter in a process beside: its threads make everybody else's slower.
-"peak" is the time that the matrix products would take at the processor's rate of multiply-adds: the best of a kernel in
-the first cache and of a large product, in the same process. What is timed has been held against transformers first:
-within 1e-4 of the largest number (in bfloat16 0.1), so that what is timed is the same computation; whether it is right,
-`roberta parity` says.
+The size of roberta-base, random weights, float32 unless told. Contestants take turns, each in a process of its own
+(`turns.py`): ours, transformers' class on the same framework (PyTorch's with sdpa, Flax's under `jit`, TensorFlow's
+under `tf.function`), and for PyTorch and Numba, where they are installed, ONNX Runtime and CTranslate2 with the same
+weights. One more measures in each turn what the processor can do: "peak" is the time that the matrix products would
+take at its rate of multiply-adds, the best of a kernel in the first cache and of a large product. What is timed has
+been held against transformers first: within 1e-4 of the largest number (in bfloat16 0.1), so that what is timed is the
+same computation; whether it is right, `roberta parity` says.
 """
 
 from __future__ import annotations
@@ -22,17 +21,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from importlib.metadata import version
 from importlib.util import find_spec
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
 from rich.table import Table
-from speed import JOB, PAUSE, Job, as_markdown, load_keras_peer, load_peer, pin, put, run_child
+from speed import JOB, Job, as_markdown, load_keras_peer, load_peer, pin, put, run_child
+from turns import TURN, Contestant
 
 LENGTHS = (12, 20, 33, 48, 64, 80, 100, 128)
 CASES = ("full", "ragged", "short", "masked")
@@ -61,37 +59,6 @@ def multiply_adds(config: Any, ids: Any, mask: Any, positions: Any) -> float:
     return layers + (0 if positions is None else len(positions) * D * (D + config.vocab_size))
 
 
-def peak(seconds: float = 1.0) -> float:
-    """Multiply-adds a second, on all threads, of operands that stay in the first cache."""
-    import numba
-    import numpy as np
-    from roberta.backends.numba.tiles import ROWS, columns, tile
-
-    width, depth = columns(np.zeros(0, "float32").dtype), 128
-
-    @numba.njit(parallel=True, error_model="numpy")
-    def run(left: Any, right: Any, zeros: Any, out: Any, repeats: int) -> None:
-        for thread in numba.prange(out.shape[0]):
-            for _ in range(repeats):
-                tile(left[thread], right[thread], zeros, right[thread], out[thread])
-
-    threads, repeats = numba.get_num_threads(), 20_000
-    left, right = np.ones((threads, depth, ROWS), "f4"), np.ones((threads, depth, width), "f4")
-    zeros, out = np.zeros(width, "f4"), np.zeros((threads, ROWS, width), "f4")
-    run(left, right, zeros, out, 1)
-    best, end = 0.0, time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        start = time.perf_counter()
-        run(left, right, zeros, out, repeats)
-        best = max(best, threads * repeats * depth * ROWS * width / (time.perf_counter() - start))
-    wide = np.ones((1536, 1536), "f4")
-    for _ in range(5):
-        start = time.perf_counter()
-        wide @ wide
-        best = max(best, len(wide) ** 3 / (time.perf_counter() - start))
-    return best
-
-
 class Work(NamedTuple):
     """What a child process is told."""
 
@@ -107,27 +74,18 @@ Compute = Callable[[Any, Any, Any], Any]
 
 
 def measure(work: Work) -> dict[str, Any]:
-    """In a child: load, lay out, and time each case in turns with the peers."""
+    """In a child, which computes nothing itself: each case, in turns."""
     import numpy as np
     import roberta
 
-    if work.engine not in PEERS:
-        import torch  # noqa: F401  # pyright: ignore[reportUnusedImport]  # see docs/speed.md: before Numba's threads
-    roberta.RobertaForMaskedLM.on(work.engine)  # imports are not counted
-    rate = peak()  # before there are peers, whose threads may be awake
-    peers = PEERS.get(work.engine, torch_peers)(work)
-    start = time.perf_counter()
-    model = roberta.RobertaForMaskedLM.from_pretrained(work.folder, backend=work.engine)
-    loaded = time.perf_counter()
-    twin = model.for_inference(work.dtype)
-    seconds = {"load": loaded - start, "for_inference": time.perf_counter() - loaded}
-    body = roberta.RobertaModel.from_pretrained(work.folder, backend=work.engine, add_pooling_layer=False)
-    calls = {"ours": ours_of(work.engine, twin, body.for_inference(work.dtype)), **peers}
-    found: dict[str, Any] = {"seconds": seconds, "bytes": twin.nbytes, "peak": rate, "cases": {}}
+    config = roberta.RobertaConfig.from_pretrained(work.folder)
+    processor, ours = Contestant(peak, work), Contestant(Ours, work)
+    contestants = {"ours": ours, **{name: Contestant(make, work) for name, make in peers_of(work).items()}}
+    found: dict[str, Any] = {**ours.facts, "cases": {}}
     allowed = 1e-4 if work.dtype == "float32" else 0.1
     for case in CASES:
-        given = inputs_of(case, model.config.vocab_size)
-        answers = {name: call(*given) for name, call in calls.items()}
+        given = inputs_of(case, config.vocab_size)
+        answers = {name: contestant.answer(*given) for name, contestant in contestants.items()}
         where = ... if given[1] is None else given[1] == 1
         first = np.asarray(answers["transformers"], np.float32)[where]
         for name, answer in answers.items():
@@ -137,26 +95,83 @@ def measure(work: Work) -> dict[str, Any]:
             ):
                 raise SystemExit(f"{case}: {name} is off by {np.abs(np.asarray(answer)[where] - first).max():.2g}")
         times: dict[str, list[float]] = {name: [] for name, answer in answers.items() if answer is not None}
+        rates: list[float] = []
         for _ in range(work.runs):
+            rates.append(processor.answer())
             for name, taken in times.items():
-                time.sleep(PAUSE)
-                begun = time.perf_counter()
-                calls[name](*given)
-                taken.append(getattr(calls[name], "seconds", time.perf_counter() - begun))
-        found["cases"][case] = [times, multiply_adds(model.config, *given)]
+                taken.append(contestants[name].seconds(*given))
+        found["cases"][case] = [times, rates, multiply_adds(config, *given)]
     return found
 
 
-def ours_of(engine: str, twin: Any, body: Any) -> Compute:
-    """Our own call, of the framework's own arrays."""
-    made = native(engine)
+def peak(_work: Work) -> Callable[[], float]:
+    """What measures the processor: multiply-adds a second, on all threads, of operands that stay in the first cache."""
+    import numba
+    import numpy as np
+    from roberta.backends.numba.tiles import ROWS, columns, tile
 
-    def call(ids: Any, mask: Any, positions: Any) -> Any:
+    width, depth = columns(np.zeros(0, "float32").dtype), 128
+
+    @numba.njit(parallel=True, error_model="numpy")
+    def run(left: Any, right: Any, zeros: Any, out: Any, repeats: int) -> None:
+        for thread in numba.prange(out.shape[0]):
+            for _ in range(repeats):
+                tile(left[thread], right[thread], zeros, right[thread], out[thread])
+
+    threads, repeats = numba.get_num_threads(), 10_000
+    left, right = np.ones((threads, depth, ROWS), "f4"), np.ones((threads, depth, width), "f4")
+    zeros, out = np.zeros(width, "f4"), np.zeros((threads, ROWS, width), "f4")
+    run(left, right, zeros, out, 1)
+    wide = np.ones((1536, 1536), "f4")
+
+    def rate() -> float:
+        best, end = 0.0, time.perf_counter() + TURN
+        while (start := time.perf_counter()) < end:
+            run(left, right, zeros, out, repeats)
+            middle = time.perf_counter()
+            wide @ wide
+            taken = middle - start, time.perf_counter() - middle
+            best = max(best, threads * repeats * depth * ROWS * width / taken[0], len(wide) ** 3 / taken[1])
+        return best
+
+    return rate
+
+
+class Ours:
+    """Our inference forms: the body, and where logits are wanted the whole.
+
+    Attributes:
+        facts: how long it took to load and to lay out, and the bytes that it holds.
+    """
+
+    def __init__(self, work: Work) -> None:
+        import roberta
+
+        limit(work)
+        roberta.RobertaForMaskedLM.on(work.engine)  # imports are not counted
+        start = time.perf_counter()
+        model = roberta.RobertaForMaskedLM.from_pretrained(work.folder, backend=work.engine)
+        loaded = time.perf_counter()
+        self._twin = model.for_inference(work.dtype)
+        seconds = {"load": loaded - start, "for_inference": time.perf_counter() - loaded}
+        body = roberta.RobertaModel.from_pretrained(work.folder, backend=work.engine, add_pooling_layer=False)
+        self._body, self._made = body.for_inference(work.dtype), native(work.engine)
+        self.facts = {"seconds": seconds, "bytes": self._twin.nbytes}
+
+    def __call__(self, ids: Any, mask: Any, positions: Any) -> Any:
+        """The framework's own arrays in, an array of the host out."""
         given = {"input_ids": ids, "attention_mask": mask, "positions": positions}
-        given = {name: made(value) for name, value in given.items() if value is not None}
-        return on_host((body if positions is None else twin)(**given)[0])
+        given = {name: self._made(value) for name, value in given.items() if value is not None}
+        return on_host((self._body if positions is None else self._twin)(**given)[0])
 
-    return call
+
+def limit(work: Work) -> None:
+    """Let TensorFlow have so many threads, before it starts any; the others read it from their variables."""
+    if work.engine == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.threading.set_intra_op_parallelism_threads(work.threads)
+        tf.config.threading.set_inter_op_parallelism_threads(1)
 
 
 def native(engine: str) -> Callable[[Any], Any]:
@@ -191,17 +206,16 @@ def job_of(work: Work, head: str) -> Job:
     return Job(work.engine, "", work.folder, head, work.threads, work.runs)
 
 
-def torch_peers(work: Work) -> dict[str, Compute]:
-    """transformers' PyTorch class, ONNX Runtime with its exported graph, and CTranslate2 with its weights."""
-    found = transformers_on_torch(work)
-    if work.dtype == "float32" and find_spec("onnxruntime"):
-        found["onnxruntime"] = with_onnxruntime(work)
-    if work.dtype == "float32" and find_spec("ctranslate2"):
-        found["ctranslate2"] = InItsOwnProcess(with_ctranslate2, work)
+def peers_of(work: Work) -> dict[str, Callable[[Work], Compute]]:
+    """Who is there to compare with: transformers first."""
+    found = {"transformers": PEERS.get(work.engine, transformers_on_torch)}
+    if work.engine not in PEERS and work.dtype == "float32":
+        others = {"onnxruntime": with_onnxruntime, "ctranslate2": with_ctranslate2}
+        found |= {name: make for name, make in others.items() if find_spec(name)}
     return found
 
 
-def transformers_on_torch(work: Work) -> dict[str, Compute]:
+def transformers_on_torch(work: Work) -> Compute:
     """transformers' PyTorch class."""
     import torch
 
@@ -215,7 +229,7 @@ def transformers_on_torch(work: Work) -> dict[str, Compute]:
             whole = (peer.roberta if positions is None else peer)(**given)[0]
             return on_host(whole if positions is None else whole[tuple(positions.T)])
 
-    return {"transformers": call}
+    return call
 
 
 def with_onnxruntime(work: Work) -> Compute:
@@ -257,38 +271,6 @@ def with_onnxruntime(work: Work) -> Compute:
     return call
 
 
-class InItsOwnProcess:
-    """A peer that brings threads of its own, beside which all others in its process would be slower.
-
-    Attributes:
-        seconds: how long the last call took, where it was computed.
-    """
-
-    def __init__(self, make: Callable[[Work], Compute], work: Work) -> None:
-        context = get_context("spawn")
-        self.pipe, theirs = context.Pipe()
-        context.Process(target=serve, args=(theirs, make, work), daemon=True).start()
-        self.seconds = 0.0
-
-    def __call__(self, ids: Any, mask: Any, positions: Any) -> Any:
-        """Ask, and wait for the answer."""
-        self.pipe.send((ids, mask, positions))
-        answer, self.seconds = self.pipe.recv()
-        return answer
-
-
-def serve(pipe: Any, make: Callable[[Work], Compute], work: Work) -> None:
-    """What runs in that process: answers and how long they took, until the other side is gone."""
-    pin(work.threads)
-    call = make(work)
-    with suppress(EOFError):
-        while True:
-            given = pipe.recv()
-            begun = time.perf_counter()
-            answer = call(*given)
-            pipe.send((answer, time.perf_counter() - begun))
-
-
 def with_ctranslate2(work: Work) -> Compute:
     """Its encoder, which computes without padding, too."""
     import ctranslate2
@@ -313,7 +295,7 @@ def with_ctranslate2(work: Work) -> Compute:
     return call
 
 
-def flax_peers(work: Work) -> dict[str, Compute]:
+def transformers_on_flax(work: Work) -> Compute:
     """transformers' Flax class, under `jit`."""
     import jax
     import jax.numpy as jnp
@@ -329,15 +311,14 @@ def flax_peers(work: Work) -> dict[str, Compute]:
             return on_host(vectors(body.params, *given))
         return on_host(whole(peer.params, *given))[tuple(positions.T)]
 
-    return {"transformers": call}
+    return call
 
 
-def tensorflow_peers(work: Work) -> dict[str, Compute]:
+def transformers_on_tensorflow(work: Work) -> Compute:
     """transformers' TensorFlow class, under `tf.function`."""
     import tensorflow as tf
 
-    tf.config.threading.set_intra_op_parallelism_threads(work.threads)
-    tf.config.threading.set_inter_op_parallelism_threads(1)
+    limit(work)
     peer = load_keras_peer(job_of(work, "masked_lm"))
     whole = tf.function(lambda ids, mask: peer(ids, attention_mask=mask, training=False)[0])
     vectors = tf.function(lambda ids, mask: peer.roberta(ids, attention_mask=mask, training=False)[0])
@@ -348,10 +329,14 @@ def tensorflow_peers(work: Work) -> dict[str, Compute]:
             return vectors(*given).numpy()
         return whole(*given).numpy()[tuple(positions.T)]
 
-    return {"transformers": call}
+    return call
 
 
-PEERS: dict[str, Callable[[Work], dict[str, Compute]]] = {"flax": flax_peers, "tensorflow": tensorflow_peers}
+#: Engine -> the class on its framework; the others' peer is PyTorch's.
+PEERS: dict[str, Callable[[Work], Compute]] = {
+    "flax": transformers_on_flax,
+    "tensorflow": transformers_on_tensorflow,
+}
 
 
 # -- in the parent -----------------------------------------------------------------------------------------------------
@@ -390,10 +375,11 @@ def main(
                 console.print(f"{engine}: {found}")
             else:
                 rows += rows_of(engine, found)
-                seconds, rate = found["seconds"], 2e-9 * found["peak"]
+                seconds, cases = found["seconds"], found["cases"].values()
+                rates = [2e-9 * rate for _, own, _ in cases for rate in own]
                 console.print(
                     f"{engine}: loaded in {seconds['load']:.2f} s, laid out in {seconds['for_inference']:.2f} s, "
-                    f"{found['bytes'] / 1e6:.0f} MB; peak of the processor {rate:.0f} GFLOP/s"
+                    f"{found['bytes'] / 1e6:.0f} MB; peak of the processor {min(rates):.0f} to {max(rates):.0f} GFLOP/s"
                 )
     table = Table(*columns, title=f"{dtype}; {title}")
     for row in rows:
@@ -405,10 +391,10 @@ def main(
 
 def rows_of(engine: str, found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """An engine's rows: medians, and the ratio of each turn with its quartiles."""
-    for case, (times, count) in found["cases"].items():
+    for case, (times, rates, count) in found["cases"].items():
         own = times.pop("ours")
         left = (engine, case, f"{1e3 * statistics.median(own):.1f}")
-        above = f"{statistics.median(own) / (count / found['peak']):.2f}"
+        above = f"{statistics.median(ours * rate / count for ours, rate in zip(own, rates, strict=True)):.2f}"
         for peer, other in times.items():
             ratios = [theirs / ours for ours, theirs in zip(own, other, strict=True)]
             low, middle, high = statistics.quantiles(ratios, n=4)
