@@ -55,6 +55,8 @@ def filled(values: Any, size: int, empty: int) -> Any:
         >>> filled(np.array([5, 6]), 4, 0)
         array([5, 6, 0, 0])
     """
+    if len(values) == size:
+        return values
     room = [(0, size - len(values)), *[(0, 0)] * (values.ndim - 1)]
     return np.pad(values, room, constant_values=empty)
 
