@@ -5,7 +5,8 @@ after theirs is done, and PyTorch, Numba and transformers took twice as long for
 its own memory and threads, and sleeps while another computes.
 
 After a rest a system may wake both threads on one core, and take some ten milliseconds to part them: whoever it is,
-every other first call for a short text takes twice as long. So a turn lasts a while, and its median counts.
+every other first call for a short text takes twice as long. So the first call of a turn does not count; of those after
+it, which last a while, the median does.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import Any
 
 from speed import PAUSE, pin
 
-#: Seconds that a turn lasts at least: two calls for a full batch of roberta-base's size, dozens for a short text.
+#: Seconds that the calls of a turn last at least: two for a full batch of roberta-base's size, dozens for a short text.
 TURN = 0.5
 
 
@@ -76,7 +77,8 @@ def _serve(pipe: Any, make: Callable[[Any], Callable[..., Any]], work: Any) -> N
 
 
 def _turn(compute: Callable[..., Any], given: Any) -> Iterator[float]:
-    """Seconds of each call."""
+    """Seconds of each call but the first."""
+    compute(*given)
     end = time.perf_counter() + TURN
     while (begun := time.perf_counter()) < end:
         compute(*given)

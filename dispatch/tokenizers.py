@@ -46,7 +46,9 @@ _LOOKED_FOR = (
 )
 
 
-def load_tokenizer(folder_or_id: str | Path, *, fast: bool = False, **options: Any) -> AnyTokenizer:
+def load_tokenizer(
+    folder_or_id: str | Path, *, fast: bool = False, use_fast: bool | None = None, **options: Any
+) -> AnyTokenizer:
     """Load the tokenizer that a folder is of, whichever it is.
 
     Looked at are `tokenizer_class` in tokenizer_config.json, then `tokenizer_class` and `model_type` in config.json,
@@ -55,6 +57,7 @@ def load_tokenizer(folder_or_id: str | Path, *, fast: bool = False, **options: A
     Args:
         folder_or_id: a folder, the name of a shipped checkpoint, or an id on the hub.
         fast: whether to take the class on the `tokenizers` library. By default the pure one.
+        use_fast: the same under the name that transformers' AutoTokenizer has for it; it wins where it is given.
         **options: of the class's `from_pretrained`: settings that win over the files, and those of the hub.
 
     Returns:
@@ -70,7 +73,7 @@ def load_tokenizer(folder_or_id: str | Path, *, fast: bool = False, **options: A
     """
     hub = {name: options.pop(name) for name in HubOptions.__annotations__ if name in options}
     folder = locate(folder_or_id, ("*.json", "merges.txt", _PIECES), **hub)
-    chosen = CLASSES[family_of(folder)][bool(fast)]
+    chosen = CLASSES[family_of(folder)][bool(fast if use_fast is None else use_fast)]
     return chosen.from_pretrained(folder, **{"name_or_path": str(folder_or_id), **options})
 
 

@@ -186,9 +186,8 @@ async def read_body(request: Request, limits: Limits) -> Mapping[str, Any]:
     return found
 
 
-async def refused(request: Request, error: Exception) -> Response:
-    """No such address, or not by this method: as all errors are told, and what there is."""
-    assert isinstance(error, HTTPException)
+async def refused(request: Request, error: Any) -> Response:
+    """No such address, or not by this method: an HTTPException, told as all errors are, and what there is."""
     message = (
         f"{error.detail}: {request.method} {request.url.path}; there are POST /v1/<task>, GET {', '.join(WATCHED)}"
     )

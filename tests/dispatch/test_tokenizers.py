@@ -30,11 +30,12 @@ def test_by_the_class_that_is_named(model_type, tmp_path):
 
 
 @pytest.mark.tokenizers
+@pytest.mark.parametrize("asked", [{"fast": True}, {"use_fast": True}, {"fast": False, "use_fast": True}], ids=str)
 @pytest.mark.parametrize("model_type", BY_TYPE)
-def test_the_fast_class(model_type, tmp_path):
-    assert (
-        type(load_tokenizer(saved(model_type, tmp_path), fast=True)).__name__ == f"{BY_TYPE[model_type].__name__}Fast"
-    )
+def test_the_fast_class(model_type, asked, tmp_path):
+    folder = saved(model_type, tmp_path)
+    assert type(load_tokenizer(folder, **asked)).__name__ == f"{BY_TYPE[model_type].__name__}Fast"
+    assert type(load_tokenizer(folder, use_fast=False)) is BY_TYPE[model_type]
 
 
 @pytest.mark.parametrize("model_type", BY_TYPE)
