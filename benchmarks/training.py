@@ -106,7 +106,7 @@ def nnx_step(model: Any) -> Step:
         optimizer.update(model, gradients)
         return loss
 
-    cached = nnx.cached_partial(step, model, optimizer)  # or the parameters are counted anew at each step, in 20 ms
+    cached = nnx.cached_partial(step, model, optimizer)  # or all are counted anew at each step, in some 30 ms
     return lambda *given: float(cached(*given))
 
 
