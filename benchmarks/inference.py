@@ -391,7 +391,8 @@ def main(
 
 def rows_of(engine: str, found: dict[str, Any]) -> Iterator[tuple[str, ...]]:
     """An engine's rows: medians, and the ratio of each turn with its quartiles."""
-    for case, (times, rate, count) in found["cases"].items():
+    rate = max(own for _, own, _ in found["cases"].values())
+    for case, (times, _, count) in found["cases"].items():
         own = times.pop("ours")
         left = (engine, case, f"{1e3 * statistics.median(own):.1f}")
         above = f"{statistics.median(own) / (count / rate):.2f}"
