@@ -5,8 +5,8 @@
 
 The size of roberta-base, random weights, float32, no padding; of a batch of 8 texts of 128 tokens one of batch, length
 and number of layers is changed at a time. An engine and transformers' class on the same framework (Numba's peer is
-PyTorch's), each in a process of its own, take turns; medians. `--page` puts the tables
-between the marks of that page, `--plot` draws them (`pip install ".[plot]"`).
+PyTorch's), each in a process of its own, take turns; medians. `--page` puts the tables between the marks of that page,
+`--plot` draws them (`pip install ".[plot]"`).
 """
 
 from __future__ import annotations
